@@ -1,0 +1,1 @@
+"""Last station: the command line. Thin: parses, calls one station, prints."""

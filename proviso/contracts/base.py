@@ -1,0 +1,81 @@
+"""What all contract models share: strictness, durations, names, and problems with a path."""
+
+from __future__ import annotations
+
+import datetime
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
+
+from feature_runtime.moments import format_duration, parse_duration
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing a reviewer would say: where, what it says, what it must say, why it matters."""
+
+    path: str
+    found: str
+    wanted: str
+    why: str = ""
+
+    def __str__(self) -> str:
+        reason = f" ({self.why})" if self.why else ""
+        return f"{self.path}: found {self.found}, wanted {self.wanted}{reason}"
+
+
+class Refused(ValueError):
+    """Input that does not pass: carries every problem found, in reading order."""
+
+    def __init__(self, problems: list[Problem]) -> None:
+        super().__init__("\n".join(map(str, problems)))
+        self.problems = problems
+
+
+class ContractError(Refused):
+    """Contract files that do not pass: the check says no (exit 1)."""
+
+
+class InputError(Refused):
+    """A file, argument or address that cannot be used: wrong use (exit 2)."""
+
+    @classmethod
+    def of(cls, path: object, found: str, wanted: str, why: str = "") -> InputError:
+        """The error of a single problem."""
+        return cls([Problem(str(path), found, wanted, why)])
+
+
+class Strict(BaseModel):
+    """A model that refuses unknown keys and never changes."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+def _duration(value: Any) -> int:
+    if not isinstance(value, str):
+        raise ValueError(f"found {value!r}, wanted an ISO 8601 duration such as PT10M")
+    return parse_duration(value)
+
+
+def _date(value: Any) -> datetime.date:
+    if isinstance(value, datetime.date) and not isinstance(value, datetime.datetime):
+        return value
+    try:
+        return datetime.date.fromisoformat(str(value))
+    except ValueError:
+        raise ValueError(f"found {value!r}, wanted a date such as 2026-01-31") from None
+
+
+Duration = Annotated[int, BeforeValidator(_duration), PlainSerializer(format_duration)]
+"""Microseconds, written as an ISO 8601 duration in days, hours, minutes, seconds."""
+
+Date = Annotated[datetime.date, BeforeValidator(_date)]
+
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
+"""A name that is safe in SQL, in a key and in a column."""
+
+Label = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._@:/ -]{0,126}$")]
+"""A short human name: an owner, a role, a stage."""
+
+Text = Annotated[str, Field(min_length=1, max_length=2000)]

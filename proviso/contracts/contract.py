@@ -1,0 +1,304 @@
+"""The feature store contract as typed values: `feature_store_contract.yml`.
+
+Only what one file can say for itself is judged here; what must fit across features, views and
+files is judged in `contracts.validate`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from functools import cached_property
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from proviso.contracts.base import Date, Duration, Label, Name, Strict, Text
+
+
+class Column(Strict):
+    """A numeric column of the source. Money is summed as integer minor units of 10^-scale."""
+
+    dtype: Literal["money", "int64", "float64", "bool"]
+    scale: Annotated[int, Field(ge=0, le=6)] = 0
+    description: Text
+
+
+class LabelColumn(Strict):
+    """What is predicted. A label is known from `known_at`, else from event time + `delay`."""
+
+    column: Name
+    known_at: Name | None = None
+    delay: Duration
+    description: Text
+
+
+class Source(Strict):
+    """The table of events that every feature is computed from."""
+
+    name: Name
+    description: Text
+    id: Name
+    event_timestamp: Name
+    arrival_timestamp: Name | None = None
+    label: LabelColumn
+    columns: dict[Name, Column]
+
+
+class Entity(Strict):
+    """A business object; `join_key` is its column in the source and its field in a request."""
+
+    name: Name
+    join_key: Name
+    dtype: Literal["string", "int64"]
+    description: Text
+    owner: Label
+
+
+class Deprecation(Strict):
+    """Whether new services may use it, and from when no service may."""
+
+    status: Literal["active", "deprecated", "retired"] = "active"
+    retire_on: Date | None = None
+    replacement: Text | None = None
+
+    @model_validator(mode="after")
+    def _deprecated_has_an_end(self) -> Deprecation:
+        if self.status == "deprecated" and self.retire_on is None:
+            raise ValueError("found deprecated without retire_on, wanted the date of its end")
+        return self
+
+
+class Lineage(Strict):
+    """Where the values come from and what makes them."""
+
+    sources: Annotated[list[Text], Field(min_length=1)]
+    job: Text
+
+
+class Scheduled(Strict):
+    """Runs aligned to the epoch; one takes `duration`."""
+
+    schedule: Annotated[Duration, Field(gt=0)]
+    duration: Duration
+
+
+class OnEvent(Strict):
+    """One row per arrival moment, readable `delay` after the arrival."""
+
+    on: Literal["event"]
+    delay: Duration
+
+
+class OnlineStore(Strict):
+    """Where the view is served from, and under which key."""
+
+    type: Literal["valkey", "redis", "tair"]
+    key_pattern: Text
+
+
+class DefaultPolicy(Strict):
+    """What a missing value leads to. Anything but `reject` is an approval with a name on it."""
+
+    policy: Literal["reject", "default", "nan"]
+    value: float | int | None = None
+    approved_by: Label | None = None
+    reason: Text | None = None
+    expires: Date | None = None
+
+    @model_validator(mode="after")
+    def _complete(self) -> DefaultPolicy:
+        if (self.policy == "default") != (self.value is not None):
+            raise ValueError(
+                f"found policy {self.policy} with value {self.value}, "
+                "wanted a value for `default` and none otherwise"
+            )
+        if self.policy != "reject" and not (self.approved_by and self.reason):
+            raise ValueError(
+                f"found policy {self.policy} without approved_by and reason, wanted both"
+            )
+        return self
+
+
+class Tolerance(Strict):
+    """How far online may be from offline: within absolute + relative * |offline|."""
+
+    absolute: Annotated[float, Field(ge=0)]
+    relative: Annotated[float, Field(ge=0, lt=1)]
+
+
+class Aggregate(Strict):
+    """An exact integer over the window (H - window, H] of one entity's arrived events.
+
+    `dated: label` counts an event at the moment its label becomes known, and only then may
+    `where` look at the label.
+    """
+
+    name: Name
+    function: Literal["count", "sum", "sum_of_squares"]
+    of: Name | None = None
+    where: Text | None = None
+    dated: Literal["event", "label"] = "event"
+    window: Annotated[Duration, Field(gt=0)]
+
+    @model_validator(mode="after")
+    def _of_fits(self) -> Aggregate:
+        if (self.function == "count") != (self.of is None):
+            raise ValueError(
+                f"found {self.function} of {self.of}, wanted a column for sums and none for count"
+            )
+        return self
+
+
+class Feature(Strict):
+    """One value. `sql` is a scalar over the view's aggregates; left out, the one of its name."""
+
+    name: Name
+    dtype: Literal["int64", "float64", "bool"]
+    description: Text
+    sql: Text | None = None
+    default: DefaultPolicy
+    tolerance: Tolerance
+    owner: Label | None = None
+    lineage: Lineage | None = None
+    deprecation: Deprecation | None = None
+
+    @property
+    def expression(self) -> str:
+        return self.name if self.sql is None else self.sql
+
+
+class FeatureView(Strict):
+    """A group of features with shared keys, clocks and ownership."""
+
+    name: Name
+    description: Text
+    owner: Label
+    entities: Annotated[list[Name], Field(min_length=1)]
+    event_timestamp: Literal["event_ts"]
+    created_timestamp: Literal["created_ts"]
+    source_delay: Duration
+    temporal_join_lookback: Annotated[Duration, Field(gt=0)]
+    online_ttl: Annotated[Duration, Field(gt=0)]
+    freshness_slo: Annotated[Duration, Field(gt=0)]
+    publication: Scheduled | OnEvent
+    population: Annotated[Duration, Field(gt=0)]
+    online_store: OnlineStore
+    lineage: Lineage
+    deprecation: Deprecation
+    aggregates: Annotated[list[Aggregate], Field(min_length=1)]
+    features: Annotated[list[Feature], Field(min_length=1)]
+
+    @property
+    def delay_to_readable(self) -> int:
+        """Microseconds from a row's event time to its planned created_ts."""
+        if isinstance(self.publication, OnEvent):
+            return self.publication.delay
+        return self.source_delay + self.publication.duration
+
+    def deprecation_of(self, feature: Feature) -> Deprecation:
+        return feature.deprecation or self.deprecation
+
+    def owner_of(self, feature: Feature) -> str:
+        return feature.owner or self.owner
+
+
+class RequestFeature(Strict):
+    """A feature of the request and the scoring moment alone (feature_runtime.encode)."""
+
+    name: Name
+    function: Literal["field", "hour_of_day", "day_of_week", "is_weekend", "is_night"]
+    field: Name | None = None
+    description: Text
+
+    @model_validator(mode="after")
+    def _field_fits(self) -> RequestFeature:
+        if (self.function == "field") != (self.field is not None):
+            raise ValueError(
+                f"found {self.function} with field {self.field}, wanted a field only for `field`"
+            )
+        return self
+
+
+class DerivedFeature(Strict):
+    """A feature of other features, computed in the encoder after policies are applied."""
+
+    name: Name
+    function: Literal["ratio", "difference", "zscore"]
+    inputs: Annotated[list[Text], Field(min_length=2, max_length=3)]
+    description: Text
+
+
+class FeatureService(Strict):
+    """The features that one model version consumes together, in the order of its vector."""
+
+    name: Name
+    model: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*:\d+\.\d+\.\d+$")]
+    description: Text
+    owner: Label
+    fields: Annotated[list[Name], Field(min_length=1)]
+    request_features: Annotated[list[RequestFeature], Field(min_length=1)]
+    features: Annotated[list[str], Field(min_length=1)]
+    derived_features: list[DerivedFeature] = []
+
+
+class QualityGate(Strict):
+    """A bound that something monitors on a schedule, for somebody."""
+
+    name: Name
+    metric: Name
+    max: float | None = None
+    min: float | None = None
+    schedule: Duration
+    blocks: Literal["register", "shadow", "promote", "none"]
+    owner: Label
+
+    @model_validator(mode="after")
+    def _bounded(self) -> QualityGate:
+        if (self.max is None) == (self.min is None):
+            raise ValueError(f"found min {self.min} and max {self.max}, wanted exactly one bound")
+        return self
+
+
+class Contract(Strict):
+    """The whole feature store contract."""
+
+    version: Literal[1]
+    name: Label
+    description: Text
+    source: Source
+    entities: Annotated[list[Entity], Field(min_length=1)]
+    feature_views: Annotated[list[FeatureView], Field(min_length=1)]
+    feature_services: Annotated[list[FeatureService], Field(min_length=1)]
+    quality_gates: Annotated[list[QualityGate], Field(min_length=1)]
+
+    @cached_property
+    def entity_by_name(self) -> dict[str, Entity]:
+        return {entity.name: entity for entity in self.entities}
+
+    @cached_property
+    def view_by_name(self) -> dict[str, FeatureView]:
+        return {view.name: view for view in self.feature_views}
+
+    def join_keys(self, view: FeatureView) -> tuple[str, ...]:
+        """The key columns of a view, in its order."""
+        return tuple(self.entity_by_name[name].join_key for name in view.entities)
+
+    def schema_of(self, view: FeatureView) -> str:
+        """16 hex digits over all that gives the view's rows their meaning."""
+        meaning = {
+            "entities": [self.entity_by_name[e].model_dump(exclude={"description", "owner"})
+                         for e in view.entities],
+            "source": self.source.model_dump(
+                mode="json",
+                exclude={"description": True, "columns": {"__all__": {"description"}},
+                         "label": {"description"}},
+            ),
+            "source_delay": view.source_delay,
+            "publication": view.publication.model_dump(mode="json"),
+            "population": view.population,
+            "aggregates": [a.model_dump(mode="json") for a in view.aggregates],
+            "features": [[f.name, f.dtype, f.expression] for f in view.features],
+        }
+        text = json.dumps(meaning, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -1,0 +1,90 @@
+"""Moments and durations: the only place where text becomes time.
+
+Every moment inside proviso is an integer count of microseconds since the epoch, UTC; every
+duration an integer count of microseconds. Text is read at the edges (contract, request,
+command line) and written at the edges (record, answer, report).
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from datetime import UTC, datetime, timedelta
+
+SECOND = 1_000_000
+MINUTE = 60 * SECOND
+HOUR = 60 * MINUTE
+DAY = 24 * HOUR
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+_DURATION = re.compile(
+    r"P(?:(?P<days>\d{1,6})D)?"
+    r"(?:T(?=\d)(?:(?P<hours>\d{1,6})H)?(?:(?P<minutes>\d{1,6})M)?(?:(?P<seconds>\d{1,8})S)?)?"
+)
+
+
+def parse_duration(text: str) -> int:
+    """Microseconds of an ISO 8601 duration in days, hours, minutes and seconds.
+
+    Months and years are refused: they have no fixed length. Raises ValueError.
+    """
+    match = _DURATION.fullmatch(text)
+    if match is None or text == "P":
+        raise ValueError(
+            f"found {text!r}, wanted an ISO 8601 duration in days, hours, minutes, seconds (P7D, PT10M)"
+        )
+    part = {name: int(value or 0) for name, value in match.groupdict().items()}
+    return (
+        part["days"] * DAY
+        + part["hours"] * HOUR
+        + part["minutes"] * MINUTE
+        + part["seconds"] * SECOND
+    )
+
+
+def format_duration(microseconds: int) -> str:
+    """The canonical ISO 8601 text of a non-negative duration of whole seconds."""
+    seconds, fraction = divmod(microseconds, SECOND)
+    if microseconds < 0 or fraction:
+        raise ValueError(f"found {microseconds} us, wanted whole non-negative seconds")
+    days, rest = divmod(seconds, 86_400)
+    hours, rest = divmod(rest, 3_600)
+    minutes, left = divmod(rest, 60)
+    clock = "".join(f"{n}{unit}" for n, unit in ((hours, "H"), (minutes, "M"), (left, "S")) if n)
+    if not days and not clock:
+        return "PT0S"
+    return "P" + (f"{days}D" if days else "") + (f"T{clock}" if clock else "")
+
+
+def parse_moment(text: str) -> int:
+    """Microseconds since the epoch of an RFC 3339 moment; without a zone it is UTC.
+
+    Raises ValueError for anything else, a date without a time and a leap second included.
+    """
+    if len(text) > 40 or len(text) < 16 or text[10] not in "T ":
+        raise ValueError(f"found {text[:60]!r}, wanted an RFC 3339 moment (2018-06-20T12:00:00Z)")
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise ValueError(
+            f"found {text!r}, wanted an RFC 3339 moment (2018-06-20T12:00:00Z)"
+        ) from None
+    return to_microseconds(moment)
+
+
+def to_microseconds(moment: datetime) -> int:
+    """Exact integer microseconds of a datetime; a naive one is UTC."""
+    aware = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+    return (aware - _EPOCH) // _MICROSECOND
+
+
+def format_moment(microseconds: int) -> str:
+    """RFC 3339 in UTC, with microseconds only where there are some."""
+    text = (_EPOCH + timedelta(microseconds=microseconds)).isoformat()
+    return text.removesuffix("+00:00") + "Z"
+
+
+def now() -> int:
+    """This machine's clock."""
+    return time.time_ns() // 1_000
