@@ -1,0 +1,151 @@
+"""`proviso materialize` and `proviso replay`."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from proviso.cli.console import DryRun, Json, emit, moment, note
+from proviso.contracts.base import InputError
+from proviso.contracts.contract import Contract, FeatureView
+from proviso.contracts.loading import load_contract, load_plan
+from proviso.contracts.section import consumed_views, service_of
+from proviso.online.clients import Client, Clients, GrpcClient, RestClient
+from proviso.online.evidence import passed, summarize
+from proviso.online.materialize import Clocks, Materializer
+from proviso.online.replay import Span, Stage, perform, rehearse
+from proviso.online.store import OnlineStore
+from proviso.training.release import read_release
+
+History = Annotated[Path, typer.Option("--history", help="Directory of the feature history.")]
+Store = Annotated[str, typer.Option("--store", help="Online store, redis://host:port.")]
+Password = Annotated[
+    Path | None, typer.Option("--store-password-file", help="File with the store's password.")
+]
+
+
+def materialize(
+    ctx: typer.Context,
+    history: History,
+    as_of: Annotated[str, typer.Option("--as-of", help="Moment of the writer, or `now`.")],
+    store: Store,
+    store_password_file: Password = None,
+    release: Annotated[
+        list[Path] | None, typer.Option("--release", help="Releases in force (repeatable).")
+    ] = None,
+    dry_run: DryRun = False,
+    as_json: Json = False,
+) -> None:
+    """Write the history's rows into the online store, ahead of their visibility."""
+    contract, plan = load_contract(ctx.obj), load_plan(ctx.obj)
+    views = _views(contract, release or [])
+    if not release:
+        views = consumed_views(contract, service_of(contract, plan))
+    clock = None if as_of == "now" else moment("--as-of", as_of)
+    if dry_run:
+        plan_of = {"as_of": as_of, "views": {v.name: contract.schema_of(v) for v in views}}
+        emit(plan_of, as_json, lambda: f"would write {', '.join(plan_of['views'])} as of {as_of}")
+        return
+    online = OnlineStore(store, store_password_file)
+    clocks = Clocks(clock, plan.clock_margin, plan.write_deadline)
+    written = Materializer(contract, history, online, clocks).bring_up(views, progress=note)
+    online.close()
+    emit(
+        {"views": [asdict(w) for w in written]},
+        as_json,
+        lambda: "\n".join(f"{w.view}: {w.rows} rows, {w.changed} keys changed" for w in written),
+    )
+
+
+def _views(contract: Contract, releases: list[Path]) -> list[FeatureView]:
+    """The views of all releases in force; each must have the contract's schema."""
+    found: dict[str, FeatureView] = {}
+    for directory in releases:
+        for view in read_release(directory).service.views:
+            known = contract.view_by_name.get(view.name)
+            wanted = contract.schema_of(known) if known else "no such view"
+            if known is None or wanted != view.schema:
+                raise InputError.of(
+                    f"{directory}: view {view.name}",
+                    f"schema {view.schema}",
+                    wanted,
+                    "this history holds the contract's schema",
+                )
+            found[view.name] = known
+    return list(found.values())
+
+
+def replay(
+    ctx: typer.Context,
+    release: Annotated[Path, typer.Option("--release", help="Release directory.")],
+    history: History,
+    transactions: Annotated[Path, typer.Option("--transactions", help="Transactions (Parquet).")],
+    start: Annotated[str, typer.Option("--start", help="First moment, inclusive.")],
+    end: Annotated[str, typer.Option("--end", help="Last moment, exclusive.")],
+    sample: Annotated[int, typer.Option("--sample", min=1, max=100_000, help="How many requests.")],
+    store: Store,
+    target: Annotated[str, typer.Option("--target", help="Endpoint, http://host:port.")],
+    grpc_target: Annotated[
+        str | None,
+        typer.Option(
+            "--grpc-target", help="host:port for V2 gRPC; then half of the requests use it."
+        ),
+    ] = None,
+    store_password_file: Password = None,
+    evidence: Annotated[
+        Path | None,
+        typer.Option("--evidence", help="Where to write [default: evidence/<release id>/]."),
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", help="Which sample.")] = 7,
+    drill: Annotated[
+        bool, typer.Option(help="Leave out runs and ask about unseen entities, too.")
+    ] = True,
+    as_json: Json = False,
+) -> None:
+    """Hold the endpoint to its offline rows; it must run with the replay clock. Exit 1 on skew."""
+    plan, found = load_plan(ctx.obj), read_release(release)
+    online = OnlineStore(store, store_password_file)
+    clocks = Clocks(None, plan.clock_margin, plan.write_deadline)
+    stage = Stage(load_contract(ctx.obj), found, history, online, clocks)
+    span = Span(transactions, moment("--start", start), moment("--end", end), sample, seed, drill)
+    where = evidence or Path("evidence") / found.id
+    with tempfile.TemporaryDirectory(prefix="proviso-replay-") as work:
+        rehearsal = rehearse(stage, span, Path(work))
+
+    async def play() -> dict[str, Any]:
+        protocols: list[Client] = [RestClient(target, found.model_name, found.service)]
+        if grpc_target:
+            protocols.append(GrpcClient(grpc_target, found.model_name, found.service))
+        async with Clients(*protocols) as clients:
+            outcomes = await perform(stage, rehearsal, span, clients, note)
+        return summarize(stage.contract, found.id, rehearsal, outcomes, where)
+
+    summary = asyncio.run(play())
+    online.close()
+    reasons = passed(summary) if drill else [r for r in passed(summary) if "stratum" not in r]
+    emit(summary | {"reasons": reasons}, as_json, lambda: _text(summary, reasons))
+    if reasons or summary["skew"].get("REVIEW"):
+        raise typer.Exit(1)
+
+
+def _text(summary: dict[str, Any], reasons: list[str]) -> str:
+    strata = ", ".join(f"{name} {count}" for name, count in summary["strata"].items())
+    return "\n".join(
+        [
+            f"requests: {summary['requests']} ({strata})",
+            f"max |dp|: {summary['max_probability_difference']:.1e}",
+            f"skew rows: {summary['skew']}",
+            *reasons,
+        ]
+    )
+
+
+def register(app: typer.Typer) -> None:
+    """Adds this station's commands."""
+    app.command()(materialize)
+    app.command()(replay)

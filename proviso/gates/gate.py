@@ -1,0 +1,43 @@
+"""`proviso gate`: one verdict for a stage, every reason, the evidence kept with its digests."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from feature_runtime.identity import digest
+from proviso.contracts.loading import load_contract, load_plan
+from proviso.gates.register import Subject, register_findings
+from proviso.gates.shadow import shadow_findings
+from proviso.gates.verdict import Finding, Stage, Verdict
+from proviso.training.release import read_release
+
+EVIDENCE = Path("evidence")
+
+
+def judge(contracts: Path, release_dir: Path, stage: Stage, evidence: Path | None) -> Verdict:
+    """Judges a release directory. `evidence` None: `evidence/<release id>/`.
+
+    Raises ContractError or InputError when contract, plan or release cannot be read at all.
+    """
+    release = read_release(release_dir)
+    subject = Subject(contracts, load_contract(contracts), load_plan(contracts), release)
+    where = evidence or EVIDENCE / release.id
+    findings = list(register_findings(subject))
+    if stage in {"shadow", "promote"}:
+        findings += shadow_findings(subject, where)
+    if stage == "promote":
+        findings.append(_no_load_evidence(where))
+    return Verdict(
+        release.id, stage, tuple(findings), _digests(where) if stage != "register" else {}
+    )
+
+
+def _no_load_evidence(where: Path) -> Finding:
+    """Nothing measures a release under load yet, and missing evidence is a no."""
+    wanted = "latency and errors under load within the plan's budget"
+    return Finding("latency and errors", False, f"{where}: found nothing, wanted {wanted}")
+
+
+def _digests(where: Path) -> dict[str, str]:
+    files = sorted(p for p in where.glob("*") if p.suffix in {".csv", ".json"})
+    return {p.name: digest(p.read_bytes()) for p in files if not p.name.startswith("gate-")}

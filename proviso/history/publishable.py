@@ -1,0 +1,123 @@
+"""What a writer may publish at a moment: rows of history, read for materialization."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from feature_runtime.availability import Row
+from feature_runtime.keys import EntityId
+from proviso.contracts.contract import Contract, FeatureView, Scheduled
+from proviso.history.engine import connect
+from proviso.history.relation import history_relation
+
+_FETCH = 20_000
+
+
+class EntityRow(NamedTuple):
+    """A published row and whose it is; ids in the view's entity order."""
+
+    ids: tuple[EntityId, ...]
+    row: Row
+
+
+class Stamp(NamedTuple):
+    """A row whose created_ts as written differs from the plan; microseconds."""
+
+    ids: tuple[EntityId, ...]
+    event_ts: int
+    planned: int
+    created_ts: int
+    acknowledged_ts: int
+
+
+@dataclass(frozen=True)
+class Horizon:
+    """What a writer at `clock` knows: rows of runs that have started, read with `margin`.
+
+    `after`: rows that became visible by then are already in the store (its watermark).
+    """
+
+    clock: int
+    margin: int
+    after: int | None = None
+
+
+def run_rows(contract: Contract, history: Path, view: FeatureView, run: int) -> Iterator[EntityRow]:
+    """All rows of the run with event_ts = `run`."""
+    return _rows(contract, history, view, "event_us = ?", [run])
+
+
+def writable_rows(
+    contract: Contract, history: Path, view: FeatureView, horizon: Horizon
+) -> Iterator[EntityRow]:
+    """Rows of runs started by the clock that can still win for some t >= clock - margin.
+
+    Ordered by entity. Rows that lost to a newer visible one are left out, as a merge would.
+    """
+    seen = horizon.clock - horizon.margin
+    started = horizon.clock - view.source_delay
+    readable = horizon.clock + view.delay_to_readable - view.source_delay
+    if not isinstance(view.publication, Scheduled):
+        readable = horizon.clock + view.publication.delay
+    condition = "event_us <= ? and created_us <= ? and event_us >= ? and visible_us > ?"
+    already = horizon.after if horizon.after is not None else -(2**62)
+    oldest = seen - view.temporal_join_lookback
+    keys = ", ".join(f'"{key}"' for key in contract.join_keys(view))
+    newest = (
+        f"qualify visible_us > {seen:d} or row_number() over (partition by {keys}, "
+        f"visible_us <= {seen:d} order by event_us desc, created_us desc) = 1 order by {keys}"
+    )
+    return _rows(contract, history, view, condition, [started, readable, oldest, already], newest)
+
+
+def complete_until(contract: Contract, history: Path, view: FeatureView, clock: int) -> int:
+    """The moment up to which all that becomes visible is written after a complete run at `clock`.
+
+    The next run of a schedule starts after the clock, so nothing else becomes readable before
+    the clock plus a run's duration; but a history that ends earlier knows less.
+    """
+    if not isinstance(view.publication, Scheduled):
+        return clock
+    with connect() as engine:
+        source = history_relation(contract, history, view)
+        found = engine.execute(f"select max(event_us) from ({source})").fetchall()
+    newest = found[0][0]
+    if newest is None:
+        return clock
+    following = newest + view.publication.schedule + view.delay_to_readable - 1
+    return int(min(clock + view.publication.duration, following))
+
+
+def _rows(
+    contract: Contract,
+    history: Path,
+    view: FeatureView,
+    condition: str,
+    parameters: Sequence[int],
+    tail: str = "",
+) -> Iterator[EntityRow]:
+    names = contract.join_keys(view)
+    width = len(names)
+    columns = ", ".join(f'"{name}"' for name in (*names, *(f.name for f in view.features)))
+    source = history_relation(contract, history, view)
+    query = (
+        f"select event_us, created_us, {columns} from ("
+        f"select *, greatest(event_us + {view.source_delay:d}, created_us) as visible_us "
+        f"from ({source})) where {condition} {tail}"
+    )
+    with connect() as engine:
+        cursor = engine.execute(query, list(parameters))
+        while found := cursor.fetchmany(_FETCH):
+            for event_ts, created_ts, *rest in found:
+                row = Row(event_ts, created_ts, tuple(rest[width:]), _run_id(view, event_ts))
+                yield EntityRow(tuple(rest[:width]), row)
+
+
+def _run_id(view: FeatureView, event_ts: int) -> int:
+    """A run's number: how many schedules since the epoch; of an on-event row its event time."""
+    if isinstance(view.publication, Scheduled):
+        return event_ts // view.publication.schedule
+    return event_ts

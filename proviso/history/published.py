@@ -1,0 +1,48 @@
+"""Keeps the stamps of rows that were published later than planned, beside the history.
+
+Offline must read the created_ts that was really written, or it would use a value at moments at
+which the pod could not (docs/time.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from proviso.contracts.contract import Contract, FeatureView
+from proviso.history.engine import replacing
+from proviso.history.publishable import Stamp
+from proviso.history.relation import MOMENT, history_columns, stamps_file
+
+
+def record_stamps(
+    contract: Contract, history: Path, view: FeatureView, stamps: Sequence[Stamp]
+) -> None:
+    """Appends stamps to `history/<view>.published.parquet`, all or nothing."""
+    if not stamps:
+        return
+    keys = history_columns(contract, view).names[: len(view.entities)]
+    schema = pa.schema(
+        [
+            *(history_columns(contract, view).field(key) for key in keys),
+            *((name, MOMENT) for name in ("event_ts", "planned_ts", "created_ts")),
+            ("acknowledged_ts", MOMENT),
+        ]
+    )
+    columns = [
+        *([stamp.ids[i] for stamp in stamps] for i in range(len(keys))),
+        [stamp.event_ts for stamp in stamps],
+        [stamp.planned for stamp in stamps],
+        [stamp.created_ts for stamp in stamps],
+        [stamp.acknowledged_ts for stamp in stamps],
+    ]
+    arrays = [pa.array(c, f.type) for c, f in zip(columns, schema, strict=True)]
+    table = pa.table(arrays, schema=schema)
+    path = stamps_file(history, view)
+    if path.is_file():
+        table = pa.concat_tables([pq.read_table(path), table])
+    with replacing(path) as temporary:
+        pq.write_table(table, temporary)

@@ -1,0 +1,99 @@
+"""How history is read: a view's file as a query, with the stamps of what was really published."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from proviso.contracts.base import InputError, Problem
+from proviso.contracts.contract import Contract, FeatureView
+from proviso.history.engine import SCHEMA_KEY, literal, names
+
+MOMENT = pa.timestamp("us", tz="UTC")
+_TYPES = {"string": pa.string(), "int64": pa.int64(), "float64": pa.float64(), "bool": pa.bool_()}
+
+
+def history_file(history: Path, view: FeatureView) -> Path:
+    """Where a view's rows are kept."""
+    return history / f"{view.name}.parquet"
+
+
+def stamps_file(history: Path, view: FeatureView) -> Path:
+    """Where the stamps are kept that differ from the plan; absent while there are none."""
+    return history / f"{view.name}.published.parquet"
+
+
+def history_relation(
+    contract: Contract,
+    history: Path,
+    view: FeatureView,
+    start: int | None = None,
+    end: int | None = None,
+) -> str:
+    """A query of the rows of a view with start <= event_ts < end, as they were published.
+
+    Columns: join keys, `event_us`, `created_us` (BIGINT microseconds), features, `_row` (the
+    row's number in the file). A row that was stamped more than once comes once per stamp.
+    Raises InputError when the file is absent or was not made by this contract.
+    """
+    path = history_file(history, view)
+    check_history(contract, path, view)
+    keys = contract.join_keys(view)
+    features = names(*(feature.name for feature in view.features))
+    bounds = [f"event_ts >= make_timestamptz({start:d}::bigint)"] if start is not None else []
+    bounds += [f"event_ts < make_timestamptz({end:d}::bigint)"] if end is not None else []
+    rows = (
+        f"select {names(*keys)}, epoch_us(event_ts) as event_us, epoch_us(created_ts) as"
+        f" created_us, {features}, file_row_number as _row"
+        f" from read_parquet({literal(path)}, file_row_number = true)"
+        f" where {' and '.join(bounds) or 'true'}"
+    )
+    stamps = stamps_file(history, view)
+    if not stamps.is_file():
+        return rows
+    return (
+        f"select r.* replace (coalesce(s._created, r.created_us) as created_us) from ({rows}) r"
+        f" left join (select distinct {names(*keys)}, epoch_us(event_ts) as event_us,"
+        f" epoch_us(planned_ts) as created_us, epoch_us(created_ts) as _created"
+        f" from read_parquet({literal(stamps)})) s using ({names(*keys)}, event_us, created_us)"
+    )
+
+
+def history_columns(contract: Contract, view: FeatureView) -> pa.Schema:
+    """The columns of a view's file, in order."""
+    keys = [
+        (contract.entity_by_name[name].join_key, _TYPES[contract.entity_by_name[name].dtype])
+        for name in view.entities
+    ]
+    features = [(feature.name, _TYPES[feature.dtype]) for feature in view.features]
+    return pa.schema([*keys, ("event_ts", MOMENT), ("created_ts", MOMENT), *features])
+
+
+def check_history(contract: Contract, path: Path, view: FeatureView) -> None:
+    """Refuses a file that another contract made; a schema is compared where the file states it."""
+    if not path.is_file():
+        raise InputError.of(path, "no such file", "history", "`proviso features` makes it")
+    try:
+        found = pq.read_schema(path)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise InputError.of(path, str(error), "a Parquet file") from error
+    wanted = history_columns(contract, view)
+    problems = [
+        Problem(f"{path}: {field.name}", _type_in(found, field.name), str(field.type), view.name)
+        for field in wanted
+        if _type_in(found, field.name) != str(field.type)
+    ]
+    stated = (found.metadata or {}).get(SCHEMA_KEY.encode(), b"").decode()
+    if stated not in {"", contract.schema_of(view)}:
+        why = f"{view.name} has another definition now; compute its history again"
+        problems.append(Problem(f"{path}: schema", stated, contract.schema_of(view), why))
+    if problems:
+        raise InputError(problems)
+
+
+def _type_in(schema: pa.Schema, name: str) -> str:
+    if name not in schema.names:
+        return "nothing"
+    return str(schema.field(name).type).removeprefix("large_")

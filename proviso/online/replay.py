@@ -1,0 +1,245 @@
+"""Replay: the endpoint must give every held-out transaction its offline row, on time's own terms.
+
+One ordered list of requests and run starts. At a run's start it waits for the answers to all
+earlier requests and publishes that run ahead of its visibility, so that a request between a
+run's start and its created_ts must still see the older row.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from feature_runtime import keys, timeline
+from feature_runtime.availability import Row, Status, Value, availability, feature_statuses
+from feature_runtime.service import Service, View
+from proviso.contracts.base import InputError
+from proviso.contracts.contract import Contract, FeatureView, OnEvent
+from proviso.online.cases import PLAIN_FILE, REPLAYED_FILE, Case, Offline, made_transactions
+from proviso.online.clients import Answer, Clients, Question
+from proviso.online.materialize import Clocks, Materializer
+from proviso.online.sampling import (
+    FLOORS,
+    Landmarks,
+    LeftOut,
+    choose_left_out,
+    created_moments,
+    runs_between,
+    stratify,
+)
+from proviso.online.store import OnlineStore
+from proviso.training.release import Release
+
+IN_FLIGHT = 8
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Span:
+    """What is replayed: `size` transactions of [start, end), chosen by `seed`.
+
+    drill: leave out runs, make up unseen entities where the data has too few, and demand that
+    every stratum of the sample reaches its floor.
+    """
+
+    transactions: Path
+    start: int
+    end: int
+    size: int
+    seed: int = 7
+    drill: bool = True
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What the store held for a case at its moment, per consumed feature [K]."""
+
+    status: tuple[Status, ...]
+    values: tuple[Value, ...]
+    event_ts: tuple[int | None, ...]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A case, the endpoint's answer, and what the store held at that moment."""
+
+    case: Case
+    answer: Answer
+    seen: Seen
+
+
+@dataclass(frozen=True)
+class Rehearsal:
+    """A prepared replay: cases in time order, what the sample contains, what is left out."""
+
+    cases: tuple[Case, ...]
+    strata: Mapping[str, int]
+    left_out: LeftOut | None
+
+    @property
+    def skipped(self) -> frozenset[tuple[str, int]]:
+        return _skipped(self.left_out)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Everything a replay needs of the world: definitions, the history, the store."""
+
+    contract: Contract
+    release: Release
+    history: Path
+    store: OnlineStore
+    clocks: Clocks
+
+    @property
+    def views(self) -> list[FeatureView]:
+        """The scheduled views that the release consumes."""
+        views = [self.contract.view_by_name[v.name] for v in self.release.service.views]
+        for view in views:
+            if isinstance(view.publication, OnEvent):
+                raise InputError.of(
+                    f"feature_views[{view.name}].publication",
+                    "on: event",
+                    "a schedule",
+                    "a replay publishes scheduled runs",
+                )
+        return views
+
+
+def rehearse(stage: Stage, span: Span, work: Path) -> Rehearsal:
+    """Chooses the sample and computes its offline rows."""
+    plain = Offline(stage.contract, stage.release, stage.history, work, ())
+    at = plain.inputs(span.transactions, span.start, span.end, PLAIN_FILE).at
+    if len(at) == 0:
+        raise InputError.of(span.transactions, "no transaction in the span", "some to replay")
+    gap = choose_left_out(stage.views, at, span.start, span.end) if span.drill else None
+    offline = replace(plain, left_out=tuple(sorted(_skipped(gap))))
+    inputs = offline.inputs(span.transactions, span.start, span.end, REPLAYED_FILE)
+    landmarks = Landmarks(
+        created_moments(stage.views, span.start, span.end, _skipped(gap)),
+        max((moment for moment, _, _ in _runs(stage, span, _skipped(gap))), default=span.start),
+    )
+    sample = stratify(inputs.at, inputs.status, landmarks, span.size, span.seed)
+    cases = offline.cases(inputs, sample.positions.tolist())
+    strata = dict(sample.strata)
+    lacking = FLOORS["missing_key"] - strata["missing_key"]
+    if span.drill and lacking > 0:
+        made = made_transactions(
+            stage.contract, inputs, FLOORS["missing_key"], work / "made.parquet"
+        )
+        unseen = offline.inputs(made, span.start, span.end, "unseen.parquet")
+        cases += offline.cases(unseen, range(len(unseen.at)))
+        strata["missing_key"] += len(unseen.at)
+        strata["made"] = len(unseen.at)
+    ordered = tuple(sorted(cases, key=lambda case: case.question.t))
+    return Rehearsal(ordered, strata | {"all": len(ordered)}, gap)
+
+
+async def perform(
+    stage: Stage, rehearsal: Rehearsal, span: Span, clients: Clients, progress: Progress
+) -> tuple[Outcome, ...]:
+    """Plays requests and runs in order. The endpoint must run with the replay clock."""
+    writer = Materializer(
+        stage.contract, stage.history, stage.store, replace(stage.clocks, as_of=span.start)
+    )
+    writer.bring_up(stage.views, rehearsal.skipped, progress)
+    waiting: list[Case] = []
+    outcomes: list[Outcome] = []
+    for moment, view, number in _score(stage, rehearsal, span):
+        if view is None:
+            waiting.append(rehearsal.cases[number])
+            continue
+        outcomes += await ask(stage, waiting, clients, len(outcomes))
+        waiting.clear()
+        now = replace(writer, clocks=replace(stage.clocks, as_of=moment))
+        now.publish_run(view, number)
+    outcomes += await ask(stage, waiting, clients, len(outcomes))
+    return tuple(outcomes)
+
+
+async def ask(
+    stage: Stage, cases: Sequence[Case], clients: Clients, first: int = 0
+) -> list[Outcome]:
+    """Asks some cases, a few at a time, and waits for all answers; in the cases' order.
+
+    first: the number of the first case, which decides over which protocol each is asked.
+    """
+    slots = asyncio.Semaphore(IN_FLIGHT)
+
+    async def one(number: int, case: Case) -> Outcome:
+        async with slots:
+            answer = await clients.ask(number, case.question)
+            return Outcome(case, answer, look(stage, case.question))
+
+    return list(await asyncio.gather(*(one(first + i, case) for i, case in enumerate(cases))))
+
+
+def look(stage: Stage, question: Question) -> Seen:
+    """What the store holds for a question at its t, by the one rule, without the pod."""
+    service = stage.release.service
+    blobs = stage.store.read([_key(service, view, question) for view in service.views])
+    status: dict[tuple[str, str], Status] = {}
+    values: dict[tuple[str, str], Value] = {}
+    events: dict[str, int | None] = {}
+    for view, blob in zip(service.views, blobs, strict=True):
+        row, found = _winner(view, blob, question.t)
+        events[view.name] = row.event_ts if row else None
+        held = row.values if row else (None,) * len(view.features)
+        for feature, one, value in zip(view.features, found, held, strict=True):
+            status[view.name, feature.name] = one
+            values[view.name, feature.name] = value
+    return Seen(
+        tuple(status[name] for name in service.consumed),
+        tuple(values[name] for name in service.consumed),
+        tuple(events[view] for view, _ in service.consumed),
+    )
+
+
+def _winner(view: View, blob: bytes | None, t: int) -> tuple[Row | None, tuple[Status, ...]]:
+    try:
+        rows = timeline.unpack(view.schema, blob) if blob is not None else ()
+    except timeline.TimelineError:
+        return None, (Status.TYPE,) * len(view.features)
+    row, status = availability(view.times, rows, t)
+    if row is not None and len(row.values) != len(view.features):
+        return None, (Status.TYPE,) * len(view.features)
+    return row, feature_statuses(status, row, view.dtypes)
+
+
+def timeline_of(stage: Stage, view: View, question: Question) -> tuple[bytes, bytes | None]:
+    """The key of a question's entity in a view, and what the store holds there."""
+    key = _key(stage.release.service, view, question)
+    return key, stage.store.read([key])[0]
+
+
+def _key(service: Service, view: View, question: Question) -> bytes:
+    join_keys = {entity.name: entity.join_key for entity in service.entities}
+    ids = [question.ids[join_keys[name]] for name in view.entities]
+    return keys.timeline_key(keys.entity_key(view.entities, ids), view.name, view.schema)
+
+
+def _score(
+    stage: Stage, rehearsal: Rehearsal, span: Span
+) -> Sequence[tuple[int, FeatureView | None, int]]:
+    """(moment, view, event_ts) of every run start and (t, None, number) of every case, in order."""
+    asked = [(case.question.t, None, number) for number, case in enumerate(rehearsal.cases)]
+    runs = _runs(stage, span, rehearsal.skipped)
+    return sorted([*runs, *asked], key=lambda item: (item[0], item[1] is None))
+
+
+def _runs(
+    stage: Stage, span: Span, skipped: frozenset[tuple[str, int]]
+) -> list[tuple[int, FeatureView, int]]:
+    """(start, view, event_ts) of the runs that start in the span and are published."""
+    return [
+        (run + view.source_delay, view, run)
+        for view in stage.views
+        for run in runs_between(view, span.start - view.source_delay, span.end - view.source_delay)
+        if (view.name, run) not in skipped
+    ]
+
+
+def _skipped(gap: LeftOut | None) -> frozenset[tuple[str, int]]:
+    return frozenset((gap.view, run) for run in gap.runs) if gap else frozenset()

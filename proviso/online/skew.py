@@ -1,0 +1,132 @@
+"""Skew: what the store served against the offline row, as rows that a reviewer can read.
+
+Pure. One row a consumed feature of one entity at one moment, in the form of
+`contracts/skew_test_cases.csv`; a row that is not PASS is REVIEW and names kind and owner.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+from feature_runtime.availability import Status, Value
+from feature_runtime.moments import format_moment
+from proviso.contracts.contract import Contract, Tolerance
+from proviso.online.replay import Outcome
+
+
+@dataclass(frozen=True)
+class Side:
+    """One side's view of a feature: its status, value, and the winner's event_ts (us)."""
+
+    status: Status
+    value: Value
+    event_ts: int | None
+
+
+@dataclass(frozen=True)
+class SkewRow:
+    """One line of skew evidence; moments as RFC 3339, absent values empty."""
+
+    case_id: str
+    entity_type: str
+    entity_key: str
+    feature_view: str
+    feature: str
+    as_of: str
+    offline_value: str
+    online_value: str
+    offline_event_ts: str
+    online_event_ts: str
+    tolerance_abs: str
+    tolerance_rel: str
+    verdict: str
+    kind: str
+    owner: str
+    review_note: str
+
+
+def judge(offline: Side, online: Side, tolerance: Tolerance) -> str:
+    """The kind of difference, or '' when online is what offline says it must be."""
+    if online.status is not offline.status:
+        return online.status.name if online.status is not Status.OK else "FUTURE"
+    if online.event_ts != offline.event_ts:
+        later = (online.event_ts or 0) > (offline.event_ts or 0)
+        return "FUTURE" if later else "STALE"
+    if online.status in {Status.OK, Status.STALE}:
+        return "" if _close(offline.value, online.value, tolerance) else "VALUE"
+    return ""
+
+
+def _close(offline: Value, online: Value, tolerance: Tolerance) -> bool:
+    numbers = (int, float)
+    if not isinstance(offline, numbers) or not isinstance(online, numbers):
+        return offline == online
+    if offline != offline:
+        return online != online
+    return abs(online - offline) <= tolerance.absolute + tolerance.relative * abs(offline)
+
+
+def skew_rows(contract: Contract, outcomes: Iterable[Outcome]) -> Iterator[SkewRow]:
+    """Every consumed feature of every outcome, judged."""
+    for outcome in outcomes:
+        yield from _rows_of(contract, outcome)
+
+
+def _rows_of(contract: Contract, outcome: Outcome) -> Iterator[SkewRow]:
+    question, expected, seen = outcome.case.question, outcome.case.expected, outcome.seen
+    for k, (view_name, feature_name) in enumerate(outcome.case.consumed):
+        view = contract.view_by_name[view_name]
+        feature = next(f for f in view.features if f.name == feature_name)
+        offline = Side(expected.status[k], _offline_value(expected.values[k]), expected.event_ts[k])
+        online = Side(seen.status[k], seen.values[k], seen.event_ts[k])
+        kind = judge(offline, online, feature.tolerance)
+        yield SkewRow(
+            case_id=f"{question.request_id}:{view_name}:{feature_name}",
+            entity_type="|".join(view.entities),
+            entity_key="|".join(str(question.ids[key]) for key in contract.join_keys(view)),
+            feature_view=view_name,
+            feature=feature_name,
+            as_of=format_moment(question.t),
+            offline_value=_text(offline.value),
+            online_value=_text(online.value),
+            offline_event_ts=_moment(offline.event_ts),
+            online_event_ts=_moment(online.event_ts),
+            tolerance_abs=repr(feature.tolerance.absolute),
+            tolerance_rel=repr(feature.tolerance.relative),
+            verdict="REVIEW" if kind else "PASS",
+            kind=kind,
+            owner=view.owner if feature.owner is None else feature.owner,
+            review_note=_note(kind, offline, online),
+        )
+
+
+def write_rows(path: Path, rows: Sequence[SkewRow]) -> None:
+    """The evidence file, header first."""
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, [field.name for field in fields(SkewRow)])
+        writer.writeheader()
+        writer.writerows(asdict(row) for row in rows)
+
+
+def _note(kind: str, offline: Side, online: Side) -> str:
+    if not kind:
+        return ""
+    return (
+        f"offline {offline.status.name} {_text(offline.value)}, "
+        f"online {online.status.name} {_text(online.value)}"
+    )
+
+
+def _offline_value(value: float) -> float | None:
+    return None if value != value else value
+
+
+def _text(value: Value) -> str:
+    return "" if value is None else str(value)
+
+
+def _moment(moment: int | None) -> str:
+    return "" if moment is None else format_moment(moment)

@@ -1,0 +1,150 @@
+"""The writer's side of the online store; the only module that owns the synchronous client.
+
+The pod reads through `feature_runtime.store`. Both speak the same keys and bytes
+(`feature_runtime.keys`, `feature_runtime.timeline`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import redis
+
+from feature_runtime.availability import ViewTimes
+from feature_runtime.keys import watermark_key
+from feature_runtime.timeline import MERGE_LUA
+from proviso.contracts.base import InputError
+
+# KEYS[1] the watermark hash; ARGV: watermark, merge clock. Both only ever rise.
+_WATERMARK_LUA = """
+for i, field in ipairs({'watermark', 'merge_clock'}) do
+  local old = tonumber(redis.call('HGET', KEYS[1], field))
+  if old == nil or tonumber(ARGV[i]) > old then redis.call('HSET', KEYS[1], field, ARGV[i]) end
+end
+return redis.call('HMGET', KEYS[1], 'watermark', 'merge_clock')
+"""
+
+
+@dataclass(frozen=True)
+class Merged:
+    """What a batch of merges did: keys changed, and rows refused as conflicting repeats."""
+
+    stored: int
+    conflicts: int
+
+
+@dataclass(frozen=True)
+class Watermark:
+    """`complete`: all that becomes visible up to here is written. `merge_clock`: the greatest
+    clock that any merge used. Microseconds."""
+
+    complete: int
+    merge_clock: int
+
+
+class OnlineStore:
+    """A connection that writes timelines and watermarks. Raises InputError when unreachable."""
+
+    def __init__(self, url: str, password_file: Path | None = None) -> None:
+        parts = urlsplit(url)
+        if parts.scheme not in {"redis", "rediss"} or not parts.hostname:
+            raise InputError.of("--store", repr(url), "redis://host:port")
+        if parts.password:
+            raise InputError.of(
+                "--store", "a password in the URL", "--store-password-file", "URLs end up in logs"
+            )
+        self.address = f"{parts.hostname}:{parts.port or 6379}"
+        self._client: Any = redis.Redis(
+            host=parts.hostname,
+            port=parts.port or 6379,
+            ssl=parts.scheme == "rediss",
+            password=_password(password_file),
+            socket_timeout=30,
+            socket_connect_timeout=5,
+        )
+        self._merge = self._load(MERGE_LUA)
+        self._advance = self._load(_WATERMARK_LUA)
+
+    def _load(self, script: str) -> str:
+        try:
+            return str(self._client.script_load(script))
+        except redis.RedisError as error:
+            raise InputError.of(
+                f"online store {self.address}", _reason(error), "a store that answers"
+            ) from error
+
+    def close(self) -> None:
+        self._client.close()
+
+    def merge(
+        self,
+        timelines: Sequence[tuple[bytes, bytes]],
+        times: ViewTimes,
+        margin: int,
+        as_of: int | None,
+    ) -> Merged:
+        """Merges (key, packed rows) pairs in one pipeline.
+
+        as_of None: the store's own clock. Raises InputError when the store refuses a row.
+        """
+        clock = "" if as_of is None else str(as_of)
+        pipeline = self._client.pipeline(transaction=False)
+        for key, blob in timelines:
+            pipeline.evalsha(
+                self._merge, 1, key, blob, times.source_delay, times.lookback, margin, clock
+            )
+        try:
+            answers = pipeline.execute()
+        except redis.RedisError as error:
+            raise InputError.of(
+                f"online store {self.address}", _reason(error), "every row accepted"
+            ) from error
+        return Merged(sum(a[0] for a in answers), sum(a[1] for a in answers))
+
+    def read(self, keys: Sequence[bytes]) -> list[bytes | None]:
+        """The bytes of some keys, in one MGET."""
+        return list(self._client.mget(keys)) if keys else []
+
+    def replace(self, key: bytes, blob: bytes) -> None:
+        """Overwrites a key as it is, keeping its expiry: for drills that damage a value."""
+        self._client.set(key, blob, keepttl=True)
+
+    def calls(self, command: str) -> int:
+        """How often the store has served a command since it started."""
+        found = self._client.info("commandstats").get(f"cmdstat_{command}", {"calls": 0})
+        return int(found["calls"])
+
+    def clock(self) -> int:
+        """The store's own clock, in microseconds."""
+        seconds, microseconds = self._client.time()
+        return int(seconds) * 1_000_000 + int(microseconds)
+
+    def watermark(self, view: str, schema: str) -> Watermark | None:
+        """How far a view's schema has been written; None when it never was."""
+        found = self._client.hmget(watermark_key(view, schema), "watermark", "merge_clock")
+        return None if None in found else Watermark(int(found[0]), int(found[1]))
+
+    def advance(self, view: str, schema: str, complete: int, merge_clock: int) -> Watermark:
+        """Moves the watermark of a complete run; it never goes back."""
+        key = watermark_key(view, schema)
+        found = self._client.evalsha(self._advance, 1, key, complete, merge_clock)
+        return Watermark(int(found[0]), int(found[1]))
+
+
+def _password(path: Path | None) -> str | None:
+    if path is None:
+        return None
+    try:
+        return path.read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise InputError.of(
+            path, error.strerror or "an error", "a readable password file"
+        ) from None
+
+
+def _reason(error: redis.RedisError) -> str:
+    return " ".join(str(error).split())[:200] or type(error).__name__
