@@ -47,9 +47,9 @@ class InputError(Refused):
 
 
 class Strict(BaseModel):
-    """A model that refuses unknown keys and never changes."""
+    """A model that refuses unknown keys, infinities and NaN, and never changes."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 def _duration(value: Any) -> int:
@@ -70,6 +70,9 @@ def _date(value: Any) -> datetime.date:
 Duration = Annotated[int, BeforeValidator(_duration), PlainSerializer(format_duration)]
 """Microseconds, written as an ISO 8601 duration in days, hours, minutes, seconds."""
 
+Span = Annotated[Duration, Field(gt=0)]
+"""A duration that is not zero."""
+
 Date = Annotated[datetime.date, BeforeValidator(_date)]
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
@@ -78,4 +81,5 @@ Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
 Label = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._@:/ -]{0,126}$")]
 """A short human name: an owner, a role, a stage."""
 
-Text = Annotated[str, Field(min_length=1, max_length=2000)]
+Text = Annotated[str, Field(pattern=r"\S", max_length=2000)]
+"""Words for a reader: not blank, bounded."""

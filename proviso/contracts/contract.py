@@ -9,11 +9,11 @@ from __future__ import annotations
 import hashlib
 import json
 from functools import cached_property
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Discriminator, Field, Tag, model_validator
 
-from proviso.contracts.base import Date, Duration, Label, Name, Strict, Text
+from proviso.contracts.base import Date, Duration, Label, Name, Span, Strict, Text
 
 
 class Column(Strict):
@@ -79,7 +79,7 @@ class Lineage(Strict):
 class Scheduled(Strict):
     """Runs aligned to the epoch; one takes `duration`."""
 
-    schedule: Annotated[Duration, Field(gt=0)]
+    schedule: Span
     duration: Duration
 
 
@@ -88,6 +88,18 @@ class OnEvent(Strict):
 
     on: Literal["event"]
     delay: Duration
+
+
+def _publication_kind(value: Any) -> str:
+    """Decided before parsing, so that a defect is reported for the kind that was meant."""
+    on_event = isinstance(value, OnEvent) or (isinstance(value, dict) and "on" in value)
+    return "OnEvent" if on_event else "Scheduled"
+
+
+Publication = Annotated[
+    Annotated[Scheduled, Tag("Scheduled")] | Annotated[OnEvent, Tag("OnEvent")],
+    Discriminator(_publication_kind),
+]
 
 
 class OnlineStore(Strict):
@@ -101,7 +113,7 @@ class DefaultPolicy(Strict):
     """What a missing value leads to. Anything but `reject` is an approval with a name on it."""
 
     policy: Literal["reject", "default", "nan"]
-    value: float | int | None = None
+    value: float | None = None
     approved_by: Label | None = None
     reason: Text | None = None
     expires: Date | None = None
@@ -139,7 +151,7 @@ class Aggregate(Strict):
     of: Name | None = None
     where: Text | None = None
     dated: Literal["event", "label"] = "event"
-    window: Annotated[Duration, Field(gt=0)]
+    window: Span
 
     @model_validator(mode="after")
     def _of_fits(self) -> Aggregate:
@@ -178,11 +190,11 @@ class FeatureView(Strict):
     event_timestamp: Literal["event_ts"]
     created_timestamp: Literal["created_ts"]
     source_delay: Duration
-    temporal_join_lookback: Annotated[Duration, Field(gt=0)]
-    online_ttl: Annotated[Duration, Field(gt=0)]
-    freshness_slo: Annotated[Duration, Field(gt=0)]
-    publication: Scheduled | OnEvent
-    population: Annotated[Duration, Field(gt=0)]
+    temporal_join_lookback: Span
+    online_ttl: Span
+    freshness_slo: Span
+    publication: Publication
+    population: Span
     online_store: OnlineStore
     lineage: Lineage
     deprecation: Deprecation
@@ -239,7 +251,7 @@ class FeatureService(Strict):
     fields: Annotated[list[Name], Field(min_length=1)]
     request_features: Annotated[list[RequestFeature], Field(min_length=1)]
     features: Annotated[list[str], Field(min_length=1)]
-    derived_features: list[DerivedFeature] = []
+    derived_features: list[DerivedFeature] = Field(default_factory=list)
 
 
 class QualityGate(Strict):
@@ -249,7 +261,7 @@ class QualityGate(Strict):
     metric: Name
     max: float | None = None
     min: float | None = None
-    schedule: Duration
+    schedule: Span
     blocks: Literal["register", "shadow", "promote", "none"]
     owner: Label
 
@@ -287,12 +299,17 @@ class Contract(Strict):
     def schema_of(self, view: FeatureView) -> str:
         """16 hex digits over all that gives the view's rows their meaning."""
         meaning = {
-            "entities": [self.entity_by_name[e].model_dump(exclude={"description", "owner"})
-                         for e in view.entities],
+            "entities": [
+                self.entity_by_name[e].model_dump(exclude={"description", "owner"})
+                for e in view.entities
+            ],
             "source": self.source.model_dump(
                 mode="json",
-                exclude={"description": True, "columns": {"__all__": {"description"}},
-                         "label": {"description"}},
+                exclude={
+                    "description": True,
+                    "columns": {"__all__": {"description"}},
+                    "label": {"description"},
+                },
             ),
             "source_delay": view.source_delay,
             "publication": view.publication.model_dump(mode="json"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -12,19 +13,26 @@ from pydantic_core import ErrorDetails
 from proviso.contracts.base import ContractError, Problem
 from proviso.contracts.contract import Contract
 from proviso.contracts.plan import Plan
+from proviso.contracts.wording import wanted, why_required
 
 CONTRACT_FILE = "feature_store_contract.yml"
 PLAN_FILE = "serving_release_plan.yml"
 PAYLOADS_FILE = "online_feature_payloads.jsonl"
 SKEW_FILE = "skew_test_cases.csv"
 SIMULATION_FILE = "simulation.yml"
-MAX_BYTES = 4 * 1024 * 1024
+MAX_BYTES = 1024 * 1024
+
+_UNION_BRANCHES = {"Scheduled", "OnEvent"}
+"""pydantic puts the tag of a union into the location: not a place in the file."""
 
 Model = TypeVar("Model", bound=BaseModel)
 
 
-class _UniqueKeys(yaml.SafeLoader):
-    """Safe YAML in which a key stated twice, an alias or a tag of its own is an error."""
+class _PlainYaml(yaml.SafeLoader):
+    """YAML 1.2's core, as a reviewer reads it: `on` and `no` are words, `010` is not eight.
+
+    A key stated twice, a key that is not text, an alias or a tag of its own is an error.
+    """
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         if self.check_event(yaml.AliasEvent):
@@ -32,45 +40,75 @@ class _UniqueKeys(yaml.SafeLoader):
         return super().compose_node(parent, index)
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        for key in keys:
-            if keys.count(key) > 1:
-                line = node.start_mark.line + 1
-                raise yaml.YAMLError(f"found key {key!r} twice below line {line}, wanted it once")
+        seen: set[str] = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            line = key_node.start_mark.line + 1
+            if not isinstance(key, str):
+                raise yaml.YAMLError(f"found key {key!r} in line {line}, wanted text")
+            if key in seen:
+                raise yaml.YAMLError(f"found key {key!r} again in line {line}, wanted it once")
+            seen.add(key)
         return super().construct_mapping(node, deep=deep)
+
+
+_CORE = {
+    "bool": ("tf", r"true|false"),
+    "null": ("n~", r"null|~|"),
+    "int": ("-+0123456789", r"[-+]?(?:0|[1-9][0-9]*)"),
+    "float": (
+        "-+.0123456789",
+        r"[-+]?(?:(?:0|[1-9][0-9]*)(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]+)?",
+    ),
+}
+_DATE = "tag:yaml.org,2002:timestamp"
+_PlainYaml.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag == _DATE]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+for _kind, (_first, _pattern) in _CORE.items():
+    _PlainYaml.add_implicit_resolver(
+        f"tag:yaml.org,2002:{_kind}", re.compile(rf"(?:{_pattern})\Z"), [*_first, ""]
+    )
 
 
 def read_text(path: Path) -> str:
     """A bounded text file. Raises ContractError when it is absent, too large or not UTF-8."""
     try:
-        if path.stat().st_size > MAX_BYTES:
-            size = path.stat().st_size
-            raise ContractError([Problem(str(path), f"{size} bytes", f"at most {MAX_BYTES}")])
+        size = path.stat().st_size
+        if size > MAX_BYTES:
+            raise ContractError([Problem(path.name, f"{size} bytes", f"at most {MAX_BYTES}")])
         return path.read_text(encoding="utf-8")
     except OSError as error:
         why = error.strerror or "error"
         raise ContractError([Problem(str(path), why.lower(), "a readable file")]) from error
     except UnicodeDecodeError as error:
-        raise ContractError([Problem(str(path), "bytes that are not UTF-8", "UTF-8 text")]) from error
+        raise ContractError(
+            [Problem(path.name, f"byte {error.start} that is not UTF-8", "UTF-8 text")]
+        ) from error
 
 
-def read_yaml(path: Path) -> Any:
-    """Plain data of a YAML file. Raises ContractError."""
-    text = read_text(path)
+def parse_yaml(file: str, text: str) -> Any:
+    """Plain data of YAML text. Raises ContractError."""
     try:
-        return yaml.load(text, Loader=_UniqueKeys)  # noqa: S506 - a SafeLoader
+        return yaml.load(text, Loader=_PlainYaml)
+    except RecursionError:
+        raise ContractError([Problem(file, "nesting without end", "plain YAML")]) from None
     except (yaml.YAMLError, ValueError) as error:
-        said = " ".join(str(error).split())
-        raise ContractError([Problem(path.name, said, "valid YAML")]) from error
+        raise ContractError([_yaml_problem(file, error)]) from error
+
+
+def parse_model(file: str, data: Any, model: type[Model]) -> Model:
+    """Plain data as a typed value. Raises ContractError with every problem at once."""
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        raise ContractError(problems_of(file, data, error)) from error
 
 
 def load_model(path: Path, model: type[Model]) -> Model:
     """A typed file. Raises ContractError with every problem at once."""
-    data = read_yaml(path)
-    try:
-        return model.model_validate(data)
-    except ValidationError as error:
-        raise ContractError(problems_of(path.name, data, error)) from error
+    return parse_model(path.name, parse_yaml(path.name, read_text(path)), model)
 
 
 def load_contract(directory: Path) -> Contract:
@@ -82,21 +120,32 @@ def load_plan(directory: Path) -> Plan:
 
 
 def problems_of(file: str, data: Any, error: ValidationError) -> list[Problem]:
-    """pydantic's errors as review comments; list items are named by their `name` where they have one."""
+    """pydantic's errors as review comments; list items go by their name where they have one."""
     return [_problem(file, data, detail) for detail in error.errors(include_url=False)]
+
+
+def found_and_wanted(message: str) -> tuple[str, str] | None:
+    """The two halves of a message of our own, `found X, wanted Y`."""
+    found, comma, wanted = message.removeprefix("Value error, ").partition(", wanted ")
+    return (found.removeprefix("found "), wanted) if comma else None
+
+
+def _yaml_problem(file: str, error: Exception) -> Problem:
+    said = " ".join(str(error).split())
+    own = found_and_wanted(said)
+    return Problem(file, *own) if own else Problem(file, said[:300], "valid YAML")
 
 
 def _problem(file: str, data: Any, detail: ErrorDetails) -> Problem:
     path = f"{file}: {_path(data, detail['loc'])}".removesuffix(": ")
     if detail["type"] == "missing":
-        return Problem(path, "nothing", "a value", "the field is required")
+        return Problem(path, "nothing", "a value", why_required(str(detail["loc"][-1])))
     if detail["type"] == "extra_forbidden":
         return Problem(path, "an unknown key", "only keys that the format knows")
-    message = detail["msg"].removeprefix("Value error, ")
-    if message.startswith("found ") and ", wanted " in message:
-        found, _, wanted = message.removeprefix("found ").partition(", wanted ")
-        return Problem(path, found, wanted)
-    return Problem(path, repr(detail["input"])[:120], message[:1].lower() + message[1:])
+    own = found_and_wanted(detail["msg"]) if detail["type"] == "value_error" else None
+    if own:
+        return Problem(path, *own)
+    return Problem(path, repr(detail["input"])[:120], wanted(detail))
 
 
 def _path(data: Any, location: tuple[int | str, ...]) -> str:
@@ -104,16 +153,18 @@ def _path(data: Any, location: tuple[int | str, ...]) -> str:
     for step in location:
         if isinstance(here, list) and isinstance(step, int) and step < len(here):
             here = here[step]
-            name = here.get("name") if isinstance(here, dict) else None
-            text += f"[{name or step}]"
+            text += f"[{_item_name(here) or step}]"
         elif isinstance(here, dict) and step in here:
             here = here[step]
             text += f".{step}"
-        elif not _is_union_branch(step):
+        elif step not in _UNION_BRANCHES:
             text += f".{step}"
     return text.removeprefix(".")
 
 
-def _is_union_branch(step: int | str) -> bool:
-    """pydantic puts the tried class's name of a union into the location: not a place in the file."""
-    return isinstance(step, str) and step in {"Scheduled", "OnEvent", "float", "int"}
+def _item_name(item: Any) -> str | None:
+    """How a reviewer names an item of a list."""
+    if not isinstance(item, dict):
+        return None
+    names = (item.get(key) for key in ("name", "metric", "role"))
+    return next((name for name in names if isinstance(name, str)), None)

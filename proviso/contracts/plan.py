@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from proviso.contracts.base import Date, Duration, Label, Name, Strict, Text
+from proviso.contracts.base import Date, Label, Name, Span, Strict, Text
 
 Percent = Annotated[int, Field(ge=0, le=100)]
 
@@ -29,14 +29,20 @@ class LatencySlo(Strict):
     p95_ms: Annotated[int, Field(gt=0)]
     p99_ms: Annotated[int, Field(gt=0)]
     deadline_ms: Annotated[int, Field(gt=0, le=60_000)]
-    window: Duration
+    window: Span
+
+    @model_validator(mode="after")
+    def _percentiles_rise(self) -> LatencySlo:
+        if self.p99_ms < self.p95_ms:
+            raise ValueError(f"found p99_ms {self.p99_ms}, wanted at least p95_ms {self.p95_ms}")
+        return self
 
 
 class ErrorBudget(Strict):
     """Share of requests, in percent, that must be answered within `window`."""
 
     availability_percent: Annotated[float, Field(gt=0, lt=100)]
-    window: Duration
+    window: Span
 
 
 class Batching(Strict):
@@ -50,7 +56,7 @@ class Batching(Strict):
 class Shadow(Strict):
     """The candidate sees real traffic, its answers go to the record only."""
 
-    duration: Duration
+    duration: Span
     min_requests: Annotated[int, Field(gt=0)]
     max_decision_disagreement: Annotated[float, Field(gt=0, le=1)]
 
@@ -63,7 +69,7 @@ class Canary(Strict):
     """Weights of the candidate, in percent, strictly rising to 100."""
 
     steps: Annotated[list[Percent], Field(min_length=3)]
-    bake: Duration
+    bake: Span
     min_requests: Annotated[int, Field(gt=0)]
 
 
@@ -72,7 +78,7 @@ class Monitored(Strict):
 
     metric: Name
     threshold: Annotated[str, Field(pattern=r"^(<=|>=|<|>) ?\d+(\.\d+)?$")]
-    window: Duration
+    window: Span
     action: Literal["alert", "hold", "rollback"]
     owner: Label
 
@@ -83,7 +89,7 @@ class Trigger(Strict):
     metric: Name
     covers: Literal["latency", "errors", "features", "business"]
     threshold: Annotated[str, Field(pattern=r"^(<=|>=|<|>) ?\d+(\.\d+)?$")]
-    window: Duration
+    window: Span
     action: Literal["rollback", "hold"]
 
 
@@ -114,7 +120,7 @@ class PredictionLog(Strict):
     sink: Literal["file"]
     fsync: bool
     hash_entity_keys: bool
-    retention: Duration
+    retention: Span
     owner: Label
 
 
@@ -123,7 +129,7 @@ class StressTest(Strict):
 
     tool: Literal["perf_analyzer"]
     concurrency: Annotated[list[Annotated[int, Field(gt=0)]], Field(min_length=1)]
-    duration: Duration
+    duration: Span
     min_requests_per_second: Annotated[int, Field(gt=0)]
 
 
@@ -164,9 +170,9 @@ class Plan(Strict):
     limits: RequestLimits
     decision: Decision
     fallback: Fallback
-    clock_margin: Duration
-    max_client_skew: Duration
-    write_deadline: Duration
+    clock_margin: Span
+    max_client_skew: Span
+    write_deadline: Span
     topology: Literal["separate", "collocated"]
     quality_floor: QualityFloor
     shadow: Shadow
@@ -177,15 +183,6 @@ class Plan(Strict):
     prediction_log: PredictionLog
     stress_test: StressTest
     stakeholders: list[Stakeholder]
-
-    @model_validator(mode="after")
-    def _deadline_covers_the_slo(self) -> Plan:
-        if self.latency_slo.p99_ms < self.latency_slo.p95_ms:
-            raise ValueError(
-                f"latency_slo: found p99_ms {self.latency_slo.p99_ms} below p95_ms "
-                f"{self.latency_slo.p95_ms}, wanted p99_ms >= p95_ms"
-            )
-        return self
 
     @property
     def model_base(self) -> str:

@@ -1,0 +1,55 @@
+"""The judged SQL of a contract: what an aggregate counts and what a feature is.
+
+History renders its queries from these trees, so what runs is what was judged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from proviso.contracts.contract import Aggregate, Contract, Feature, FeatureView
+from proviso.contracts.places import listed
+from proviso.contracts.sql import Kind, Scalar, SqlError, parse_scalar
+
+_COLUMN_KINDS: Mapping[str, Kind] = {
+    "money": "int",
+    "int64": "int",
+    "float64": "float",
+    "bool": "bool",
+}
+_FEATURE_KINDS: Mapping[str, Kind] = {"int64": "int", "float64": "float", "bool": "bool"}
+
+
+def where_scalar(contract: Contract, aggregate: Aggregate) -> Scalar | None:
+    """The judged `where` of an aggregate, None when it has none. Raises SqlError."""
+    if aggregate.where is None:
+        return None
+    label = contract.source.label.column
+    columns = {name: _COLUMN_KINDS[c.dtype] for name, c in contract.source.columns.items()}
+    scalar = parse_scalar(aggregate.where, {**columns, label: "bool"})
+    if label in scalar.columns and aggregate.dated != "label":
+        raise SqlError(
+            f"the label {label} in an aggregate dated by event",
+            "dated: label",
+            "leakage: on the event's day nobody knows its label",
+        )
+    if scalar.kind != "bool":
+        raise SqlError(f"`{aggregate.where}`", "a condition, true or false")
+    return scalar
+
+
+def feature_scalar(view: FeatureView, feature: Feature) -> Scalar:
+    """The judged expression of a feature over its view's aggregates. Raises SqlError."""
+    columns: dict[str, Kind] = {aggregate.name: "int" for aggregate in view.aggregates}
+    if feature.sql is None and feature.name not in columns:
+        raise SqlError("no sql and no aggregate of that name", f"sql or one of {listed(columns)}")
+    scalar = parse_scalar(feature.expression, columns)
+    wanted = _FEATURE_KINDS[feature.dtype]
+    if scalar.kind not in {wanted, "null"} and (scalar.kind, wanted) != ("int", "float"):
+        dtype = next(name for name, kind in _FEATURE_KINDS.items() if kind == scalar.kind)
+        raise SqlError(
+            f"`{feature.expression}`, which is {dtype}",
+            f"what dtype {feature.dtype} says",
+            "the pod refuses a stored value of another type",
+        )
+    return scalar

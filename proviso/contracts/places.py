@@ -1,0 +1,43 @@
+"""Where a problem is: the paths that review comments start with."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+
+from proviso.contracts.base import Problem
+from proviso.contracts.contract import Feature, FeatureService, FeatureView
+from proviso.contracts.loading import CONTRACT_FILE, PLAN_FILE
+
+
+def in_contract(path: str) -> str:
+    return f"{CONTRACT_FILE}: {path}"
+
+
+def in_plan(path: str) -> str:
+    return f"{PLAN_FILE}: {path}"
+
+
+def of_view(view: FeatureView, key: str) -> str:
+    return in_contract(f"feature_views[{view.name}].{key}")
+
+
+def of_feature(view: FeatureView, feature: Feature, key: str) -> str:
+    return of_view(view, f"features[{feature.name}].{key}")
+
+
+def of_service(service: FeatureService, key: str) -> str:
+    return in_contract(f"feature_services[{service.name}].{key}")
+
+
+def repeated(place: str, names: Iterable[str], why: str = "") -> Iterator[Problem]:
+    """One problem for each name that stands there more than once."""
+    for name, count in Counter(names).items():
+        if count > 1:
+            yield Problem(place, f"{name} {count} times", "every name once", why)
+
+
+def listed(names: Iterable[str]) -> str:
+    """Names for a reader, in order; bounded."""
+    known = sorted(set(names))
+    return ", ".join(known[:20]) + (", ..." if len(known) > 20 else "")
