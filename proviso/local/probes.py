@@ -1,0 +1,96 @@
+"""Three requests that a demonstration must make, and what must become of each.
+
+A missing critical feature is refused in the plan's fallback way; a missing feature with an
+approved default is answered and flagged; a moment far from the pod's clock is refused before
+the store is read. Which entities show that is read off the contract's policies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from feature_runtime.service import Policy, Service, View
+from proviso.contracts.base import InputError
+from proviso.online.clients import Answer, Question
+
+
+@dataclass(frozen=True)
+class Probe:
+    """A question, what it shows, and what the answer must be."""
+
+    title: str
+    question: Question
+    wanted: str
+
+
+def probes(service: Service, known: Sequence[Question]) -> tuple[Probe, Probe, Probe]:
+    """Made from questions whose features are all OK. Raises InputError when no policy fits."""
+    example = known[0]
+    critical = _unseen(service, example, "reject")
+    approved = _unseen(service, example, "default")
+    return (
+        Probe(
+            "a critical feature is missing",
+            replace(critical, request_id="probe-critical"),
+            f"the fallback {service.decision.fallback}, with its reason",
+        ),
+        Probe(
+            "a feature with an approved default is missing",
+            replace(approved, request_id="probe-default"),
+            "a probability, and the default named",
+        ),
+        Probe(
+            "a moment far from the pod's clock",
+            replace(example, request_id="probe-clock"),
+            "400, before the store is read",
+        ),
+    )
+
+
+def refused(service: Service, answer: Answer) -> bool:
+    """Whether a rejected transaction got the plan's fallback and a reason."""
+    if service.decision.fallback_http == 503:
+        return answer.code in {"503", "StatusCode.UNAVAILABLE"}
+    status = answer.status or {}
+    return (
+        answer.answered
+        and answer.probability is None
+        and answer.decision == service.decision.fallback
+        and bool(status.get("reason"))
+    )
+
+
+def flagged(answer: Answer) -> bool:
+    """Whether an answer was given with a default, and says which."""
+    return answer.probability is not None and bool((answer.status or {}).get("defaults"))
+
+
+def reason_of(answer: Answer) -> str:
+    """What the endpoint itself says about an answer."""
+    if not answer.answered:
+        return f"{answer.code}: {answer.error}"
+    status = answer.status or {}
+    return str(status.get("reason") or f"defaults used: {status.get('defaults')}")
+
+
+def _unseen(service: Service, example: Question, kind: str) -> Question:
+    """The example, asked by entities of one view that nobody has seen."""
+    views = [view for view in service.views if _leads_to(view, service, kind)]
+    if not views:
+        raise InputError.of(
+            f"feature service {service.name}",
+            f"no view whose absence leads to {kind} alone",
+            "one, to show what becomes of it",
+        )
+    entities = [e for e in service.entities if e.name in views[0].entities]
+    unseen = {e.join_key: 2**52 if e.dtype == "int64" else "nobody-has-seen-this" for e in entities}
+    return replace(example, ids={**example.ids, **unseen})
+
+
+def _leads_to(view: View, service: Service, kind: str) -> bool:
+    """Whether an unseen entity of `view` meets that policy, and no reject unless asked for."""
+    touched = [v for v in service.views if set(v.entities) & set(view.entities)]
+    policies: list[Policy] = [f.policy for v in touched for f in v.features if f.policy is not None]
+    kinds = {policy.kind for policy in policies}
+    return kind in kinds and (kind == "reject" or "reject" not in kinds)
