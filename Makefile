@@ -3,13 +3,37 @@
 SHELL := /bin/bash
 VENV := .venv/bin
 
-.PHONY: help setup lock clean
+.PHONY: help setup demo test test-long verify format releases lock clean
 
 help: ## this list
 	@sed -n 's/^\([a-z][a-z-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | while IFS=$$'\t' read -r name text; do printf '  %-12s %s\n' "$$name" "$$text"; done
 
 setup: ## make .venv with everything that runs here (PYTHON=... selects the interpreter)
 	@scripts/setup
+
+demo: setup ## the whole path on one machine (TRANSACTIONS=FILE.parquet, KEEP=1, SAMPLE=N)
+	@$(VENV)/proviso local demo $(if $(TRANSACTIONS),--transactions "$(TRANSACTIONS)") \
+	  $(if $(KEEP),--keep) $(if $(SAMPLE),--sample "$(SAMPLE)")
+
+verify: setup ## ruff, strict mypy, import-linter, generated files regenerate without a diff
+	@$(VENV)/ruff check .
+	@$(VENV)/ruff format --check .
+	@$(VENV)/mypy
+	@$(VENV)/lint-imports
+	@scripts/check-generated
+
+test: verify ## verify, then every test that needs no cluster (under ten minutes)
+	@$(VENV)/pytest -m "not long"
+
+test-long: setup ## the tests that take too long for every day
+	@$(VENV)/pytest -m long
+
+format: setup ## lay out all code
+	@$(VENV)/ruff check --fix .
+	@$(VENV)/ruff format .
+
+releases: setup ## bind the committed models to the present source (new ids, same model bytes)
+	@$(VENV)/proviso releases rebind
 
 lock: ## pin all requirements anew from the .in files
 	@scripts/lock

@@ -218,7 +218,7 @@ def _plain(text: str) -> Any:
 
 def duration(value: Any) -> timedelta | None:
     """An ISO 8601 duration in days, hours, minutes, seconds; None for anything else."""
-    pattern = r"P(?:(\d+)D)?(?:T(?=\d)(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)S)?)?"
+    pattern = r"P(?:(\d{1,6})D)?(?:T(?=\d)(?:(\d{1,6})H)?(?:(\d{1,6})M)?(?:(\d{1,8})S)?)?"
     match = re.fullmatch(pattern, str(value))
     if match is None or value == "P":
         return None
@@ -410,7 +410,7 @@ def validate_online_payloads(lab: Lab) -> Iterator[str]:
     for at, line in enumerate(lab.text(PAYLOADS).splitlines(), 1):
         try:
             payload = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             yield problem(f"line {at}", "no JSON", "one JSON object")
             continue
         if not isinstance(payload, dict) or set(payload) != set(PAYLOAD_KEYS.split()):
@@ -555,7 +555,7 @@ def _canary(steps: Any) -> Iterator[str]:
 
 def _rollback(rollback: dict[str, Any]) -> Iterator[str]:
     yield from absent("rollback", rollback, "triggers owner runbook")
-    covered = {trigger.get("covers") for trigger in items(rollback, "triggers")}
+    covered = {str(trigger.get("covers")) for trigger in items(rollback, "triggers")}
     for covers in COVERS.split():
         if covers not in covered:
             why = "operators must know when to take the model back"

@@ -38,26 +38,32 @@ def history_relation(
     row's number in the file). A row that was stamped more than once comes once per stamp.
     Raises InputError when the file is absent or was not made by this contract.
     """
-    path = history_file(history, view)
-    check_history(contract, path, view)
-    keys = contract.join_keys(view)
-    features = names(*(feature.name for feature in view.features))
-    bounds = [f"event_ts >= make_timestamptz({start:d}::bigint)"] if start is not None else []
-    bounds += [f"event_ts < make_timestamptz({end:d}::bigint)"] if end is not None else []
-    rows = (
-        f"select {names(*keys)}, epoch_us(event_ts) as event_us, epoch_us(created_ts) as"
-        f" created_us, {features}, file_row_number as _row"
-        f" from read_parquet({literal(path)}, file_row_number = true)"
-        f" where {' and '.join(bounds) or 'true'}"
-    )
+    check_history(contract, history_file(history, view), view)
+    rows = stored_rows(contract, history, view, start, end)
     stamps = stamps_file(history, view)
     if not stamps.is_file():
         return rows
+    keys = names(*contract.join_keys(view))
     return (
         f"select r.* replace (coalesce(s._created, r.created_us) as created_us) from ({rows}) r"
-        f" left join (select distinct {names(*keys)}, epoch_us(event_ts) as event_us,"
+        f" left join (select distinct {keys}, epoch_us(event_ts) as event_us,"
         f" epoch_us(planned_ts) as created_us, epoch_us(created_ts) as _created"
-        f" from read_parquet({literal(stamps)})) s using ({names(*keys)}, event_us, created_us)"
+        f" from read_parquet({literal(stamps)})) s using ({keys}, event_us, created_us)"
+    )
+
+
+def stored_rows(
+    contract: Contract, history: Path, view: FeatureView, start: int | None, end: int | None
+) -> str:
+    """The same query without stamps: every row of the file once, `created_us` as planned."""
+    bounds = [f"event_ts >= make_timestamptz({start:d}::bigint)"] if start is not None else []
+    bounds += [f"event_ts < make_timestamptz({end:d}::bigint)"] if end is not None else []
+    return (
+        f"select {names(*contract.join_keys(view))}, epoch_us(event_ts) as event_us,"
+        f" epoch_us(created_ts) as created_us, {names(*(f.name for f in view.features))},"
+        f" file_row_number as _row"
+        f" from read_parquet({literal(history_file(history, view))}, file_row_number = true)"
+        f" where {' and '.join(bounds) or 'true'}"
     )
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from feature_runtime.service import Policy, Service, View
+from feature_runtime.service import Entity, Service
 from proviso.contracts.base import InputError
 from proviso.online.clients import Answer, Question
 
@@ -28,7 +28,7 @@ def probes(service: Service, known: Sequence[Question]) -> tuple[Probe, Probe, P
     """Made from questions whose features are all OK. Raises InputError when no policy fits."""
     example = known[0]
     critical = _unseen(service, example, "reject")
-    approved = _unseen(service, example, "default")
+    approved = _unseen(service, example, "default", "nan")
     return (
         Probe(
             "a critical feature is missing",
@@ -74,23 +74,24 @@ def reason_of(answer: Answer) -> str:
     return str(status.get("reason") or f"defaults used: {status.get('defaults')}")
 
 
-def _unseen(service: Service, example: Question, kind: str) -> Question:
-    """The example, asked by entities of one view that nobody has seen."""
-    views = [view for view in service.views if _leads_to(view, service, kind)]
-    if not views:
+def _unseen(service: Service, example: Question, *kinds: str) -> Question:
+    """The example, asked for one entity that nobody has seen.
+
+    The first of `kinds` that some entity's absence leads to decides which entity.
+    """
+    found = [e for kind in kinds for e in service.entities if _leads_to(e, service, kind)]
+    if not found:
         raise InputError.of(
             f"feature service {service.name}",
-            f"no view whose absence leads to {kind} alone",
+            f"no entity whose absence leads to {' or '.join(kinds)} alone",
             "one, to show what becomes of it",
         )
-    entities = [e for e in service.entities if e.name in views[0].entities]
-    unseen = {e.join_key: 2**52 if e.dtype == "int64" else "nobody-has-seen-this" for e in entities}
-    return replace(example, ids={**example.ids, **unseen})
+    unseen = 2**52 if found[0].dtype == "int64" else "nobody-has-seen-this"
+    return replace(example, ids={**example.ids, found[0].join_key: unseen})
 
 
-def _leads_to(view: View, service: Service, kind: str) -> bool:
-    """Whether an unseen entity of `view` meets that policy, and no reject unless asked for."""
-    touched = [v for v in service.views if set(v.entities) & set(view.entities)]
-    policies: list[Policy] = [f.policy for v in touched for f in v.features if f.policy is not None]
-    kinds = {policy.kind for policy in policies}
+def _leads_to(entity: Entity, service: Service, kind: str) -> bool:
+    """Whether an unseen entity meets that policy, and no reject unless asked for."""
+    touched = [view for view in service.views if entity.name in view.entities]
+    kinds = {f.policy.kind for v in touched for f in v.features if f.policy is not None}
     return kind in kinds and (kind == "reject" or "reject" not in kinds)

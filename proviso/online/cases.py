@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from feature_runtime.availability import Status
 from proviso.contracts.contract import Contract
@@ -27,6 +28,9 @@ PLAIN_FILE = "plain.parquet"
 
 REPLAYED_FILE = "replayed.parquet"
 """The same, without the runs that the drill leaves out: what cases are chosen from."""
+
+
+_PYTHON = {"money": float, "float64": float, "int64": int, "bool": bool}
 
 
 @dataclass(frozen=True)
@@ -62,8 +66,9 @@ class Offline:
     def inputs(self, transactions: Path, start: int, end: int, name: str) -> EncoderInputs:
         """The point-in-time dataset of [start, end), as arrays; kept in `work` under `name`."""
         out = self.work / name
+        views = [view.name for view in self.release.service.views]
         build_dataset(
-            self.contract, self.history, transactions, start, end, out, left_out=self.left_out
+            self.contract, self.history, transactions, start, end, out, views, self.left_out
         )
         return read_inputs(out, self.contract, self.release.service)
 
@@ -87,23 +92,39 @@ class Offline:
         ]
 
 
-def made_transactions(contract: Contract, inputs: EncoderInputs, count: int, out: Path) -> Path:
-    """Transactions by entities that nobody has seen, spread over the same moments and amounts."""
-    source = contract.source
-    positions = np.linspace(0, len(inputs.at) - 1, count).astype(np.int64)
-    like = inputs.take(positions)
+@dataclass(frozen=True)
+class Making:
+    """Transactions to make up where the data has too few of a kind.
+
+    unseen: how many by entities that nobody has seen. moments: [m] when others, by known
+    entities, are to happen.
+    """
+
+    unseen: int
+    moments: NDArray[np.int64]
+
+    def __bool__(self) -> bool:
+        return self.unseen > 0 or len(self.moments) > 0
+
+
+def made_transactions(contract: Contract, inputs: EncoderInputs, making: Making, out: Path) -> Path:
+    """Writes made up transactions, like real ones in everything else; returns `out`."""
+    source, count = contract.source, making.unseen + len(making.moments)
+    like = inputs.take(np.linspace(0, len(inputs.at) - 1, count).astype(np.int64))
+    at = np.concatenate([like.at[: making.unseen], making.moments])
     integer_ids = isinstance(like.ids[0], int | np.integer)
-    moments = pa.array(like.at, pa.timestamp("us", tz="UTC"))
     columns: dict[str, pa.Array] = {
         source.id: pa.array([-(i + 1) if integer_ids else f"made-{i}" for i in range(count)]),
-        source.event_timestamp: moments,
+        source.event_timestamp: pa.array(at, pa.timestamp("us", tz="UTC")),
         source.label.column: pa.nulls(count, pa.int8()),
     }
     for entity in contract.entities:
         unseen = [2**52 + i if entity.dtype == "int64" else f"unseen-{i:04d}" for i in range(count)]
-        columns[entity.join_key] = pa.array(unseen)
-    for name in source.columns:
-        columns[name] = pa.array(like.fields.get(name, np.zeros(count)))
+        known = like.keys[entity.join_key].tolist()
+        columns[entity.join_key] = pa.array(unseen[: making.unseen] + known[making.unseen :])
+    for name, column in source.columns.items():
+        values = like.fields.get(name, np.zeros(count)).tolist()
+        columns[name] = pa.array([_PYTHON[column.dtype](value) for value in values])
     pq.write_table(pa.table(columns), out)
     return out
 

@@ -16,6 +16,7 @@ from typing import Any, Protocol, Self
 import httpx
 import numpy as np
 import tritonclient.grpc.aio as triton
+from numpy.typing import NDArray
 from tritonclient.utils import InferenceServerException
 
 from feature_runtime.moments import format_moment
@@ -169,7 +170,9 @@ def _tensors(service: Service, question: Question) -> list[triton.InferInput]:
     tensors = []
     for name, datatype, value in _values(service, question):
         kind = {"INT64": np.int64, "FP64": np.float64, "BYTES": np.object_}[datatype]
-        array = np.array([[value.encode() if isinstance(value, str) else value]], dtype=kind)
+        array: NDArray[Any] = np.array(
+            [[value.encode() if isinstance(value, str) else value]], dtype=kind
+        )
         tensor = triton.InferInput(name, [1, 1], datatype)
         tensor.set_data_from_numpy(array)
         tensors.append(tensor)

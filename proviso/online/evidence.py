@@ -101,7 +101,8 @@ def passed(summary: Mapping[str, Any]) -> list[str]:
     """Why a replay does not count as evidence; empty when it does."""
     reasons = []
     if summary["mismatch_count"]:
-        reasons.append(f"{summary['mismatch_count']} answers differ from their offline rows")
+        count = summary["mismatch_count"]
+        reasons.append(f"answers differ from their offline rows in {count} places")
     short = {
         name: count
         for name, count in summary["strata"].items()

@@ -12,20 +12,26 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+
 from feature_runtime import keys, timeline
 from feature_runtime.availability import Row, Status, Value, availability, feature_statuses
+from feature_runtime.moments import MINUTE
 from feature_runtime.service import Service, View
 from proviso.contracts.base import InputError
 from proviso.contracts.contract import Contract, FeatureView, OnEvent
-from proviso.online.cases import PLAIN_FILE, REPLAYED_FILE, Case, Offline, made_transactions
+from proviso.history.arrays import EncoderInputs
+from proviso.online.cases import PLAIN_FILE, REPLAYED_FILE, Case, Making, Offline, made_transactions
 from proviso.online.clients import Answer, Clients, Question
 from proviso.online.materialize import Clocks, Materializer
 from proviso.online.sampling import (
-    FLOORS,
     Landmarks,
     LeftOut,
+    beside,
     choose_left_out,
     created_moments,
+    lacking,
+    memberships,
     runs_between,
     stratify,
 )
@@ -121,20 +127,33 @@ def rehearse(stage: Stage, span: Span, work: Path) -> Rehearsal:
         created_moments(stage.views, span.start, span.end, _skipped(gap)),
         max((moment for moment, _, _ in _runs(stage, span, _skipped(gap))), default=span.start),
     )
-    sample = stratify(inputs.at, inputs.status, landmarks, span.size, span.seed)
-    cases = offline.cases(inputs, sample.positions.tolist())
-    strata = dict(sample.strata)
-    lacking = FLOORS["missing_key"] - strata["missing_key"]
-    if span.drill and lacking > 0:
-        made = made_transactions(
-            stage.contract, inputs, FLOORS["missing_key"], work / "made.parquet"
-        )
-        unseen = offline.inputs(made, span.start, span.end, "unseen.parquet")
-        cases += offline.cases(unseen, range(len(unseen.at)))
-        strata["missing_key"] += len(unseen.at)
-        strata["made"] = len(unseen.at)
+    made = _made(offline, span, inputs, landmarks)
+    sample = stratify(inputs.at, inputs.status, landmarks, span.size - len(made), span.seed)
+    cases = offline.cases(inputs, sample.positions.tolist()) + offline.cases(made, range(len(made)))
+    extra = memberships(made.at, made.status, landmarks)
+    strata = {
+        name: n + int(extra[name].sum()) for name, n in sample.strata.items() if name in extra
+    }
     ordered = tuple(sorted(cases, key=lambda case: case.question.t))
-    return Rehearsal(ordered, strata | {"all": len(ordered)}, gap)
+    return Rehearsal(ordered, strata | {"made": len(made), "all": len(ordered)}, gap)
+
+
+def _made(
+    offline: Offline, span: Span, inputs: EncoderInputs, landmarks: Landmarks
+) -> EncoderInputs:
+    """Made up rows for the strata of which a drill finds too few in the data; often none."""
+    members = memberships(inputs.at, inputs.status, landmarks)
+    within = landmarks.created[
+        (landmarks.created > span.start + MINUTE) & (landmarks.created < span.end - MINUTE)
+    ]
+    moments = beside(
+        within, *(lacking(members, name) for name in ("before_created", "after_created"))
+    )
+    making = Making(lacking(members, "missing_key"), moments)
+    if not span.drill or not making:
+        return inputs.take(np.arange(0))
+    path = made_transactions(offline.contract, inputs, making, offline.work / "made.parquet")
+    return offline.inputs(path, span.start, span.end, "made-joined.parquet")
 
 
 async def perform(

@@ -137,6 +137,24 @@ def memberships(
     }
 
 
+def lacking(members: Mapping[str, NDArray[np.bool_]], stratum: str) -> int:
+    """How many rows a stratum lacks to its floor."""
+    return max(0, FLOORS[stratum] - int(members[stratum].sum()))
+
+
+def beside(created: Moments, before: int, after: int) -> Moments:
+    """Moments within a minute of some created_ts: `before` of them earlier, `after` not earlier.
+
+    The first after is the created_ts itself, at which a row is readable already.
+    """
+    if len(created) == 0:
+        return created
+    step = MINUTE // 61
+    earlier = [created[-1 - i % len(created)] - (i % 60 + 1) * step for i in range(before)]
+    later = [created[-1 - i % len(created)] + i % 60 * step for i in range(after)]
+    return np.array([*earlier, *later], dtype=np.int64)
+
+
 def _best_gap(view: FeatureView, count: int, at: Moments, start: int, end: int) -> LeftOut | None:
     """The `count` consecutive runs whose absence makes most transactions STALE."""
     if not isinstance(view.publication, Scheduled):

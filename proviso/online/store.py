@@ -6,7 +6,7 @@ The pod reads through `feature_runtime.store`. Both speak the same keys and byte
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,10 @@ for i, field in ipairs({'watermark', 'merge_clock'}) do
 end
 return redis.call('HMGET', KEYS[1], 'watermark', 'merge_clock')
 """
+
+
+KEYS_A_CALL = 100
+"""About a millisecond of the store's time; ten times fewer calls to encode and to answer."""
 
 
 @dataclass(frozen=True)
@@ -93,9 +97,17 @@ class OnlineStore:
         """
         clock = "" if as_of is None else str(as_of)
         pipeline = self._client.pipeline(transaction=False)
-        for key, blob in timelines:
+        for some in _batched(timelines, KEYS_A_CALL):
+            names, blobs = zip(*some, strict=True)
             pipeline.evalsha(
-                self._merge, 1, key, blob, times.source_delay, times.lookback, margin, clock
+                self._merge,
+                len(some),
+                *names,
+                *blobs,
+                times.source_delay,
+                times.lookback,
+                margin,
+                clock,
             )
         try:
             answers = pipeline.execute()
@@ -133,6 +145,12 @@ class OnlineStore:
         key = watermark_key(view, schema)
         found = self._client.evalsha(self._advance, 1, key, complete, merge_clock)
         return Watermark(int(found[0]), int(found[1]))
+
+
+def _batched(
+    timelines: Sequence[tuple[bytes, bytes]], size: int
+) -> Iterator[Sequence[tuple[bytes, bytes]]]:
+    return (timelines[at : at + size] for at in range(0, len(timelines), size))
 
 
 def _password(path: Path | None) -> str | None:

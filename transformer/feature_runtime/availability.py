@@ -59,9 +59,7 @@ def availability(times: ViewTimes, rows: Iterable[Row], t: int) -> tuple[Row | N
     not, and both must say the same. The winner comes back also when it is STALE.
     """
     usable = [
-        row
-        for row in rows
-        if visible_from(times, row) <= t and row.event_ts >= t - times.lookback
+        row for row in rows if visible_from(times, row) <= t and row.event_ts >= t - times.lookback
     ]
     if not usable:
         return None, Status.MISSING_KEY

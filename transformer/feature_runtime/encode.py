@@ -38,7 +38,7 @@ def _is_night(at: Moments) -> Floats:
 
 def _ratio(part: Floats, whole: Floats) -> Floats:
     """part / whole; missing where whole is zero."""
-    return np.divide(part, whole, out=np.full_like(part, np.nan), where=whole != 0)
+    return np.asarray(np.divide(part, whole, out=np.full(part.shape, np.nan), where=whole != 0))
 
 
 def _difference(left: Floats, right: Floats) -> Floats:

@@ -32,7 +32,8 @@ def parse_duration(text: str) -> int:
     match = _DURATION.fullmatch(text)
     if match is None or text == "P":
         raise ValueError(
-            f"found {text!r}, wanted an ISO 8601 duration in days, hours, minutes, seconds (P7D, PT10M)"
+            f"found {text!r}, wanted an ISO 8601 duration in days, hours, minutes, seconds "
+            "(P7D, PT10M)"
         )
     part = {name: int(value or 0) for name, value in match.groupdict().items()}
     return (

@@ -70,9 +70,8 @@ def merge(
     for row in by_visibility:
         if kept and order(row) < order(kept[-1]):
             continue
-        if kept and visible_from(times, kept[-1]) == visible_from(times, row):
-            kept.pop()
-        elif kept and visible_from(times, row) <= horizon:
+        seen = visible_from(times, row)
+        if kept and (seen <= horizon or seen == visible_from(times, kept[-1])):
             kept.pop()
         kept.append(row)
     if len(kept) > MAX_ROWS:
@@ -82,11 +81,9 @@ def merge(
 
 def _pack_row(row: Row) -> bytes:
     tags = "".join(map(_tag, row.values))
-    strings = [v.encode()[:MAX_STRING] for v in row.values if isinstance(v, str)]
+    strings = [v[:MAX_STRING].encode() for v in row.values if isinstance(v, str)]
     texts = iter(strings)
-    fixed = [
-        len(next(texts)) if isinstance(v, str) else v for v in row.values if v is not None
-    ]
+    fixed = [len(next(texts)) if isinstance(v, str) else v for v in row.values if v is not None]
     body = b"".join([tags.encode(), _values(tags).pack(*fixed), *strings])
     length = _ROW.size - 4 + len(body)
     return _ROW.pack(length, row.event_ts, row.created_ts, row.run_id, len(tags)) + body
@@ -131,10 +128,12 @@ def _values(tags: str) -> struct.Struct:
     return struct.Struct("<" + "".join(_FORMAT[tag] for tag in tags))
 
 
-# KEYS[1] the timeline; ARGV: incoming bytes, source_delay, lookback, margin, as-of ('' = the
-# store's own clock). Returns {1 stored | 0 unchanged, conflicts} or an error. A row is compared
-# by its 16 bytes of times and otherwise moved as it is. Microseconds since 1970 fit a Lua number
-# (2^53) until the year 2255. `redis` is the name that Redis, Valkey and Tair all know.
+# KEYS n timelines; ARGV: their n incoming bytes, then source_delay, lookback, margin, as-of ('' =
+# the store's own clock). Returns {keys changed, conflicts} or an error; keys before the one in
+# error are merged, and repeating is safe. A row is compared by its 16 bytes of times and
+# otherwise moved as it is. Microseconds since 1970 fit a Lua number (2^53) until the year 2255.
+# `redis` is the name that Redis, Valkey and Tair all know. Many keys a call, because a client
+# spends more on one call than the store on one merge.
 MERGE_LUA = f"""
 local HEADER = {_HEADER}
 
@@ -166,47 +165,68 @@ local function earlier(a, b)
   return smaller(a, b)
 end
 
-local incoming, delay, lookback = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
-local margin, clock = tonumber(ARGV[4]), tonumber(ARGV[5])
+local count = #KEYS
+local delay, lookback = tonumber(ARGV[count + 1]), tonumber(ARGV[count + 2])
+local margin, clock = tonumber(ARGV[count + 3]), tonumber(ARGV[count + 4])
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000000 + tonumber(time[2])
 if clock == nil then clock = now end
-local header = string.sub(incoming, 1, HEADER)
-local stored = redis.call('GET', KEYS[1]) or header
-if string.sub(stored, 1, HEADER) ~= header then
-  return redis.error_reply('TIMELINE found another schema in the key')
-end
-local rows, seen = {{}}, {{}}
-rows_of(stored, rows, seen)
-local before = #rows
-local conflicts = rows_of(incoming, rows, seen)
-for i = 1, #rows do
-  local row = rows[i]
-  if i > before and row.event > clock + margin then
-    return redis.error_reply('TIMELINE found event_ts beyond the clock and its margin')
-  end
-  row.visible = math.max(row.event + delay, row.created)
-end
-table.sort(rows, earlier)
-local kept = {{}}
-for _, row in ipairs(rows) do
-  local last = kept[#kept]
-  if last == nil or not smaller(row, last) then
-    if last and (last.visible == row.visible or row.visible <= clock - margin) then
-      kept[#kept] = nil
+
+local function winners(rows)
+  table.sort(rows, earlier)
+  local kept = {{}}
+  for _, row in ipairs(rows) do
+    local last = kept[#kept]
+    if last == nil or not smaller(row, last) then
+      if last and (last.visible == row.visible or row.visible <= clock - margin) then
+        kept[#kept] = nil
+      end
+      kept[#kept + 1] = row
     end
-    kept[#kept + 1] = row
   end
+  return kept
 end
-if #kept > {MAX_ROWS} then
-  return redis.error_reply('TIMELINE found more than {MAX_ROWS} rows for one key')
+
+local function store(key, header, kept, stored)
+  local bytes = {{header}}
+  for _, row in ipairs(kept) do bytes[#bytes + 1] = row.bytes end
+  local blob = table.concat(bytes)
+  if blob == stored then return 0 end
+  local expires = kept[#kept].event + lookback + 2 * margin
+  local at = math.floor((now + expires - clock) / 1000)
+  redis.call('SET', key, blob, 'PXAT', string.format('%.0f', at))
+  return 1
 end
-local bytes = {{header}}
-for _, row in ipairs(kept) do bytes[#bytes + 1] = row.bytes end
-local blob = table.concat(bytes)
-if blob == stored then return {{0, conflicts}} end
-local expires = kept[#kept].event + lookback + 2 * margin
-local at = math.floor((now + expires - clock) / 1000)
-redis.call('SET', KEYS[1], blob, 'PXAT', string.format('%.0f', at))
-return {{1, conflicts}}
+
+local function merge(key, incoming)
+  local header = string.sub(incoming, 1, HEADER)
+  local stored = redis.call('GET', key) or header
+  if string.sub(stored, 1, HEADER) ~= header then
+    return 0, 0, 'TIMELINE found another schema in the key'
+  end
+  local rows, seen = {{}}, {{}}
+  rows_of(stored, rows, seen)
+  local before = #rows
+  local conflicts = rows_of(incoming, rows, seen)
+  for i = 1, #rows do
+    local row = rows[i]
+    if i > before and row.event > clock + margin then
+      return 0, 0, 'TIMELINE found event_ts beyond the clock and its margin'
+    end
+    row.visible = math.max(row.event + delay, row.created)
+  end
+  local kept = winners(rows)
+  if #kept > {MAX_ROWS} then
+    return 0, 0, 'TIMELINE found more than {MAX_ROWS} rows for one key'
+  end
+  return store(key, header, kept, stored), conflicts
+end
+
+local changed, conflicts = 0, 0
+for i = 1, count do
+  local one, refused, fault = merge(KEYS[i], ARGV[i])
+  if fault then return redis.error_reply(fault) end
+  changed, conflicts = changed + one, conflicts + refused
+end
+return {{changed, conflicts}}
 """

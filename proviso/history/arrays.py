@@ -1,0 +1,161 @@
+"""The dataset as the encoder's arrays: what training and batch scoring compute with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from feature_runtime.availability import Status
+from feature_runtime.policy import Floats
+from feature_runtime.service import Service, View
+from proviso.contracts.base import InputError
+from proviso.contracts.contract import Contract
+from proviso.history.join import LABEL, LABEL_KNOWN, SCORING
+
+Moments = NDArray[np.int64]
+Statuses = NDArray[np.int8]
+Ids = NDArray[np.object_]
+
+NO_ROW: int = np.iinfo(np.int64).min
+"""event_ts and created_ts where a view has no winner."""
+
+NEVER: int = np.iinfo(np.int64).max
+"""label_known_at where there is no label."""
+
+
+@dataclass(frozen=True)
+class EncoderInputs:
+    """n transactions, sorted by moment, for `Encoder.encode` and for training.
+
+    ids: [n] the transactions' own. keys: join key -> [n]. at: [n] scoring moments. fields: numeric
+    request fields, each [n], major units. values, status: [n, K] over `service.consumed`, NaN
+    where there is no value. labels: [n] 0, 1 or NaN; `label_known_at`: [n]. event_ts,
+    created_ts: per view of the service [n]. Moments in microseconds.
+    """
+
+    ids: Ids
+    keys: Mapping[str, Ids]
+    at: Moments
+    fields: Mapping[str, Floats]
+    values: Floats
+    status: Statuses
+    labels: Floats
+    label_known_at: Moments
+    event_ts: Mapping[str, Moments]
+    created_ts: Mapping[str, Moments]
+
+    def __len__(self) -> int:
+        return len(self.at)
+
+    def take(self, rows: NDArray[np.int64] | NDArray[np.bool_]) -> EncoderInputs:
+        """The chosen rows: positions or a mask [n]."""
+        return replace(
+            self,
+            ids=self.ids[rows],
+            keys={name: column[rows] for name, column in self.keys.items()},
+            at=self.at[rows],
+            fields={name: column[rows] for name, column in self.fields.items()},
+            values=self.values[rows],
+            status=self.status[rows],
+            labels=self.labels[rows],
+            label_known_at=self.label_known_at[rows],
+            event_ts={view: column[rows] for view, column in self.event_ts.items()},
+            created_ts={view: column[rows] for view, column in self.created_ts.items()},
+        )
+
+
+def read_inputs(dataset: Path, contract: Contract, service: Service) -> EncoderInputs:
+    """Reads what `service` needs of a dataset. Raises InputError when columns are missing."""
+    table = _read(dataset, contract, service)
+    views = {view.name: _view_status(table, view) for view in service.views}
+    features = [
+        _feature(table, service.view_by_name[view], feature, views[view])
+        for view, feature in service.consumed
+    ]
+    return EncoderInputs(
+        ids=_objects(table[contract.source.id]),
+        keys={entity.join_key: _objects(table[entity.join_key]) for entity in contract.entities},
+        at=_moments(table[SCORING], NO_ROW),
+        fields={name: _floats(table[name]) for name in service.fields},
+        values=_stacked([values for values, _ in features], table.num_rows, np.float64),
+        status=_stacked([status for _, status in features], table.num_rows, np.int8),
+        labels=_floats(table[LABEL]),
+        label_known_at=_moments(table[LABEL_KNOWN], NEVER),
+        event_ts={v: _moments(table[f"{v}__event_ts"], NO_ROW) for v in views},
+        created_ts={v: _moments(table[f"{v}__created_ts"], NO_ROW) for v in views},
+    )
+
+
+def _read(dataset: Path, contract: Contract, service: Service) -> pa.Table:
+    columns = [
+        contract.source.id,
+        SCORING,
+        *(entity.join_key for entity in contract.entities),
+        LABEL,
+        LABEL_KNOWN,
+        *service.fields,
+        *(f"{view}__{feature}" for view, feature in service.consumed),
+        *(
+            f"{view.name}__{what}"
+            for view in service.views
+            for what in ("event_ts", "created_ts", "status")
+        ),
+    ]
+    if not dataset.is_file():
+        raise InputError.of(dataset, "no such file", "a dataset", "`proviso dataset` makes it")
+    try:
+        missing = sorted(set(columns) - set(pq.read_schema(dataset).names))
+    except (pa.ArrowInvalid, OSError) as error:
+        raise InputError.of(dataset, str(error), "a Parquet file") from error
+    if missing:
+        wanted = f"what service {service.name} consumes"
+        raise InputError.of(dataset, f"no column {', '.join(missing)}", wanted)
+    return pq.read_table(dataset, columns=columns)
+
+
+def _view_status(table: pa.Table, view: View) -> Statuses:
+    """The view's status per row; the column states it by name."""
+    column = table[f"{view.name}__status"]
+    codes = pc.index_in(column, pa.array([status.name for status in Status]))
+    return np.asarray(codes.to_numpy(), dtype=np.int8)
+
+
+def _feature(
+    table: pa.Table, view: View, feature: str, view_status: Statuses
+) -> tuple[Floats, Statuses]:
+    """Values and statuses [n]: the view's unless that is OK, then by the stored value."""
+    column = table[f"{view.name}__{feature}"]
+    values = _floats(column)
+    null = np.asarray(column.is_null().to_numpy(), dtype=np.bool_)
+    unusable = np.where(null, np.int8(Status.NULL), np.int8(Status.TYPE))
+    judged = np.where(np.isnan(values), unusable, np.int8(Status.OK))
+    return values, np.where(view_status == Status.OK, judged, view_status).astype(np.int8)
+
+
+def _floats(column: pa.ChunkedArray) -> Floats:
+    """Numbers or truth values as doubles; NaN where there is none."""
+    if pa.types.is_boolean(column.type):
+        column = column.cast(pa.int8())
+    return np.array(column.cast(pa.float64()).to_numpy(), dtype=np.float64)
+
+
+def _moments(column: pa.ChunkedArray, missing: int) -> Moments:
+    integers = pc.fill_null(column.cast(pa.timestamp("us", tz="UTC")).cast(pa.int64()), missing)
+    return np.array(integers.to_numpy(), dtype=np.int64)
+
+
+def _objects(column: pa.ChunkedArray) -> Ids:
+    """Ids as Python's own integers or strings, so that they compare and print as such."""
+    return np.array(column.to_pylist() or [], dtype=np.object_)
+
+
+def _stacked(columns: list[NDArray[Any]], rows: int, dtype: type[Any]) -> NDArray[Any]:
+    return np.column_stack(columns).astype(dtype) if columns else np.empty((rows, 0), dtype)

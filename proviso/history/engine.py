@@ -1,0 +1,139 @@
+"""The offline engine: the only module that knows DuckDB.
+
+Times inside the engine are BIGINT microseconds, UTC; timestamps exist only in files. Names go
+into SQL quoted and only after the contract's pattern; values as parameters or literals made here.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from proviso.contracts.base import InputError
+
+DEFAULT_MEMORY = "4GB"
+SCHEMA_KEY = "proviso.schema"
+_TYPES = {"string": "VARCHAR", "int64": "BIGINT", "float64": "DOUBLE", "bool": "BOOLEAN"}
+
+
+class EngineError(RuntimeError):
+    """The engine refused a query."""
+
+
+class Engine:
+    """One DuckDB session in memory that spills into a directory of its own."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+        self._connection = connection
+
+    def execute(self, query: str, parameters: Sequence[Any] = ()) -> Engine:
+        """Runs a query; its rows are then fetched from this engine. Raises EngineError."""
+        try:
+            self._connection.execute(query, list(parameters))
+        except duckdb.Error as error:
+            raise EngineError(" ".join(str(error).split())[:500]) from error
+        return self
+
+    def fetchall(self) -> list[tuple[Any, ...]]:
+        """All rows of the last query."""
+        return self._connection.fetchall()
+
+    def fetchmany(self, count: int) -> list[tuple[Any, ...]]:
+        """The next rows of the last query; empty at its end."""
+        return self._connection.fetchmany(count)
+
+    def row(self, query: str, parameters: Sequence[Any] = ()) -> tuple[Any, ...]:
+        """The first row of a query that has one."""
+        return self.execute(query, parameters).fetchall()[0]
+
+    def batches(self, query: str, rows: int = 65_536) -> pa.RecordBatchReader:
+        """A query's result as Arrow batches of at most `rows` rows. Raises EngineError."""
+        try:
+            return self._connection.sql(query).to_arrow_reader(rows)
+        except duckdb.Error as error:
+            raise EngineError(" ".join(str(error).split())[:500]) from error
+
+
+@contextmanager
+def connect(memory: str = DEFAULT_MEMORY) -> Iterator[Engine]:
+    """An engine of at most `memory` (such as 4GB); its spilled data goes when it closes."""
+    spill = tempfile.mkdtemp(prefix="proviso-engine-")
+    config: dict[str, str | bool | int | float | list[str]] = {
+        "memory_limit": memory,
+        "temp_directory": spill,
+        "autoinstall_known_extensions": False,
+        "autoload_known_extensions": False,
+        "preserve_insertion_order": False,
+    }
+    try:
+        connection = duckdb.connect(config=config)
+    except duckdb.Error as error:
+        shutil.rmtree(spill, ignore_errors=True)
+        raise InputError.of("memory", repr(memory), "a size such as 4GB") from error
+    try:
+        connection.execute("set timezone='UTC'")
+        yield Engine(connection)
+    finally:
+        connection.close()
+        shutil.rmtree(spill, ignore_errors=True)
+
+
+def quoted(name: str) -> str:
+    """An identifier for SQL."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def names(*columns: str, of: str = "") -> str:
+    """A list of identifiers, each of the table `of` where one is given."""
+    prefix = f"{of}." if of else ""
+    return ", ".join(prefix + quoted(column) for column in columns)
+
+
+def literal(text: str | Path) -> str:
+    """A string literal for SQL."""
+    return "'" + str(text).replace("'", "''") + "'"
+
+
+def column_type(dtype: str) -> str:
+    """The engine's type of a contract's dtype."""
+    return _TYPES[dtype]
+
+
+def parquet_columns(engine: Engine, path: Path) -> dict[str, str]:
+    """Names and engine types of a Parquet file's columns. Raises InputError."""
+    if not path.is_file():
+        raise InputError.of(path, "no such file", "a Parquet file")
+    try:
+        engine.execute(f"describe select * from read_parquet({literal(path)})")
+    except EngineError as error:
+        raise InputError.of(path, str(error), "a Parquet file") from error
+    return {name: kind for name, kind, *_ in engine.fetchall()}
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A temporary path beside `path` that takes its place when the block ends well."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        yield temporary
+        temporary.replace(path)
+    finally:
+        with suppress(FileNotFoundError):
+            temporary.unlink()
+
+
+def write_parquet(engine: Engine, query: str, path: Path, schema: str = "") -> int:
+    """Writes a query's rows to `path`, all or nothing; returns how many. Raises EngineError."""
+    note = f", kv_metadata {{{literal(SCHEMA_KEY)}: {literal(schema)}}}" if schema else ""
+    options = f"format parquet, compression zstd, compression_level 1{note}"
+    with replacing(path) as temporary:
+        return int(engine.row(f"copy ({query}) to {literal(temporary)} ({options})")[0])

@@ -1,0 +1,264 @@
+"""Computes the feature history: one Parquet file a view, every run of it, exact to the bit.
+
+Scheduled views cost one pass, however many runs there are: an event enters a window at one run
+and leaves it at another, so running sums of these changes give every run. A state that holds
+for many runs is computed once and then laid out on the grid (docs/time.md says what a row is).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from proviso.contracts.base import ContractError, InputError, Problem
+from proviso.contracts.contract import Aggregate, Contract, FeatureView, Scheduled
+from proviso.history.aggregates import (
+    Group,
+    change_columns,
+    check_aggregates,
+    dated_events,
+    feature_columns,
+    groups,
+    running_columns,
+    window_columns,
+)
+from proviso.history.engine import (
+    DEFAULT_MEMORY,
+    Engine,
+    EngineError,
+    connect,
+    names,
+    quoted,
+    write_parquet,
+)
+from proviso.history.relation import history_file
+from proviso.history.transactions import EVENTS, Transactions, load_transactions
+
+Progress = Callable[[str], None]
+
+
+def _silent(_: str) -> None:
+    """No progress."""
+
+
+@dataclass(frozen=True)
+class ViewHistory:
+    """What was written for one view: runs with start <= H < end, or arrivals if on event."""
+
+    view: str
+    path: Path
+    rows: int
+    start: int
+    end: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class HistorySummary:
+    """What `compute_history` read and wrote."""
+
+    transactions: int
+    views: tuple[ViewHistory, ...]
+
+
+def compute_history(
+    contract: Contract,
+    transactions: Path,
+    out: Path,
+    start: int | None = None,
+    end: int | None = None,
+    views: Sequence[str] | None = None,
+    progress: Progress = _silent,
+    memory: str = DEFAULT_MEMORY,
+) -> HistorySummary:
+    """Writes `out/<view>.parquet` for the runs in [start, end), sorted by event_ts and keys.
+
+    start, end: microseconds; by default the first run at or after the first event to the last
+    run at or before the last event or arrival. views: names; by default all of the contract.
+    memory: the engine's bound; what does not fit is spilled to disk. Raises InputError.
+    """
+    chosen = _chosen(contract, views)
+    check_aggregates(contract, chosen)
+    with connect(memory) as engine:
+        loaded = load_transactions(engine, contract, transactions)
+        if loaded.rows == 0:
+            raise InputError.of(transactions, "no row", "transactions to compute features from")
+        progress(f"{loaded.rows:,} transactions")
+        written = []
+        for view in chosen:
+            done = _compute(engine, contract, view, loaded, history_file(out, view), start, end)
+            progress(f"{view.name}: {done.rows:,} rows, {done.seconds:.1f} s")
+            written.append(done)
+    return HistorySummary(loaded.rows, tuple(written))
+
+
+def _chosen(contract: Contract, views: Sequence[str] | None) -> list[FeatureView]:
+    unknown = sorted(set(views or ()) - set(contract.view_by_name))
+    if unknown:
+        raise InputError.of("views", ", ".join(unknown), f"of {sorted(contract.view_by_name)}")
+    return [v for v in contract.feature_views if views is None or v.name in views]
+
+
+def _compute(
+    engine: Engine,
+    contract: Contract,
+    view: FeatureView,
+    loaded: Transactions,
+    path: Path,
+    start: int | None,
+    end: int | None,
+) -> ViewHistory:
+    began = time.monotonic()
+    first, last = _span(view, loaded, start, end)
+    try:
+        _number_entities(engine, contract, view)
+        if isinstance(view.publication, Scheduled):
+            query = _scheduled(engine, contract, view, view.publication.schedule, first, last)
+        else:
+            query = _on_event(engine, contract, view, first, last)
+        rows = write_parquet(engine, query, path, contract.schema_of(view))
+    except EngineError as error:
+        where = f"feature_views[{view.name}]"
+        raise ContractError([Problem(where, str(error), "SQL that the engine accepts")]) from error
+    finally:
+        engine.execute("drop table if exists entities")
+        engine.execute("drop table if exists states")
+    return ViewHistory(view.name, path, rows, first, last, time.monotonic() - began)
+
+
+def _span(
+    view: FeatureView, loaded: Transactions, start: int | None, end: int | None
+) -> tuple[int, int]:
+    """[start, end) with the defaults filled in; a schedule's start is one of its runs."""
+    first = loaded.first_event if start is None else start
+    last = loaded.last_moment if end is None else end - 1
+    if first is None or last is None:
+        raise ValueError("found no transactions, wanted some: the caller checks")
+    if isinstance(view.publication, Scheduled):
+        every = view.publication.schedule
+        first = -(-first // every) * every
+    return first, max(first, last + 1)
+
+
+def _number_entities(engine: Engine, contract: Contract, view: FeatureView) -> None:
+    """Numbers the view's entities in the order of their keys: sorting numbers is cheaper."""
+    keys = names(*contract.join_keys(view))
+    engine.execute(
+        f"create temp table entities as select {keys},"
+        f" (row_number() over (order by {keys}))::integer as _entity"
+        f" from (select distinct {keys} from {EVENTS})"
+    )
+
+
+def _scheduled(
+    engine: Engine, contract: Contract, view: FeatureView, every: int, start: int, end: int
+) -> str:
+    """Makes the states of every entity and returns the query that lays them out on the grid."""
+    _make_states(engine, contract, view, every, start, end)
+    features = names(*(feature.name for feature in view.features))
+    return (
+        f"select {names(*contract.join_keys(view), of='e')},"
+        f" make_timestamptz(g._run) as event_ts,"
+        f" make_timestamptz(g._run + {view.delay_to_readable:d}) as created_ts, {features}"
+        f" from (select *, unnest(range(_from, _until, {every:d}::bigint)) as _run from states) g"
+        f" join entities e using (_entity) order by g._run, _entity"
+    )
+
+
+def _make_states(
+    engine: Engine, contract: Contract, view: FeatureView, every: int, start: int, end: int
+) -> None:
+    """The table `states`: an entity's feature values and the runs [_from, _until) they hold for."""
+    changes = " union all ".join(
+        _changes(contract, view, group, every, start, end) for group in groups(view)
+    )
+    summed = f"select _entity, _run, {change_columns(view)} from ({changes}) group by _entity, _run"
+    running = (
+        f"select _entity, _run as _from, lead(_run, 1, {end:d}::bigint) over w as _until,"
+        f" {running_columns(view, 'w')} from ({summed})"
+        f" window w as (partition by _entity order by _run)"
+    )
+    engine.execute(
+        f"create temp table states as select _entity, _from, _until,"
+        f" {feature_columns(view)} from ({running}) where _members > 0"
+    )
+
+
+def _changes(
+    contract: Contract,
+    view: FeatureView,
+    group: Group,
+    every: int,
+    start: int,
+    end: int,
+) -> str:
+    """What the events of one (dating, window) add when they enter and take when they leave.
+
+    An event counts in the runs with moment <= H, known <= H + source_delay and H < moment +
+    window. What entered before `start` enters at `start`.
+    """
+    dated, window = group
+    entered = f"greatest(_moment, _known - {view.source_delay:d}, {start:d})"
+    events = (
+        f"select *, {_next_run(entered, every)} as _in, {_next_run(f'_moment + {window:d}', every)}"
+        f" as _out from ({dated_events(contract, view, dated)})"
+    )
+    counted = f"from ({events}) where _in < _out and _in < {end:d}"
+    enter = window_columns(view, group, "")
+    leave = window_columns(view, group, "-")
+    return (
+        f"select _entity, _in as _run, {enter} {counted}"
+        f" union all select _entity, _out, {leave} {counted} and _out < {end:d}"
+    )
+
+
+def _next_run(moment: str, every: int) -> str:
+    """The first run at or after a moment, which is never before 1970."""
+    return f"(({moment} + {every - 1:d}) // {every:d}) * {every:d}"
+
+
+def _on_event(engine: Engine, contract: Contract, view: FeatureView, start: int, end: int) -> str:
+    """One row per arrival moment in [start, end) of an entity's events."""
+    keys = names(*contract.join_keys(view))
+    engine.execute(
+        f"create temp table states as select _entity, _arrival as _at,"
+        f" max(max(_event)) over (partition by _entity order by _arrival) as _from"
+        f" from {EVENTS} join entities using ({keys}) group by _entity, _arrival"
+    )
+    kinds = sorted({aggregate.dated for aggregate in view.aggregates})
+    joined = "".join(
+        f" left join ({_arrived(contract, view, dated)}) {dated}_dated using (_entity, _at)"
+        for dated in kinds
+    )
+    values = ", ".join(
+        f"coalesce({quoted(a.name)}, 0) as {quoted(a.name)}" for a in view.aggregates
+    )
+    delay = view.delay_to_readable
+    return (
+        f"select {names(*contract.join_keys(view), of='e')},"
+        f" make_timestamptz(_from) as event_ts, make_timestamptz(_at + {delay:d}) as created_ts,"
+        f" {feature_columns(view)} from (select _entity, _from, _at, {values} from states{joined}"
+        f" where _at >= {start:d} and _at < {end:d}) join entities e using (_entity)"
+        f" order by _from, _entity, _at"
+    )
+
+
+def _arrived(contract: Contract, view: FeatureView, dated: str) -> str:
+    """The aggregates of one dating per row, over what had arrived by then."""
+    aggregates = [a for a in view.aggregates if a.dated == dated]
+    widest = max(a.window for a in aggregates)
+    sums = ", ".join(_windowed(a) for a in aggregates)
+    return (
+        f"select s._entity, s._at, {sums} from states s"
+        f" join ({dated_events(contract, view, dated)}) v on s._entity = v._entity"
+        f" and v._known <= s._at and v._moment <= s._from and v._moment > s._from - {widest:d}"
+        f" group by s._entity, s._at"
+    )
+
+
+def _windowed(aggregate: Aggregate) -> str:
+    name = quoted(aggregate.name)
+    inside = f"v._moment > s._from - {aggregate.window:d}"
+    return f"sum(v.{name}) filter (where {inside}) as {name}"

@@ -1,0 +1,197 @@
+"""What a training run sees: the dataset of its days, encoded as serving would have encoded it.
+
+Features are joined by the one availability rule at each transaction's own moment; a training
+label counts only if it was known when the test starts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+from numpy.typing import NDArray
+
+from feature_runtime.encode import Encoded, Encoder
+from feature_runtime.moments import DAY, format_moment
+from feature_runtime.service import Service
+from proviso.contracts.base import InputError
+from proviso.contracts.contract import Contract
+from proviso.contracts.plan import Plan
+from proviso.contracts.section import consumed_views, runtime_service, service_of
+from proviso.history.arrays import EncoderInputs, read_inputs
+from proviso.history.engine import connect, quoted
+from proviso.history.features import compute_history
+from proviso.history.join import build_dataset
+from proviso.history.transactions import EVENTS, load_transactions
+from proviso.training.metrics import Events
+from proviso.training.spec import TrainingSpec, card_join_key
+
+Progress = Callable[[str], None]
+Bools = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Days:
+    """Whole days, UTC: the midnights of the first and of the last, both included."""
+
+    first: int
+    last: int
+
+    @property
+    def end(self) -> int:
+        """The midnight after the last day."""
+        return self.last + DAY
+
+    def text(self) -> list[str]:
+        return [format_moment(self.first)[:10], format_moment(self.last)[:10]]
+
+
+@dataclass(frozen=True)
+class Project:
+    """What is trained: definitions, and how."""
+
+    contract: Contract
+    plan: Plan
+    spec: TrainingSpec
+
+    @cached_property
+    def service(self) -> Service:
+        return runtime_service(self.contract, self.plan)
+
+
+@dataclass(frozen=True)
+class Request:
+    """On which data. `label_delay` (us) dates training labels that carry no moment of their own.
+
+    history: a directory of `proviso features` that covers the days; None = computed here.
+    """
+
+    transactions: Path
+    train: Days
+    test: Days
+    label_delay: int
+    history: Path | None = None
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The dataset of some days, encoded."""
+
+    inputs: EncoderInputs
+    encoded: Encoded
+
+
+def plan_for(contract: Contract, plan: Plan, service: str) -> Plan:
+    """The plan with another of the contract's feature services and its model.
+
+    Raises InputError when the contract has no such service.
+    """
+    models = {s.name: s.model for s in contract.feature_services}
+    if service not in models:
+        raise InputError.of("feature_services", f"no {service}", f"one of {sorted(models)}")
+    return plan.model_copy(update={"service": service, "model": models[service]})
+
+
+def check_days(request: Request) -> None:
+    """Refuses days that are out of order or overlap. Raises InputError."""
+    for name, days in (("train", request.train), ("test", request.test)):
+        if days.last < days.first:
+            first, last = days.text()
+            raise InputError.of(f"--{name}-end", last, f"{first} or later", "days are inclusive")
+    if request.test.first < request.train.end:
+        wanted = f"a day after {request.train.text()[1]}"
+        raise InputError.of(
+            "--test-start", request.test.text()[0], wanted, "the test must not be trained on"
+        )
+
+
+def joined_inputs(
+    project: Project, request: Request, out: Path, progress: Progress
+) -> EncoderInputs:
+    """All transactions from the first train day to the last test day, joined point in time.
+
+    The days between are needed to judge: by the test days their frauds are known.
+    """
+    start, end = request.train.first, request.test.end
+    with _working_folder(out) as work:
+        history = request.history or _history(project, request, work / "history", progress)
+        progress("join point in time")
+        dataset = work / "dataset.parquet"
+        build_dataset(project.contract, history, request.transactions, start, end, dataset)
+        return read_inputs(dataset, project.contract, project.service)
+
+
+def rows_of(project: Project, inputs: EncoderInputs, days: Days) -> Rows:
+    """The rows of some days, encoded."""
+    within = (inputs.at >= days.first) & (inputs.at < days.end)
+    chosen = inputs.take(np.flatnonzero(within))
+    encoder = Encoder(project.service)
+    return Rows(chosen, encoder.encode(chosen.fields, chosen.at, chosen.values, chosen.status))
+
+
+def labels_known(project: Project, request: Request) -> Bools:
+    """Which labels of the train days [n] are known when the test starts, in the dataset's order.
+
+    Read from the source itself: only there a label's own moment can be told from the contract's
+    delay, in whose place the request's counts here.
+    """
+    source = project.contract.source
+    label = source.label.model_copy(update={"delay": request.label_delay})
+    dated = project.contract.model_copy(
+        update={"source": source.model_copy(update={"label": label})}
+    )
+    with connect() as engine:
+        load_transactions(
+            engine, dated, request.transactions, request.train.first, request.train.end
+        )
+        engine.execute(
+            f"select coalesce(_label_known <= {request.test.first:d}, false) from {EVENTS}"
+            f" order by _event, {quoted(source.id)}"
+        )
+        return np.array([known for (known,) in engine.fetchall()], dtype=np.bool_)
+
+
+def usable_rows(request: Request, rows: Rows, known: Bools) -> Bools:
+    """Training rows [n]: label known in time, and not rejected by serving. Raises InputError."""
+    usable = known & ~rows.encoded.rejected
+    positives = int(rows.inputs.labels[usable].sum())
+    if not 0 < positives < int(usable.sum()):
+        found = f"{int(usable.sum())} usable training rows, {positives} of them positive"
+        why = (
+            f"of {len(usable)} rows {int((~known).sum())} labels are not known when the test "
+            f"starts, {int(rows.encoded.rejected.sum())} rows are rejected"
+        )
+        raise InputError.of(request.transactions, found, "rows of both classes", why)
+    return np.asarray(usable)
+
+
+def events_of(project: Project, inputs: EncoderInputs) -> Events:
+    """The labelled events of a dataset, for the metrics."""
+    key = card_join_key(project.spec, project.contract, project.plan)
+    _, codes = np.unique(inputs.keys[key], return_inverse=True)
+    return Events(inputs.labels, inputs.at // DAY, codes.astype(np.int64))
+
+
+@contextmanager
+def _working_folder(out: Path) -> Iterator[Path]:
+    """Beside the release: its disk has the room; a system's /tmp may be memory."""
+    parent = out.absolute().parent
+    parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(prefix=".proviso-train-", dir=parent) as work:
+        yield Path(work)
+
+
+def _history(project: Project, request: Request, out: Path, progress: Progress) -> Path:
+    """Each consumed view's history from its lookback before the train days to the test's end."""
+    contract = project.contract
+    for view in consumed_views(contract, service_of(contract, project.plan)):
+        start = request.train.first - view.temporal_join_lookback
+        compute_history(
+            contract, request.transactions, out, start, request.test.end, [view.name], progress
+        )
+    return out

@@ -1,0 +1,63 @@
+"""The committed example releases: one per feature service of the contract, on simulated data.
+
+`build` trains them anew, which anybody can repeat; `rebind` keeps the committed model bytes and
+derives ids and configuration again, so that the examples follow the source.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from feature_runtime.moments import DAY
+from proviso.contracts.base import InputError
+from proviso.simulation.simulate import simulate_transactions
+from proviso.simulation.spec import Simulation
+from proviso.training.data import Days, Progress, Project, Request, plan_for
+from proviso.training.release import RELEASE_FILE, Release, rebind
+from proviso.training.train import PREDICTIONS_FILE, train
+
+_WEEK = 7 * DAY
+
+
+def example_request(project: Project, transactions: Path, end: int) -> Request:
+    """The last week is the test, the week before waits for labels, the one before trains."""
+    last = end - end % DAY
+    return Request(
+        transactions,
+        train=Days(last - 3 * _WEEK, last - 2 * _WEEK - DAY),
+        test=Days(last - _WEEK, last - DAY),
+        label_delay=project.contract.source.label.delay,
+    )
+
+
+def build_examples(
+    project: Project, simulation: Simulation, out: Path, progress: Progress
+) -> Iterator[Release]:
+    """Trains every service's example into out/<version>; scores are not kept."""
+    with TemporaryDirectory(prefix="proviso-examples-") as work:
+        transactions = Path(work) / "transactions.parquet"
+        simulate_transactions(project.contract, simulation, transactions)
+        request = example_request(project, transactions, simulation.end)
+        for chosen in _projects(project):
+            directory = out / chosen.plan.model_version
+            progress(f"train {chosen.plan.model}")
+            release = train(chosen, request, directory, progress).release
+            (directory / PREDICTIONS_FILE).unlink()
+            yield release
+
+
+def rebind_examples(project: Project, out: Path) -> Iterator[Release]:
+    """The examples again, under the present source. Raises InputError when one is missing."""
+    for chosen in _projects(project):
+        directory = out / chosen.plan.model_version
+        if not (directory / RELEASE_FILE).exists():
+            raise InputError.of(directory, "no release", "one; `proviso releases build` makes it")
+        yield rebind(directory, chosen.contract, chosen.plan)
+
+
+def _projects(project: Project) -> Iterator[Project]:
+    for service in project.contract.feature_services:
+        yield replace(project, plan=plan_for(project.contract, project.plan, service.name))

@@ -1,0 +1,57 @@
+"""Model and baseline, fitted, exported, and proved to be what was fitted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from proviso.contracts.base import ContractError, Problem
+from proviso.training.baseline import baseline_probabilities, fit_baseline
+from proviso.training.boosting import Labels, Vectors, boosting_probabilities, fit_boosting
+from proviso.training.conversion import baseline_to_onnx, boosting_to_onnx
+from proviso.training.embedded import EmbeddedModel
+from proviso.training.spec import TrainingSpec
+
+TOLERANCE = 1e-5
+
+
+@dataclass(frozen=True)
+class Exported:
+    """A model as ONNX, its scores [n] on the test vectors, and how far ONNX is from the fit."""
+
+    onnx: bytes
+    scores: NDArray[np.float64]
+    difference: float
+
+
+def fit_model(
+    spec: TrainingSpec, names: Sequence[str], vectors: Vectors, labels: Labels, test: Vectors
+) -> Exported:
+    """The model on vectors [n, V] and labels [n] of 0 and 1, proved on the test vectors."""
+    model = fit_boosting(spec.boosting, spec.seed, names, vectors, labels)
+    onnx = boosting_to_onnx(model, len(names))
+    return prove("model", onnx, boosting_probabilities(model, test), test)
+
+
+def fit_reference(spec: TrainingSpec, vectors: Vectors, labels: Labels, test: Vectors) -> Exported:
+    """The baseline on the same rows, proved on the same test vectors."""
+    pipeline = fit_baseline(spec.baseline, vectors, labels)
+    onnx = baseline_to_onnx(pipeline, vectors.shape[1])
+    return prove("baseline", onnx, baseline_probabilities(pipeline, test), test)
+
+
+def prove(name: str, onnx: bytes, fitted: NDArray[np.float64], test: Vectors) -> Exported:
+    """The exported model's own scores, once they are found equal to the fitted model's.
+
+    Raises ContractError when any differs by more than TOLERANCE.
+    """
+    scores = EmbeddedModel(onnx).probabilities(test)
+    difference = float(np.abs(scores - fitted).max())
+    if not difference <= TOLERANCE:
+        found = f"max |dp| {difference:.3g} between ONNX and the fitted model"
+        why = "what is served must be what was judged"
+        raise ContractError([Problem(name, found, f"at most {TOLERANCE:g}", why)])
+    return Exported(onnx, scores, difference)

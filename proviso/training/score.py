@@ -1,0 +1,110 @@
+"""Batch scoring, the first serving pattern: the pod's encoder and model over a whole dataset.
+
+Replay takes its offline rows from the same function, so that "equal to serving" is one claim.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from feature_runtime.availability import Status
+from feature_runtime.encode import Encoded, Encoder
+from feature_runtime.service import Decision
+from proviso.contracts.base import InputError, Problem
+from proviso.contracts.contract import Contract
+from proviso.history.arrays import EncoderInputs, read_inputs
+from proviso.history.join import build_dataset
+from proviso.training.embedded import EmbeddedModel
+from proviso.training.release import Release
+
+_MOMENT = pa.timestamp("us", tz="UTC")
+
+
+@dataclass(frozen=True)
+class Scores:
+    """probability [n], NaN where the row is rejected; decision [n] of str; what was encoded."""
+
+    probability: NDArray[np.float64]
+    decision: NDArray[np.str_]
+    encoded: Encoded
+
+
+def score_dataset(release: Release, inputs: EncoderInputs) -> Scores:
+    """What the release answers for each row of a dataset at its scoring moment."""
+    encoded = Encoder(release.service).encode(
+        inputs.fields, inputs.at, inputs.values, inputs.status
+    )
+    probability = EmbeddedModel(release.model_file).probabilities(encoded.vector)
+    probability[encoded.rejected] = np.nan
+    return Scores(probability, _decide(release.service.decision, probability), encoded)
+
+
+def score_file(
+    release: Release,
+    contract: Contract,
+    history: Path,
+    transactions: Path,
+    span: tuple[int, int],
+    out: Path,
+) -> dict[str, int]:
+    """Scores the transactions of [start, end) into a Parquet file; returns its counts.
+
+    Raises InputError when the contract no longer means what the release was trained on.
+    """
+    check_contract(release, contract)
+    with TemporaryDirectory(prefix="proviso-score-", dir=out.absolute().parent) as work:
+        dataset = Path(work) / "dataset.parquet"
+        build_dataset(contract, history, transactions, *span, dataset)
+        inputs = read_inputs(dataset, contract, release.service)
+    scores = score_dataset(release, inputs)
+    pq.write_table(_table(release, contract, inputs, scores), out, compression="zstd")
+    decisions, counts = np.unique(scores.decision, return_counts=True)
+    return {
+        "rows": len(inputs.at),
+        "rejected": int(scores.encoded.rejected.sum()),
+        **{f"decision_{d}": int(n) for d, n in zip(decisions, counts, strict=True)},
+    }
+
+
+def check_contract(release: Release, contract: Contract) -> None:
+    """Refuses a contract whose views are not those that the release was trained on."""
+    problems = []
+    for view in release.service.views:
+        present = contract.view_by_name.get(view.name)
+        found = "no such view" if present is None else contract.schema_of(present)
+        if found != view.schema:
+            path = f"feature_views[{view.name}]: schema"
+            why = f"{release.id} was trained on rows of that meaning"
+            problems.append(Problem(path, found, view.schema, why))
+    if problems:
+        raise InputError(problems)
+
+
+def _decide(decision: Decision, probability: NDArray[np.float64]) -> NDArray[np.str_]:
+    judged = np.where(probability >= decision.threshold, decision.at_or_above, decision.below)
+    return np.where(np.isnan(probability), decision.fallback, judged)
+
+
+def _table(release: Release, contract: Contract, inputs: EncoderInputs, scores: Scores) -> pa.Table:
+    """Per transaction the answer, and what it was computed from."""
+    names = np.array([status.name for status in Status])
+    columns: dict[str, pa.Array] = {
+        contract.source.id: pa.array(inputs.ids),
+        "scored_at": pa.array(inputs.at, _MOMENT),
+        "probability": pa.array(scores.probability, from_pandas=True),
+        "decision": pa.array(scores.decision.tolist(), pa.string()),
+        "rejected": pa.array(scores.encoded.rejected),
+        "release": pa.array(np.full(len(inputs.at), release.id).tolist(), pa.string()),
+    }
+    for k, (view, feature) in enumerate(release.service.consumed):
+        name = f"{view}__{feature}"
+        columns[name] = pa.array(inputs.values[:, k], from_pandas=True)
+        columns[f"{name}__status"] = pa.array(names[inputs.status[:, k]].tolist(), pa.string())
+    return pa.table(columns)

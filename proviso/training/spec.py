@@ -1,0 +1,115 @@
+"""How a model is trained and judged: `training.yml` beside the contract, typed.
+
+Only the project knows which settings suit its data; a project without the file gets the
+defaults. Nothing here changes what a feature is: that is the contract's.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from proviso.contracts.base import ContractError, Name, Problem, Strict
+from proviso.contracts.contract import Contract
+from proviso.contracts.loading import load_model
+from proviso.contracts.plan import Plan
+from proviso.contracts.section import runtime_service, service_of
+
+TRAINING_FILE = "training.yml"
+
+Share = Annotated[float, Field(gt=0, le=1)]
+
+Element = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,126}$")]
+"""An element of the model's vector: `amount`, `<view>__<feature>`."""
+
+
+class Boosting(Strict):
+    """Gradient boosted trees (XGBoost, histogram method). Names are the field's."""
+
+    trees: Annotated[int, Field(ge=1, le=5000)] = 300
+    learning_rate: Share = 0.05
+    max_depth: Annotated[int, Field(ge=1, le=12)] = 5
+    min_child_weight: Annotated[float, Field(ge=0)] = 5.0
+    row_sample: Share = 0.8
+    column_sample: Share = 0.5
+    l1: Annotated[float, Field(ge=0)] = 0.0
+    l2: Annotated[float, Field(ge=0)] = 1.0
+    gamma: Annotated[float, Field(ge=0)] = 0.0
+    max_bins: Annotated[int, Field(ge=2, le=1024)] = 256
+    increasing: list[Element] = Field(default_factory=list)
+    decreasing: list[Element] = Field(default_factory=list)
+
+
+class Logistic(Strict):
+    """The baseline: logistic regression on the same vector; `c` is the inverse of its penalty."""
+
+    c: Annotated[float, Field(gt=0)] = 1.0
+    max_iterations: Annotated[int, Field(ge=1, le=10_000)] = 1000
+
+
+class Protocol(Strict):
+    """How test days are judged (metrics.py).
+
+    `card_entity` is the entity that is investigated ("card" in the Handbook), of which the `k`
+    with the highest score are looked at each day.
+    """
+
+    card_entity: Name | None = None
+    k: Annotated[int, Field(ge=1, le=100_000)] = 100
+    leave_out_known: bool = True
+
+
+class TrainingSpec(Strict):
+    """The whole file."""
+
+    version: Literal[1] = 1
+    seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = 1
+    boosting: Boosting = Boosting()
+    baseline: Logistic = Logistic()
+    protocol: Protocol = Protocol()
+
+
+def load_spec(directory: Path, contract: Contract, plan: Plan) -> TrainingSpec:
+    """The training settings of a contracts directory. Raises ContractError.
+
+    What the file leaves out is the default; so is the first entity of the service's views.
+    """
+    path = directory / TRAINING_FILE
+    spec = load_model(path, TrainingSpec) if path.exists() else TrainingSpec()
+    problems = [*_constraint_problems(spec, contract, plan), *_entity_problems(spec, contract)]
+    if problems:
+        raise ContractError(problems)
+    return spec
+
+
+def card_join_key(spec: TrainingSpec, contract: Contract, plan: Plan) -> str:
+    """The column of the entity that is investigated."""
+    name = spec.protocol.card_entity
+    if name is None:
+        first = service_of(contract, plan).features[0].partition(":")[0]
+        name = contract.view_by_name[first].entities[0]
+    return contract.entity_by_name[name].join_key
+
+
+def _constraint_problems(spec: TrainingSpec, contract: Contract, plan: Plan) -> list[Problem]:
+    """A constraint on a feature that no service has would be silently without effect."""
+    known: set[str] = set()
+    for service in contract.feature_services:
+        chosen = plan.model_copy(update={"service": service.name})
+        known.update(runtime_service(contract, chosen).vector)
+    return [
+        Problem(f"{TRAINING_FILE}: boosting.{which}", name, "a feature of a service's vector")
+        for which in ("increasing", "decreasing")
+        for name in getattr(spec.boosting, which)
+        if name not in known
+    ]
+
+
+def _entity_problems(spec: TrainingSpec, contract: Contract) -> list[Problem]:
+    name = spec.protocol.card_entity
+    if name is None or name in contract.entity_by_name:
+        return []
+    wanted = f"one of {sorted(contract.entity_by_name)}"
+    return [Problem(f"{TRAINING_FILE}: protocol.card_entity", name, wanted)]

@@ -1,0 +1,167 @@
+"""Training: transactions become a release and the scores of its test days."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from feature_runtime.moments import DAY
+from proviso.contracts.base import InputError
+from proviso.history.arrays import EncoderInputs
+from proviso.training import card
+from proviso.training.card import Judged
+from proviso.training.data import (
+    Progress,
+    Project,
+    Request,
+    Rows,
+    check_days,
+    events_of,
+    joined_inputs,
+    labels_known,
+    rows_of,
+    usable_rows,
+)
+from proviso.training.fitting import TOLERANCE, Exported, fit_model, fit_reference
+from proviso.training.metrics import Metrics, known_compromised, measure
+from proviso.training.release import Draft, Release, check_place, write_release
+
+PREDICTIONS_FILE = "predictions.parquet"
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a training run made: the release, and the figures of model and baseline."""
+
+    release: Release
+    metrics: Metrics
+    baseline: Metrics
+
+
+@dataclass(frozen=True)
+class _Run:
+    """A training run's rows. Of the train rows [n] the labels of `known` are known when the test
+    starts, and `used` are those that the models are fitted on.
+    """
+
+    project: Project
+    request: Request
+    inputs: EncoderInputs
+    train: Rows
+    known: NDArray[np.bool_]
+    used: NDArray[np.bool_]
+    test: Rows
+
+
+def train(project: Project, request: Request, out: Path, progress: Progress) -> Trained:
+    """Trains, proves, judges, and writes the release directory `out` with predictions.parquet.
+
+    Raises InputError when the data cannot train a model, ContractError when an exported model
+    is not the fitted one.
+    """
+    check_days(request)
+    check_place(out)
+    run = _prepare(project, request, out, progress)
+    model, baseline = _fit(run, progress)
+    judged = _judge(run, model, baseline)
+    draft = Draft(project.contract, project.plan, model.onnx, baseline.onnx, _card(run, judged))
+    release = write_release(draft, out)
+    _write_predictions(run, model.scores, out / PREDICTIONS_FILE)
+    return Trained(release, judged.model, judged.baseline)
+
+
+def _prepare(project: Project, request: Request, out: Path, progress: Progress) -> _Run:
+    inputs = joined_inputs(project, request, out, progress)
+    train_rows = rows_of(project, inputs, request.train)
+    test_rows = rows_of(project, inputs, request.test)
+    if len(test_rows.inputs.at) == 0:
+        first, last = request.test.text()
+        raise InputError.of(
+            request.transactions, f"no transaction from {first} to {last}", "test days with some"
+        )
+    known = labels_known(project, request)
+    used = usable_rows(request, train_rows, known)
+    return _Run(project, request, inputs, train_rows, known, used, test_rows)
+
+
+def _fit(run: _Run, progress: Progress) -> tuple[Exported, Exported]:
+    """Model and baseline on the same rows, NaN where the policy says so."""
+    vectors = run.train.encoded.vector[run.used]
+    labels = run.train.inputs.labels[run.used].astype(np.int8)
+    test = run.test.encoded.vector
+    progress(f"fit on {len(labels)} rows, {int(labels.sum())} of them positive")
+    names = run.project.service.vector
+    model = fit_model(run.project.spec, names, vectors, labels, test)
+    return model, fit_reference(run.project.spec, vectors, labels, test)
+
+
+def _judge(run: _Run, model: Exported, baseline: Exported) -> Judged:
+    """Both on the same evaluation set: entities whose compromise is known are left out."""
+    protocol, request = run.project.spec.protocol, run.request
+    events = events_of(run.project, run.inputs)
+    in_test = run.inputs.at >= request.test.first
+    test = events.take(in_test)
+    judged = np.ones(len(test.day), dtype=np.bool_)
+    if protocol.leave_out_known:
+        days = (request.train.first // DAY, request.train.last // DAY)
+        lag = -(-request.label_delay // DAY) + 1
+        judged = ~known_compromised(events, test, days, lag)
+    figures = [measure(test.take(judged), f.scores[judged], protocol.k) for f in (model, baseline)]
+    return Judged(figures[0], figures[1], model.difference, baseline.difference)
+
+
+def _card(run: _Run, judged: Judged) -> dict[str, Any]:
+    project, request, service = run.project, run.request, run.project.service
+    return {
+        "data": card.data_section(request),
+        "rows": _row_counts(run),
+        "vector": list(service.vector),
+        "features": {
+            "train": card.feature_section(service, run.train),
+            "test": card.feature_section(service, run.test),
+        },
+        "metrics": card.metrics_section(project.spec, project.plan, judged),
+        "onnx": card.proof_section(judged, TOLERANCE),
+        "training": project.spec.model_dump(mode="json"),
+        "libraries": dict(card.library_versions()),
+    }
+
+
+def _row_counts(run: _Run) -> dict[str, dict[str, int]]:
+    labels, judged = run.train.inputs.labels, ~np.isnan(run.test.inputs.labels)
+    return {
+        "train": {
+            "transactions": len(labels),
+            "label_not_known": int((~run.known).sum()),
+            "rejected": int((run.known & run.train.encoded.rejected).sum()),
+            "used": int(run.used.sum()),
+            "positives": int(labels[run.used].sum()),
+        },
+        "test": {
+            "transactions": len(judged),
+            "label_not_known": int((~judged).sum()),
+            "rejected": int(run.test.encoded.rejected.sum()),
+        },
+    }
+
+
+def _write_predictions(run: _Run, scores: NDArray[np.float64], out: Path) -> None:
+    """A score for every transaction of the test days.
+
+    Also for those that serving would reject: their score is the model's on a vector in which the
+    critical feature is missing, and `rejected` says that nobody would have been shown it.
+    """
+    table = pa.table(
+        {
+            run.project.contract.source.id: pa.array(run.test.inputs.ids),
+            "score": pa.array(scores, pa.float64()),
+            "rejected": pa.array(run.test.encoded.rejected, pa.bool_()),
+        }
+    )
+    pq.write_table(table, out, compression="zstd")

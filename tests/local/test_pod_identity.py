@@ -1,0 +1,162 @@
+"""A pod that is not its release, other plans, passwords, and how a pod starts and stops."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import httpx
+import yaml
+
+from tests.local.pod_stack import (
+    PodStack,
+    make_release,
+    pod_stack,
+    predict_v1,
+    predict_v2,
+    records,
+    release_id,
+    rows,
+    section,
+    v2_body,
+)
+from tests.local.test_pod_errors import grpc_inputs
+
+__all__ = ["pod_stack"]
+
+
+def test_a_pod_that_is_not_its_release_answers_nothing(pod_stack: PodStack, tmp_path: Path) -> None:
+    release = make_release(tmp_path / "release")
+    parsed = yaml.safe_load((release / "release.yml").read_text())
+    parsed["service"]["decision"]["threshold"] = 0.9
+    (release / "release.yml").write_text(yaml.safe_dump(parsed))
+    with pod_stack.pod("changed", release) as pod:
+        assert not pod.ready()
+        answer = predict_v1(pod, rows(("c1", "m1")))
+        health = pod_stack.rpc("health", pod.grpc_address, model="risk")
+        rpc = pod_stack.rpc("raw", pod.grpc_address, model="risk", inputs=grpc_inputs())
+        assert httpx.get(f"{pod.url}/v1/models/risk").status_code == 503
+    assert (answer.status_code, answer.json()["reason"]) == (503, "identity")
+    assert "digests.service: found sha256:" in answer.json()["error"]
+    assert answer.headers["retry-after"] == "1"
+    assert (health["live"], health["ready"], health["model_ready"]) == (True, False, False)
+    assert rpc["code"] == "StatusCode.UNAVAILABLE"
+
+
+def test_the_plan_may_answer_rejections_with_503_and_hash_entities(
+    pod_stack: PodStack, tmp_path: Path
+) -> None:
+    decision = {**section()["decision"], "fallback_http": 503}
+    release = make_release(tmp_path / "release", decision=decision, hash_entity_keys=True)
+    # The store and the model are those of the other release: only the decision differs here.
+    key = tmp_path / "key"
+    key.write_text("a key of at least sixteen bytes\n")
+    arguments = ["--hash-key-file", key, "--record-fsync", "--arm", "shadow"]
+    with pod_stack.pod("strict", release, arguments=arguments) as pod:
+        rejected = predict_v1(pod, rows(("c1", "nobody")), x_request_id="gone")
+        rpc = pod_stack.rpc("infer", pod.grpc_address, model="risk", tensors=_nobody())
+        found = records(pod)
+    assert (rejected.status_code, rejected.json()["reason"]) == (503, "fallback")
+    assert "risk_daily:share is MISSING_KEY" in rejected.json()["error"]
+    assert rpc["code"] == "StatusCode.UNAVAILABLE"
+    assert (found[0]["request_id"], found[0]["decision"]) == ("gone", "MANUAL")
+    assert found[0]["arm"] == "shadow"
+    secret = b"a key of at least sixteen bytes"
+    wanted = hmac.new(secret, b"customer:c1", hashlib.sha256).hexdigest()
+    assert found[0]["entities"]["customer"] == wanted
+
+
+def _nobody() -> list[list[Any]]:
+    kinds = {"customer_id": "BYTES", "merchant_id": "BYTES", "amount": "FP64", "event_ts": "BYTES"}
+    row = rows(("c1", "nobody"))[0]
+    return [[n, d, [row[n]]] for n, d in kinds.items()]
+
+
+def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    """The pod's program, expected to refuse."""
+    return subprocess.run(
+        [sys.executable, "-W", "ignore", "-m", "feature_runtime", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_a_pod_that_cannot_start_says_why_in_one_line(tmp_path: Path) -> None:
+    common: list[str | Path] = ["--store", "redis://127.0.0.1:1"]
+    common += ["--record", tmp_path / "r.jsonl"]
+    predictor = ["--predictor_host", "127.0.0.1:1"]
+    broken = tmp_path / "broken.yml"
+    broken.write_text("- a list")
+    hashed = make_release(tmp_path / "hashed", hash_entity_keys=True) / "release.yml"
+    cases: list[tuple[list[str | Path], str]] = [
+        (["--release", tmp_path / "none.yml", *predictor], "none.yml: found"),
+        (["--release", broken, *predictor], "found list, wanted a mapping"),
+        (["--release", hashed], "--predictor_host: found nothing"),
+        (["--release", hashed, *predictor], "hash key: found none of 16 bytes"),
+    ]
+    with ThreadPoolExecutor(len(cases)) as pool:
+        runs = list(pool.map(lambda case: run(*case[0], *common), cases))
+    for (_, message), done in zip(cases, runs, strict=True):
+        assert done.returncode == 2, done.stderr
+        assert message in done.stderr
+        assert "Traceback" not in done.stderr
+
+
+def test_a_rotated_password_needs_no_restart(pod_stack: PodStack) -> None:
+    pod, store = pod_stack.pods["replay"], pod_stack.store
+    file, old = pod_stack.valkey.password_file, pod_stack.valkey.password_file.read_text()
+    assert predict_v1(pod, rows(("c1", "m1"))).status_code == 200
+    try:
+        store.config_set("requirepass", "another-password-0123")
+        # Connections that exist stay; these are cut, so that the pod has to log in again.
+        store.client_kill_filter(_type="normal", skipme=True)
+        answer = predict_v1(pod, rows(("c1", "m1")))
+        assert (answer.status_code, answer.json()["reason"]) == (503, "store")
+        assert "refuses the password" in answer.json()["error"]
+        assert pod.ready()
+        file.write_text("another-password-0123\n")
+        assert predict_v1(pod, rows(("c1", "m1"))).status_code == 200
+    finally:
+        store.config_set("requirepass", old.strip())
+        file.write_text(old)
+
+
+def test_metrics_have_their_names(pod_stack: PodStack) -> None:
+    pod = pod_stack.pods["replay"]
+    predict_v1(pod, rows(("c1", "m1"), ("new", "nobody")))
+    predict_v2(pod, v2_body(rows(("c1", "m1")), id=7))
+    text = httpx.get(f"{pod.url}/metrics").text
+    by = f'release="{release_id(pod_stack.release)}"'
+    for wanted in (
+        f'proviso_requests_total{{arm="serve",code="200",protocol="v1",reason="ok",{by}}}',
+        f'proviso_requests_total{{arm="serve",code="400",protocol="v2",reason="bad_input",{by}}}',
+        *(
+            f'proviso_request_seconds_count{{arm="serve",part="{part}",{by}}}'
+            for part in ("total", "parse", "store", "encode", "infer", "log")
+        ),
+        f'feature_status_total{{arm="serve",feature="count",{by},status="OK",view="velocity_1h"}}',
+        f'proviso_feature_age_seconds_bucket{{arm="serve",le="3600.0",{by},view="velocity_1h"}}',
+        f'{{arm="serve",feature="velocity_1h:count",reason="MISSING_KEY",{by}}}',
+        "proviso_default_used_total{",
+        f'proviso_decisions_total{{arm="serve",decision="MANUAL",{by}}}',
+        f'proviso_score_count{{arm="serve",{by}}}',
+        'proviso_dependency_up{dependency="store"} 1.0',
+        'proviso_dependency_up{dependency="predictor"} 1.0',
+        "proviso_release_info{",
+    ):
+        assert wanted in text, wanted
+    assert "request_preprocess_seconds" not in text
+
+
+def test_a_graceful_stop_answers_what_it_accepted(pod_stack: PodStack) -> None:
+    with pod_stack.pod("stopped") as pod:
+        assert predict_v1(pod, rows(("c1", "m1"))).status_code == 200
+        pod.process.stop(20)
+        assert pod.process.returncode == 0

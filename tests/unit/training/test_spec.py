@@ -1,0 +1,58 @@
+"""training.yml is strict, optional, and never names a feature that no service has."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from proviso.contracts.base import ContractError
+from proviso.contracts.loading import load_contract, load_plan
+from proviso.training.spec import TRAINING_FILE, TrainingSpec, card_join_key, load_spec
+
+CONTRACTS = Path(__file__).parents[3] / "contracts"
+
+
+def loaded(directory: Path) -> TrainingSpec:
+    return load_spec(directory, load_contract(CONTRACTS), load_plan(CONTRACTS))
+
+
+def written(directory: Path, text: str) -> Path:
+    (directory / TRAINING_FILE).write_text(text)
+    return directory
+
+
+def test_the_examples_own_file_is_valid() -> None:
+    spec = loaded(CONTRACTS)
+    assert spec.protocol.k == 100
+    assert spec.protocol.card_entity == "customer"
+
+
+def test_without_a_file_the_defaults_hold_and_the_first_entity_is_investigated(
+    tmp_path: Path,
+) -> None:
+    spec = loaded(tmp_path)
+    assert spec == TrainingSpec()
+    key = card_join_key(spec, load_contract(CONTRACTS), load_plan(CONTRACTS))
+    assert key == "customer_id"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("version: 1\ntrees: 3", r"training\.yml: trees: found an unknown key"),
+        ("version: 2", r"training\.yml: version"),
+        ("version: 1\nboosting: {trees: 0}", r"training\.yml: boosting\.trees: found 0"),
+        (
+            "version: 1\nboosting: {increasing: [no_such_feature]}",
+            r"boosting\.increasing: found no_such_feature, wanted a feature of a service's vector",
+        ),
+        (
+            "version: 1\nprotocol: {card_entity: nobody}",
+            r"protocol\.card_entity: found nobody, wanted one of",
+        ),
+    ],
+)
+def test_a_wrong_file_says_where_and_what(tmp_path: Path, text: str, said: str) -> None:
+    with pytest.raises(ContractError, match=said):
+        loaded(written(tmp_path, text))

@@ -1,0 +1,47 @@
+"""What the pod talks to, as ports of few verbs; their errors are Refusals."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class Store(Protocol):
+    """Reads timeline keys. 503 where it is unreachable, 504 where it is too slow."""
+
+    async def read(self, keys: Sequence[bytes]) -> Sequence[bytes | None]:
+        """The values of `keys`, in their order, None where there is none; one round trip."""
+        ...
+
+    async def check(self) -> None:
+        """Raises a Refusal when the store does not answer."""
+        ...
+
+    async def close(self) -> None: ...
+
+
+class Predictor(Protocol):
+    """Runs the model. 503 where it is unreachable or another release's, 504 where too slow."""
+
+    async def infer(self, vector: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Probabilities [n] of the vectors [n, V], in one call."""
+        ...
+
+    async def check(self) -> None:
+        """Raises a Refusal when the predictor does not answer, or is not this release's."""
+        ...
+
+    async def close(self) -> None: ...
+
+
+class Sink(Protocol):
+    """Takes the record lines of one request; returns when they survive this process."""
+
+    async def write(self, lines: bytes) -> None:
+        """Raises a Refusal (503, reason `record`) when they do not."""
+        ...
+
+    def close(self) -> None: ...
