@@ -27,7 +27,7 @@ def gate(
     stage: Annotated[StageName, typer.Option("--stage", help="What the release asks for.")],
     evidence: Annotated[
         Path | None,
-        typer.Option("--evidence", help="Evidence directory [default: evidence/<release id>/]."),
+        typer.Option("--evidence", help="Evidence directory (default: evidence/<release id>/)."),
     ] = None,
     dry_run: DryRun = False,
     as_json: Json = False,

@@ -24,13 +24,13 @@ def simulate(
     ctx: typer.Context,
     out: Annotated[Path, typer.Option("--out", help="Parquet file to write.")],
     days: Annotated[
-        int | None, typer.Option("--days", min=1, max=1000, help="How long [default: the file's].")
+        int | None, typer.Option("--days", min=1, max=1000, help="How long (default: the file's).")
     ] = None,
     seed: Annotated[
-        int | None, typer.Option("--seed", min=0, help="Which made-up data [default: the file's].")
+        int | None, typer.Option("--seed", min=0, help="Which made-up data (default: the file's).")
     ] = None,
     end: Annotated[
-        str | None, typer.Option("--end", help="End of the data, or `now` [default: the file's].")
+        str | None, typer.Option("--end", help="End of the data, or `now` (default: the file's).")
     ] = None,
     as_json: Json = False,
 ) -> None:

@@ -1,19 +1,62 @@
-"""The program `proviso`: global options, and one place where errors become exit codes."""
+"""The program `proviso`: global options, and one place where errors become exit codes.
+
+A station is imported only when one of its commands is called: a contract is validated in
+a moment, without waiting for libraries that train models.
+"""
 
 from __future__ import annotations
 
 import sys
+from importlib import import_module
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from proviso import __version__
-from proviso.cli import contracts, gates, history, local, online, training
 from proviso.contracts.base import InputError, Refused
+
+STATIONS = {
+    "contracts": ("init", "validate"),
+    "history": ("simulate", "features", "dataset"),
+    "training": ("train", "score", "releases"),
+    "online": ("materialize", "replay"),
+    "gates": ("gate",),
+    "local": ("local",),
+}
+"""Which module of this package has which commands, in the order of the help."""
+
+
+class Stations(TyperGroup):
+    """A group whose commands are made when they are asked for."""
+
+    def list_commands(self, _ctx: Any) -> list[str]:
+        return [name for names in STATIONS.values() for name in names]
+
+    def get_command(self, _ctx: Any, cmd_name: str) -> Any:
+        for module, names in STATIONS.items():
+            if cmd_name in names:
+                return _commands(module).get(cmd_name)
+        return None
+
+
+def _commands(module: str) -> dict[str, Any]:
+    station = typer.Typer()
+    import_module(f"proviso.cli.{module}").register(station)
+    # Two or more commands make a group; a lone one would become the program itself.
+    station.command("", hidden=True)(_nothing)
+    group: Any = typer.main.get_command(station)
+    return dict(group.commands)
+
+
+def _nothing() -> None:
+    """Keeps a station with one command a group."""
+
 
 app = typer.Typer(
     name="proviso",
+    cls=Stations,
     help="A model goes to production provided that time, features and budgets hold.",
     no_args_is_help=True,
     add_completion=False,
@@ -39,10 +82,6 @@ def options(
 ) -> None:
     """Options that hold for every command stand before it."""
     ctx.obj = contracts_dir
-
-
-for station in (contracts, history, training, online, gates, local):
-    station.register(app)
 
 
 def app_main() -> None:

@@ -99,7 +99,7 @@ def replay(
     store_password_file: Password = None,
     evidence: Annotated[
         Path | None,
-        typer.Option("--evidence", help="Where to write [default: evidence/<release id>/]."),
+        typer.Option("--evidence", help="Where to write (default: evidence/<release id>/)."),
     ] = None,
     seed: Annotated[int, typer.Option("--seed", help="Which sample.")] = 7,
     drill: Annotated[

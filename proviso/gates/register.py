@@ -92,7 +92,9 @@ def _signature_agrees(subject: Subject) -> Finding:
 def _onnx_is_the_model(subject: Subject) -> Finding:
     proof = subject.release.card["onnx"]
     found, most = float(proof["model_max_difference"]), float(proof["tolerance"])
-    return Finding("ONNX equals XGBoost", found <= most, f"max |dp| {found:.1e}, at most {most:.0e}")
+    return Finding(
+        "ONNX equals XGBoost", found <= most, f"max |dp| {found:.1e}, at most {most:.0e}"
+    )
 
 
 def _reaches_the_floor(subject: Subject) -> Finding:

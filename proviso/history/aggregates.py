@@ -82,9 +82,8 @@ def change_columns(view: FeatureView) -> str:
 
 
 def running_columns(view: FeatureView, window: str) -> str:
-    """Changes so far: the aggregates of a state."""
-    sums = (f"(sum({name}) over {window})::{kind} as {name}" for name, kind in _summed(view))
-    return ", ".join(sums)
+    """Changes so far: the aggregates of a state, wide enough for products of sums."""
+    return ", ".join(f"sum({name}) over {window} as {name}" for name, _ in _summed(view))
 
 
 def feature_columns(view: FeatureView) -> str:

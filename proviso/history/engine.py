@@ -36,10 +36,8 @@ class Engine:
 
     def execute(self, query: str, parameters: Sequence[Any] = ()) -> Engine:
         """Runs a query; its rows are then fetched from this engine. Raises EngineError."""
-        try:
+        with _errors():
             self._connection.execute(query, list(parameters))
-        except duckdb.Error as error:
-            raise EngineError(" ".join(str(error).split())[:500]) from error
         return self
 
     def fetchall(self) -> list[tuple[Any, ...]]:
@@ -56,10 +54,19 @@ class Engine:
 
     def batches(self, query: str, rows: int = 65_536) -> pa.RecordBatchReader:
         """A query's result as Arrow batches of at most `rows` rows. Raises EngineError."""
-        try:
+        with _errors():
             return self._connection.sql(query).to_arrow_reader(rows)
-        except duckdb.Error as error:
-            raise EngineError(" ".join(str(error).split())[:500]) from error
+
+
+@contextmanager
+def _errors() -> Iterator[None]:
+    """The engine's errors as ours; too little memory is the user's to mend."""
+    try:
+        yield
+    except duckdb.OutOfMemoryException as error:
+        raise InputError.of("--memory", "too little for this data", "more") from error
+    except duckdb.Error as error:
+        raise EngineError(" ".join(str(error).split())[:500]) from error
 
 
 @contextmanager

@@ -38,9 +38,21 @@ from proviso.history.transactions import EVENTS, Transactions, load_transactions
 
 Progress = Callable[[str], None]
 
+_CELLS = 20_000_000
+"""Changes, times aggregates, that are grouped at once: they take about 60 bytes each."""
+
 
 def _silent(_: str) -> None:
     """No progress."""
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The runs H of a schedule with start <= H < end; `start` is a run."""
+
+    every: int
+    start: int
+    end: int
 
 
 @dataclass(frozen=True)
@@ -115,7 +127,8 @@ def _compute(
     try:
         _number_entities(engine, contract, view)
         if isinstance(view.publication, Scheduled):
-            query = _scheduled(engine, contract, view, view.publication.schedule, first, last)
+            grid = Grid(view.publication.schedule, first, last)
+            query = _scheduled(engine, contract, view, grid)
         else:
             query = _on_event(engine, contract, view, first, last)
         rows = write_parquet(engine, query, path, contract.schema_of(view))
@@ -152,65 +165,67 @@ def _number_entities(engine: Engine, contract: Contract, view: FeatureView) -> N
     )
 
 
-def _scheduled(
-    engine: Engine, contract: Contract, view: FeatureView, every: int, start: int, end: int
-) -> str:
+def _scheduled(engine: Engine, contract: Contract, view: FeatureView, grid: Grid) -> str:
     """Makes the states of every entity and returns the query that lays them out on the grid."""
-    _make_states(engine, contract, view, every, start, end)
+    entities, events = engine.row(
+        f"select (select count(*) from entities), (select count(*) from {EVENTS})"
+    )
+    cells = events * len(groups(view)) * len(view.aggregates)
+    parts = min(entities, -(-cells // _CELLS))
+    for part in range(parts):
+        first, after = part * entities // parts + 1, (part + 1) * entities // parts + 1
+        states = _states(contract, view, grid, range(first, after))
+        into = "insert into states" if part else "create temp table states as"
+        engine.execute(f"{into} {states}")
     features = names(*(feature.name for feature in view.features))
     return (
         f"select {names(*contract.join_keys(view), of='e')},"
         f" make_timestamptz(g._run) as event_ts,"
         f" make_timestamptz(g._run + {view.delay_to_readable:d}) as created_ts, {features}"
-        f" from (select *, unnest(range(_from, _until, {every:d}::bigint)) as _run from states) g"
-        f" join entities e using (_entity) order by g._run, _entity"
+        f" from (select *, unnest(range(_from, _until, {grid.every:d}::bigint)) as _run"
+        f" from states) g join entities e using (_entity) order by g._run, _entity"
     )
 
 
-def _make_states(
-    engine: Engine, contract: Contract, view: FeatureView, every: int, start: int, end: int
-) -> None:
-    """The table `states`: an entity's feature values and the runs [_from, _until) they hold for."""
+def _states(contract: Contract, view: FeatureView, grid: Grid, entities: range) -> str:
+    """Feature values of some entities and the runs [_from, _until) that they hold for."""
     changes = " union all ".join(
-        _changes(contract, view, group, every, start, end) for group in groups(view)
+        _changes(contract, view, group, grid, entities) for group in groups(view)
     )
     summed = f"select _entity, _run, {change_columns(view)} from ({changes}) group by _entity, _run"
     running = (
-        f"select _entity, _run as _from, lead(_run, 1, {end:d}::bigint) over w as _until,"
+        f"select _entity, _run as _from, lead(_run, 1, {grid.end:d}::bigint) over w as _until,"
         f" {running_columns(view, 'w')} from ({summed})"
         f" window w as (partition by _entity order by _run)"
     )
-    engine.execute(
-        f"create temp table states as select _entity, _from, _until,"
-        f" {feature_columns(view)} from ({running}) where _members > 0"
+    return (
+        f"select _entity, _from, _until, {feature_columns(view)} from ({running})"
+        f" where _members > 0"
     )
 
 
 def _changes(
-    contract: Contract,
-    view: FeatureView,
-    group: Group,
-    every: int,
-    start: int,
-    end: int,
+    contract: Contract, view: FeatureView, group: Group, grid: Grid, entities: range
 ) -> str:
     """What the events of one (dating, window) add when they enter and take when they leave.
 
     An event counts in the runs with moment <= H, known <= H + source_delay and H < moment +
-    window. What entered before `start` enters at `start`.
+    window. What entered before the grid's start enters there.
     """
     dated, window = group
-    entered = f"greatest(_moment, _known - {view.source_delay:d}, {start:d})"
+    entered = f"greatest(_moment, _known - {view.source_delay:d}, {grid.start:d})"
+    left = f"_moment + {window:d}"
     events = (
-        f"select *, {_next_run(entered, every)} as _in, {_next_run(f'_moment + {window:d}', every)}"
-        f" as _out from ({dated_events(contract, view, dated)})"
+        f"select *, {_next_run(entered, grid.every)} as _in, {_next_run(left, grid.every)} as _out"
+        f" from ({dated_events(contract, view, dated)})"
+        f" where _entity >= {entities.start:d} and _entity < {entities.stop:d}"
     )
-    counted = f"from ({events}) where _in < _out and _in < {end:d}"
+    counted = f"from ({events}) where _in < _out and _in < {grid.end:d}"
     enter = window_columns(view, group, "")
     leave = window_columns(view, group, "-")
     return (
         f"select _entity, _in as _run, {enter} {counted}"
-        f" union all select _entity, _out, {leave} {counted} and _out < {end:d}"
+        f" union all select _entity, _out, {leave} {counted} and _out < {grid.end:d}"
     )
 
 

@@ -21,6 +21,7 @@ from proviso.contracts.contract import Contract, FeatureView, RequestFeature
 from proviso.history.engine import (
     DEFAULT_MEMORY,
     Engine,
+    EngineError,
     connect,
     names,
     quoted,
@@ -104,16 +105,19 @@ def build_dataset(
         raise InputError.of("start, end", f"{start} and {end}", "a start before the end")
     chosen = [v for v in contract.feature_views if views is None or v.name in views]
     request_features = _request_features(contract)
-    with connect(memory) as engine:
-        load_transactions(engine, contract, transactions, start, end)
-        engine.execute(
-            f"create temp table asked as select *, row_number() over"
-            f" (order by _event, {quoted(contract.source.id)}) as _transaction from {EVENTS}"
-        )
-        span = Span(start, end)
-        joined = tuple(_join(engine, contract, history, v, span, left_out) for v in chosen)
-        reader = engine.batches(_dataset(contract, history, chosen, span))
-        rows = _write(reader, contract, request_features, out)
+    try:
+        with connect(memory) as engine:
+            load_transactions(engine, contract, transactions, start, end)
+            engine.execute(
+                f"create temp table asked as select *, row_number() over"
+                f" (order by _event, {quoted(contract.source.id)}) as _transaction from {EVENTS}"
+            )
+            span = Span(start, end)
+            joined = tuple(_join(engine, contract, history, v, span, left_out) for v in chosen)
+            reader = engine.batches(_dataset(contract, history, chosen, span))
+            rows = _write(reader, contract, request_features, out)
+    except EngineError as error:
+        raise InputError.of(history, str(error), "history that can be read") from error
     return DatasetSummary(out, rows, joined)
 
 

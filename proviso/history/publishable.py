@@ -47,7 +47,7 @@ class Horizon:
 
 def run_rows(contract: Contract, history: Path, view: FeatureView, run: int) -> Iterator[EntityRow]:
     """All rows of the run with event_ts = `run`."""
-    return _rows(contract, history, view, "event_us = ?", [run])
+    return _rows(contract, history, view, (run, run + 1), "true", [])
 
 
 def writable_rows(
@@ -62,7 +62,7 @@ def writable_rows(
     readable = horizon.clock + view.delay_to_readable - view.source_delay
     if not isinstance(view.publication, Scheduled):
         readable = horizon.clock + view.publication.delay
-    condition = "event_us <= ? and created_us <= ? and event_us >= ? and visible_us > ?"
+    condition = "created_us <= ? and visible_us > ?"
     already = horizon.after if horizon.after is not None else -(2**62)
     oldest = seen - view.temporal_join_lookback
     keys = ", ".join(f'"{key}"' for key in contract.join_keys(view))
@@ -70,7 +70,8 @@ def writable_rows(
         f"qualify visible_us > {seen:d} or row_number() over (partition by {keys}, "
         f"visible_us <= {seen:d} order by event_us desc, created_us desc) = 1 order by {keys}"
     )
-    return _rows(contract, history, view, condition, [started, readable, oldest, already], newest)
+    span = (oldest, started + 1)
+    return _rows(contract, history, view, span, condition, [readable, already], newest)
 
 
 def complete_until(contract: Contract, history: Path, view: FeatureView, clock: int) -> int:
@@ -95,6 +96,7 @@ def _rows(
     contract: Contract,
     history: Path,
     view: FeatureView,
+    span: tuple[int, int],
     condition: str,
     parameters: Sequence[int],
     tail: str = "",
@@ -102,7 +104,7 @@ def _rows(
     names = contract.join_keys(view)
     width = len(names)
     columns = ", ".join(f'"{name}"' for name in (*names, *(f.name for f in view.features)))
-    source = history_relation(contract, history, view)
+    source = history_relation(contract, history, view, *span)
     query = (
         f"select event_us, created_us, {columns} from ("
         f"select *, greatest(event_us + {view.source_delay:d}, created_us) as visible_us "

@@ -127,7 +127,8 @@ def demo(settings: Settings) -> Path:
         if settings.keep:
             embedded.keep(settings.work / "stack")
             processes.release()
-            journal.say("the stack stays up; `proviso local down` stops it. Ask it:")
+            stack = settings.work / "stack"
+            journal.say(f"the stack stays up; `proviso local down --run {stack}` stops it. Ask it:")
             print(drills.curl_line(embedded, played.rehearsal.cases[-1].question))
     return page
 

@@ -11,7 +11,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from proviso.training.conversion import INPUT, OUTPUT
+from proviso.training.signature import INPUT, OUTPUT
 
 THREADS = 1
 VERSION = str(onnxruntime.__version__)

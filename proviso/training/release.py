@@ -21,7 +21,7 @@ from proviso.contracts.base import ContractError, InputError, Problem
 from proviso.contracts.contract import Contract
 from proviso.contracts.plan import Plan
 from proviso.contracts.section import runtime_service, service_section
-from proviso.training.conversion import CLASSES, INPUT, OUTPUT, check_signature
+from proviso.training.signature import CLASSES, INPUT, OUTPUT, check_signature
 from proviso.training.triton_config import triton_config
 
 RELEASE_FILE = "release.yml"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from feature_runtime.identity import id_line
 from proviso.contracts.plan import Plan
-from proviso.training.conversion import CLASSES, INPUT, OUTPUT
+from proviso.training.signature import CLASSES, INPUT, OUTPUT
 
 
 def triton_config(plan: Plan, width: int, identifier: str | None) -> str:

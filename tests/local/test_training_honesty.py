@@ -56,7 +56,7 @@ def transactions(folder: Path) -> Path:
     count = 12_000
     at = FIRST + random.integers(0, DAYS * DAY, count)
     merchant = random.integers(0, 60, count)
-    bad = (at // (10 * DAY) + merchant) % 12 == 0
+    bad = merchant % 12 == 0
     fraud = random.random(count) < np.where(bad, 0.4, 0.005)
     late = np.where(random.random(count) < 0.05, random.integers(0, 3 * HOUR, count), 0)
     stated = random.random(count) < 0.3

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from feature_runtime.availability import Row, Status, ViewTimes, availability, order, visible_from
-from feature_runtime.moments import DAY, HOUR, MINUTE
+from feature_runtime.moments import HOUR, MINUTE
 from proviso.contracts.contract import Contract, FeatureView
 from proviso.history.join import build_dataset
 from proviso.history.oracle import Asked, Event, HistoryRow, Rule, naive_join
@@ -148,7 +148,8 @@ def _fast(case: Case) -> dict[str, list[Answer]]:
             write_history(owner, view, case.histories[name], history)
             record_stamps(owner, history, view, case.stamps[name])
         source = write_transactions(case.sales, case.dtype, Path(work) / "sales.parquet")
-        span = (ZERO - 10 * DAY, ZERO + 10 * DAY)
+        asked = [sale.event_ts for sale in case.sales]
+        span = (min(asked), max(asked) + 1)
         build_dataset(owner, history, source, *span, out, VIEWS, case.left_out)
         table = pq.read_table(out).sort_by("sale_id")
     return {name: _answers(owner.view_by_name[name], table) for name in VIEWS}

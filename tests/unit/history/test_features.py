@@ -11,12 +11,20 @@ import pytest
 from feature_runtime.availability import Row
 from feature_runtime.moments import DAY, HOUR, MINUTE
 from proviso.contracts.base import ContractError, InputError
-from proviso.contracts.contract import Contract
+from proviso.contracts.contract import Contract, FeatureView, Scheduled
 from proviso.history.engine import SCHEMA_KEY
 from proviso.history.features import compute_history
 from proviso.history.oracle import Event, HistoryRow
 from proviso.history.relation import MOMENT, history_file
-from tests.history_data import ZERO, contract, event, read_history, read_rows, write_transactions
+from tests.history_data import (
+    ZERO,
+    contract,
+    event,
+    random_events,
+    read_history,
+    read_rows,
+    write_transactions,
+)
 
 READABLE = 15 * MINUTE
 
@@ -133,18 +141,18 @@ def test_cutting_later_sales_and_blanking_unknown_labels_changes_no_earlier_row(
     whole = _history(tmp_path, sales, ZERO, cut + HOUR)
     short = _history(tmp_path / "cut", known, ZERO, cut + HOUR)
     for view in contract().feature_views:
-        runs = cut - view.source_delay  # later runs start after the cut
-        before = [r for r in whole[view.name] if r.row.event_ts <= runs and _made(view, r) <= cut]
-        assert before == [
-            r for r in short[view.name] if r.row.event_ts <= runs and _made(view, r) <= cut
-        ]
-        assert before
+        rows, others = (
+            [r for r in history[view.name] if _read_at(view, r.row) <= cut]
+            for history in (whole, short)
+        )
+        assert rows == others != []
 
 
-def _made(view: object, row: HistoryRow) -> int:
-    """No later than the moment at which the row's inputs were read."""
-    readable = getattr(view, "delay_to_readable", 0)
-    return row.row.created_ts - readable
+def _read_at(view: FeatureView, row: Row) -> int:
+    """The moment at which a row's inputs were read: its run's start, or the arrival."""
+    if isinstance(view.publication, Scheduled):
+        return row.event_ts + view.source_delay
+    return row.created_ts - view.delay_to_readable
 
 
 def _as_known(sale: Event, now: int) -> Event:
@@ -168,10 +176,18 @@ def test_little_memory_gives_the_same_history(tmp_path: Path) -> None:
     view = contract().view_by_name["buyer_hourly"]
     for memory in ("4GB", "64MB"):
         compute_history(contract(), source, tmp_path / memory, views=[view.name], memory=memory)
-    query = "*"
-    assert read_rows(history_file(tmp_path / "4GB", view), query) == read_rows(
-        history_file(tmp_path / "64MB", view), query
-    )
+    much, little = (read_rows(history_file(tmp_path / m, view)) for m in ("4GB", "64MB"))
+    assert much == little
+
+
+def test_entities_computed_in_many_parts_give_the_same_history(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sales = random_events(3, "string", 80)
+    (tmp_path / "parts").mkdir()
+    whole = _history(tmp_path, sales)
+    monkeypatch.setattr("proviso.history.features._CELLS", 1)
+    assert _history(tmp_path / "parts", sales) == whole
 
 
 def test_only_asked_views_are_computed(tmp_path: Path) -> None:

@@ -12,9 +12,9 @@ from onnx import TensorProto, helper
 from sklearn.linear_model import LogisticRegression
 
 from proviso.contracts.base import ContractError, InputError
-from proviso.training.conversion import check_signature
 from proviso.training.embedded import EmbeddedModel
 from proviso.training.fitting import TOLERANCE, Exported, fit_model, fit_reference, prove
+from proviso.training.signature import check_signature
 from proviso.training.spec import Boosting, TrainingSpec
 
 WIDTH = 4
