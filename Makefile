@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 VENV := .venv/bin
 
-.PHONY: help setup demo test test-long verify format releases lock clean
+.PHONY: help setup demo test test-long verify bench-quality format releases lock clean
 
 help: ## this list
 	@sed -n 's/^\([a-z][a-z-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | while IFS=$$'\t' read -r name text; do printf '  %-12s %s\n' "$$name" "$$text"; done
@@ -27,6 +27,9 @@ test: verify ## verify, then every test that needs no cluster (under ten minutes
 
 test-long: setup ## the tests that take too long for every day
 	@$(VENV)/pytest -m long
+
+bench-quality: setup ## what each group of features is worth (TRANSACTIONS=FILE.parquet WEEKS="DAY ...")
+	@$(VENV)/proviso bench quality --transactions "$(TRANSACTIONS)" $(foreach w,$(WEEKS),--week $(w))
 
 format: setup ## lay out all code
 	@$(VENV)/ruff check --fix .

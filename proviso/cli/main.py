@@ -23,6 +23,7 @@ STATIONS = {
     "training": ("train", "score", "releases"),
     "online": ("materialize", "replay"),
     "gates": ("gate",),
+    "bench": ("bench",),
     "local": ("local",),
 }
 """Which module of this package has which commands, in the order of the help."""

@@ -18,8 +18,8 @@ MAX_EVIDENCE_BYTES = 64 * 1024 * 1024
 
 def shadow_findings(subject: Subject, evidence: Path) -> Iterator[Finding]:
     """What the shadow stage needs beside all of `register`."""
-    yield from _replay(subject, evidence)
     yield from _skew(evidence)
+    yield from _replay(subject, evidence)
     yield _signed_off(subject)
 
 

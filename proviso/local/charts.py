@@ -375,7 +375,7 @@ def _time_ticks(high: float) -> list[float]:
 def duration(seconds: float) -> str:
     """Seconds as a person says them: two units at most."""
     if seconds < 60:
-        return f"{seconds:.3g} s" if seconds else "0"
+        return f"{seconds:.3g} s" if seconds >= 0.001 else "0"
     whole = round(seconds)
     for size, name, smaller, smaller_name in _UNITS:
         if whole >= size:

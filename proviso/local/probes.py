@@ -14,6 +14,8 @@ from feature_runtime.service import Entity, Service
 from proviso.contracts.base import InputError
 from proviso.online.clients import Answer, Question
 
+_SHOWN = 4
+
 
 @dataclass(frozen=True)
 class Probe:
@@ -69,9 +71,15 @@ def flagged(answer: Answer) -> bool:
 def reason_of(answer: Answer) -> str:
     """What the endpoint itself says about an answer."""
     if not answer.answered:
-        return f"{answer.code}: {answer.error}"
+        return str(answer.error)
     status = answer.status or {}
-    return str(status.get("reason") or f"defaults used: {status.get('defaults')}")
+    defaults = status.get("defaults") or {}
+    used = ", ".join(
+        f"{name} = {'missing' if value is None else f'{value:g}'}"
+        for name, value in list(defaults.items())[:_SHOWN]
+    )
+    more = f" and {len(defaults) - _SHOWN} more" if len(defaults) > _SHOWN else ""
+    return str(status.get("reason") or f"approved defaults used: {used}{more}")
 
 
 def _unseen(service: Service, example: Question, *kinds: str) -> Question:

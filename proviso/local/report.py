@@ -29,6 +29,8 @@ _STRATA = {
     "after_created": "in the minute after a run became readable",
     "missing_key": "an entity without any usable row",
     "stale": "the newest usable row is older than its TTL",
+    "after_last_run": "after the last run of the span has started",
+    "made": "made up, where the data has too few of a kind",
     "all": "everything asked",
 }
 _STATUS_TONES = {

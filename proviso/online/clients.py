@@ -89,7 +89,7 @@ class RestClient:
             return Answer("rest", "none", seconds, error=f"{type(error).__name__}: {error}")
         seconds = time.perf_counter() - started
         if reply.status_code != 200:
-            return Answer("rest", str(reply.status_code), seconds, error=reply.text[:500])
+            return Answer("rest", str(reply.status_code), seconds, error=_error_of(reply))
         return _rest_answer(reply.json(), seconds)
 
     async def close(self) -> None:
@@ -177,6 +177,15 @@ def _tensors(service: Service, question: Question) -> list[triton.InferInput]:
         tensor.set_data_from_numpy(array)
         tensors.append(tensor)
     return tensors
+
+
+def _error_of(reply: httpx.Response) -> str:
+    """What an error answer says: its `error` where it is ours, else its text."""
+    try:
+        said = reply.json()["error"]
+    except (ValueError, TypeError, KeyError):
+        said = reply.text
+    return str(said)[:500]
 
 
 def _rest_answer(body: Mapping[str, Any], seconds: float) -> Answer:

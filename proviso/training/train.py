@@ -45,7 +45,7 @@ class Trained:
 
 
 @dataclass(frozen=True)
-class _Run:
+class Run:
     """A training run's rows. Of the train rows [n] the labels of `known` are known when the test
     starts, and `used` are those that the models are fitted on.
     """
@@ -67,7 +67,7 @@ def train(project: Project, request: Request, out: Path, progress: Progress) -> 
     """
     check_days(request)
     check_place(out)
-    run = _prepare(project, request, out, progress)
+    run = prepare(project, request, out, progress)
     model, baseline = _fit(run, progress)
     judged = _judge(run, model, baseline)
     draft = Draft(project.contract, project.plan, model.onnx, baseline.onnx, _card(run, judged))
@@ -76,7 +76,8 @@ def train(project: Project, request: Request, out: Path, progress: Progress) -> 
     return Trained(release, judged.model, judged.baseline)
 
 
-def _prepare(project: Project, request: Request, out: Path, progress: Progress) -> _Run:
+def prepare(project: Project, request: Request, out: Path, progress: Progress) -> Run:
+    """The rows of a training run, joined and encoded. Raises InputError."""
     inputs = joined_inputs(project, request, out, progress)
     train_rows = rows_of(project, inputs, request.train)
     test_rows = rows_of(project, inputs, request.test)
@@ -87,10 +88,10 @@ def _prepare(project: Project, request: Request, out: Path, progress: Progress) 
         )
     known = labels_known(project, request)
     used = usable_rows(request, train_rows, known)
-    return _Run(project, request, inputs, train_rows, known, used, test_rows)
+    return Run(project, request, inputs, train_rows, known, used, test_rows)
 
 
-def _fit(run: _Run, progress: Progress) -> tuple[Exported, Exported]:
+def _fit(run: Run, progress: Progress) -> tuple[Exported, Exported]:
     """Model and baseline on the same rows, NaN where the policy says so."""
     vectors = run.train.encoded.vector[run.used]
     labels = run.train.inputs.labels[run.used].astype(np.int8)
@@ -101,22 +102,26 @@ def _fit(run: _Run, progress: Progress) -> tuple[Exported, Exported]:
     return model, fit_reference(run.project.spec, vectors, labels, test)
 
 
-def _judge(run: _Run, model: Exported, baseline: Exported) -> Judged:
-    """Both on the same evaluation set: entities whose compromise is known are left out."""
+def figures(run: Run, scores: NDArray[np.float64]) -> Metrics:
+    """What scores [n] of the test rows are worth on the evaluation set of the protocol."""
     protocol, request = run.project.spec.protocol, run.request
     events = events_of(run.project, run.inputs)
-    in_test = run.inputs.at >= request.test.first
-    test = events.take(in_test)
+    test = events.take(run.inputs.at >= request.test.first)
     judged = np.ones(len(test.day), dtype=np.bool_)
     if protocol.leave_out_known:
         days = (request.train.first // DAY, request.train.last // DAY)
         lag = -(-request.label_delay // DAY) + 1
         judged = ~known_compromised(events, test, days, lag)
-    figures = [measure(test.take(judged), f.scores[judged], protocol.k) for f in (model, baseline)]
-    return Judged(figures[0], figures[1], model.difference, baseline.difference)
+    return measure(test.take(judged), scores[judged], protocol.k)
 
 
-def _card(run: _Run, judged: Judged) -> dict[str, Any]:
+def _judge(run: Run, model: Exported, baseline: Exported) -> Judged:
+    """Both on the same evaluation set: entities whose compromise is known are left out."""
+    found = figures(run, model.scores), figures(run, baseline.scores)
+    return Judged(*found, model.difference, baseline.difference)
+
+
+def _card(run: Run, judged: Judged) -> dict[str, Any]:
     project, request, service = run.project, run.request, run.project.service
     return {
         "data": card.data_section(request),
@@ -133,7 +138,7 @@ def _card(run: _Run, judged: Judged) -> dict[str, Any]:
     }
 
 
-def _row_counts(run: _Run) -> dict[str, dict[str, int]]:
+def _row_counts(run: Run) -> dict[str, dict[str, int]]:
     labels, judged = run.train.inputs.labels, ~np.isnan(run.test.inputs.labels)
     return {
         "train": {
@@ -151,7 +156,7 @@ def _row_counts(run: _Run) -> dict[str, dict[str, int]]:
     }
 
 
-def _write_predictions(run: _Run, scores: NDArray[np.float64], out: Path) -> None:
+def _write_predictions(run: Run, scores: NDArray[np.float64], out: Path) -> None:
     """A score for every transaction of the test days.
 
     Also for those that serving would reject: their score is the model's on a vector in which the

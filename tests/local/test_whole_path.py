@@ -48,7 +48,12 @@ def command(contracts: Path, folder: Path, *options: str) -> list[str]:
 
 def run(contracts: Path, folder: Path, *options: str) -> Demo:
     done = subprocess.run(
-        command(contracts, folder, *options), cwd=ROOT, capture_output=True, text=True, timeout=540
+        command(contracts, folder, *options),
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=540,
+        check=False,
     )
     return Demo(folder, done.returncode, done.stdout + done.stderr)
 

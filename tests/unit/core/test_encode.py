@@ -6,13 +6,15 @@ import numpy as np
 import pytest
 
 from feature_runtime.availability import Status
-from feature_runtime.encode import Encoder
+from feature_runtime.encode import Encoded, Encoder
 from feature_runtime.moments import parse_moment
 from feature_runtime.service import Service, ServiceError, parse_service
 
 
 def section() -> dict[str, object]:
-    def policy(kind: str, value: float | None = None, expires: str | None = None) -> dict:
+    def policy(
+        kind: str, value: float | None = None, expires: str | None = None
+    ) -> dict[str, object]:
         who = None if kind == "reject" else "someone"
         return {
             "kind": kind,
@@ -82,9 +84,9 @@ def service() -> Service:
     return parse_service(section())
 
 
-def encode(service: Service, values: list[float], status: list[Status], t: str, amount: float = 10):
+def encode(service: Service, values: list[float], status: list[Status], t: str) -> Encoded:
     return Encoder(service).encode(
-        {"amount": np.array([amount])},
+        {"amount": np.array([10.0])},
         np.array([parse_moment(t)]),
         np.array([values]),
         np.array([status], dtype=np.int8),

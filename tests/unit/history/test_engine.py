@@ -40,9 +40,8 @@ def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
     path = tmp_path / "new" / "file"
     with replacing(path) as temporary:
         temporary.write_text("whole")
-    with pytest.raises(RuntimeError), replacing(path) as temporary:
-        temporary.write_text("half")
-        raise RuntimeError
+    with pytest.raises(RuntimeError):
+        _fail_halfway(path)
     assert path.read_text() == "whole"
     assert list(path.parent.iterdir()) == [path]
 
@@ -51,3 +50,9 @@ def test_names_and_texts_stay_what_they_are_in_sql() -> None:
     name, text = 'a "name"', "it's"
     with connect() as engine:
         assert engine.row(f"select {literal(text)} as {quoted(name)}") == (text,)
+
+
+def _fail_halfway(path: Path) -> None:
+    with replacing(path) as temporary:
+        temporary.write_text("half")
+        raise RuntimeError

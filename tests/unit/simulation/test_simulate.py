@@ -161,8 +161,8 @@ def test_sizes_are_bounded(example: Contract, tmp_path: Path) -> None:
         ("column: amount, above", "column: price, above", "[large_amounts].column: found price"),
         ("entity: merchant, per", "entity: shop, per", "[bad_terminals].entity: found shop"),
         (
-            "multiply: {amount: 4}",
-            "multiply: {price: 4}",
+            "multiply: {amount: 5}",
+            "multiply: {price: 5}",
             "[stolen_accounts].multiply: found price",
         ),
         ("lasts: P21D", "lasts: P1M", "ISO 8601"),
