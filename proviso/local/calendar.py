@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from feature_runtime.moments import DAY
+from feature_runtime.moments import DAY, format_moment
+from proviso.contracts.base import InputError
 from proviso.contracts.contract import Contract
 from proviso.history.engine import connect
 from proviso.history.transactions import load_transactions
@@ -34,10 +35,16 @@ def last_weeks(contract: Contract, transactions: Path) -> Weeks:
     Raises InputError when the file cannot be used.
     """
     with connect() as engine:
-        last = load_transactions(engine, contract, transactions).last_event or 0
+        loaded = load_transactions(engine, contract, transactions)
+    first, last = loaded.first_event or 0, loaded.last_event or 0
     half = DAY // 2
     end = (last + half) // DAY * DAY
     wait = -(-contract.source.label.delay // DAY) * DAY
     test = end - WEEK * DAY
     train = test - wait - WEEK * DAY
+    if train < first:
+        found = f"events from {format_moment(first)} to {format_moment(last)}"
+        wanted = f"some from {format_moment(train)} on"
+        why = "seven days train, then labels become known, then seven days test"
+        raise InputError.of(transactions, found, wanted, why)
     return Weeks(Days(train, train + (WEEK - 1) * DAY), Days(test, end - DAY))
