@@ -6,7 +6,9 @@ from typing import Any
 
 from feature_runtime.moments import format_duration
 from feature_runtime.service import Service, parse_service
+from proviso.contracts.base import ContractError, Problem
 from proviso.contracts.contract import Contract, Feature, FeatureService, FeatureView
+from proviso.contracts.loading import PLAN_FILE
 from proviso.contracts.plan import Plan
 
 
@@ -57,8 +59,12 @@ def runtime_service(contract: Contract, plan: Plan) -> Service:
 
 
 def service_of(contract: Contract, plan: Plan) -> FeatureService:
-    """The feature service that the plan releases. Raises KeyError when there is none."""
-    return next(s for s in contract.feature_services if s.name == plan.service)
+    """The feature service that the plan releases. Raises ContractError when there is none."""
+    known = {service.name: service for service in contract.feature_services}
+    if plan.service not in known:
+        wanted = f"one of {', '.join(known)}"
+        raise ContractError([Problem(f"{PLAN_FILE}: service", plan.service, wanted)])
+    return known[plan.service]
 
 
 def consumed_views(contract: Contract, service: FeatureService) -> list[FeatureView]:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 from feature_runtime.identity import digest
+from proviso.contracts.base import InputError
 from proviso.contracts.loading import load_contract, load_plan
+from proviso.gates.files import read_evidence
 from proviso.gates.register import Subject, register_findings
 from proviso.gates.shadow import shadow_findings
 from proviso.gates.verdict import Finding, Stage, Verdict
@@ -39,5 +42,11 @@ def _no_load_evidence(where: Path) -> Finding:
 
 
 def _digests(where: Path) -> dict[str, str]:
+    """Of every file of evidence that can be read; findings say what is wrong with the others."""
     files = sorted(p for p in where.glob("*") if p.suffix in {".csv", ".json"})
-    return {p.name: digest(p.read_bytes()) for p in files if not p.name.startswith("gate-")}
+    found = {}
+    for path in files:
+        if not path.name.startswith("gate-"):
+            with suppress(InputError):
+                found[path.name] = digest(read_evidence(path, "evidence"))
+    return found

@@ -3,50 +3,65 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from feature_runtime.identity import digest
+from proviso.contracts.base import InputError
+from proviso.gates.files import read_evidence
 from proviso.gates.register import Subject
 from proviso.gates.verdict import Finding
 from proviso.online.evidence import REPLAY_FILE, SKEW_FILE, passed
-
-MAX_EVIDENCE_BYTES = 64 * 1024 * 1024
+from proviso.online.skew import SkewRow
 
 
 def shadow_findings(subject: Subject, evidence: Path) -> Iterator[Finding]:
     """What the shadow stage needs beside all of `register`."""
-    yield from _skew(evidence)
+    yield from _skew(evidence / SKEW_FILE)
     yield from _replay(subject, evidence)
     yield _signed_off(subject)
 
 
 def _replay(subject: Subject, evidence: Path) -> Iterator[Finding]:
-    summary = _read_json(evidence / REPLAY_FILE)
-    if summary is None:
-        yield Finding("replay", False, f"{evidence / REPLAY_FILE}: found nothing, wanted a replay")
+    try:
+        summary = _json_of(evidence / REPLAY_FILE)
+    except InputError as error:
+        yield Finding("replay", False, str(error))
         return
     if summary.get("release") != subject.release.id:
         detail = f"found evidence of {summary.get('release')}, wanted {subject.release.id}"
-        yield Finding("replay", False, detail)
+        yield Finding("replay", False, detail[:200])
         return
     reasons = passed(summary)
-    good = (
-        f"{summary['requests']} requests equal their offline rows, "
-        f"max |dp| {summary['max_probability_difference']:.1e}"
-    )
-    yield Finding("replay", not reasons, "; ".join(reasons) or good)
-    path = evidence / SKEW_FILE
-    same = path.is_file() and digest(path.read_bytes()) == summary["skew_digest"]
-    yield Finding("skew evidence is the replay's", same, SKEW_FILE if same else "digests differ")
+    if reasons:
+        yield Finding("replay", False, "; ".join(reasons)[:2_000])
+    else:
+        count, most = summary["requests"], summary["max_probability_difference"]
+        said = f"{count} requests equal their offline rows, max |dp| {most:.1e}"
+        yield Finding("replay", True, said)
+    yield _same_skew(evidence / SKEW_FILE, summary)
 
 
-def _skew(evidence: Path) -> Iterator[Finding]:
-    rows = _read_csv(evidence / SKEW_FILE)
-    if not rows:
-        yield Finding("skew", False, f"{evidence / SKEW_FILE}: found no rows, wanted a skew test")
+def _same_skew(path: Path, summary: dict[str, Any]) -> Finding:
+    """Whether the rows are those that the replay wrote."""
+    check = "skew evidence is the replay's"
+    try:
+        found = digest(read_evidence(path, "a skew test"))
+    except InputError as error:
+        return Finding(check, False, str(error))
+    same = found == summary.get("skew_digest")
+    return Finding(check, same, SKEW_FILE if same else f"{path}: found other rows, digests differ")
+
+
+def _skew(path: Path) -> Iterator[Finding]:
+    try:
+        rows = _rows_of(path)
+    except InputError as error:
+        yield Finding("skew", False, str(error))
         return
     review = [row for row in rows if row["verdict"] != "PASS"]
     for row in review[:20]:
@@ -70,18 +85,31 @@ def _signed_off(subject: Subject) -> Finding:
     return Finding("sign-off", True, f"{len(subject.plan.stakeholders)} stakeholders have signed")
 
 
-def _read_json(path: Path) -> dict[str, Any] | None:
-    if not path.is_file() or path.stat().st_size > MAX_EVIDENCE_BYTES:
-        return None
+def _json_of(path: Path) -> dict[str, Any]:
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError:
-        return None
-    return found if isinstance(found, dict) else None
+        found = json.loads(read_evidence(path, "a replay"))
+    except (ValueError, RecursionError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError.of(path, "no JSON", "what a replay writes") from None
+    if not isinstance(found, dict):
+        raise InputError.of(path, f"a {type(found).__name__}", "a JSON object")
+    return found
 
 
-def _read_csv(path: Path) -> list[dict[str, str]]:
-    if not path.is_file() or path.stat().st_size > MAX_EVIDENCE_BYTES:
-        return []
-    with path.open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
+def _rows_of(path: Path) -> list[dict[str, str]]:
+    """All rows; every cell of the header is there. Raises InputError."""
+    columns = [field.name for field in fields(SkewRow)]
+    content = read_evidence(path, "a skew test")
+    try:
+        reader = csv.DictReader(io.StringIO(content.decode(), newline=""), strict=True)
+        if reader.fieldnames != columns:
+            raise InputError.of(path, "another header", ",".join(columns))
+        rows = list(reader)
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise InputError.of(path, f"no CSV ({error})", "what a replay writes") from None
+    if any(None in row or None in row.values() for row in rows):
+        raise InputError.of(path, "a torn row", f"{len(columns)} cells in every row")
+    if not rows:
+        raise InputError.of(path, "no rows", "a skew test")
+    return rows

@@ -11,7 +11,7 @@ from feature_runtime.availability import Row
 from feature_runtime.keys import EntityId
 from proviso.contracts.contract import Contract, FeatureView, Scheduled
 from proviso.history.engine import connect
-from proviso.history.relation import history_relation
+from proviso.history.relation import history_relation, planned_relation
 
 _FETCH = 20_000
 
@@ -37,17 +37,21 @@ class Stamp(NamedTuple):
 class Horizon:
     """What a writer at `clock` knows: rows of runs that have started, read with `margin`.
 
-    `after`: rows that became visible by then are already in the store (its watermark).
+    `live`: created_ts is the plan's, which the writer is about to replace by its stamp, so that
+    no row is written twice. `after`: rows that the plan makes visible by then are already in
+    the store (its watermark).
     """
 
     clock: int
     margin: int
+    live: bool = False
     after: int | None = None
 
 
 def run_rows(contract: Contract, history: Path, view: FeatureView, run: int) -> Iterator[EntityRow]:
     """All rows of the run with event_ts = `run`."""
-    return _rows(contract, history, view, (run, run + 1), "true", [])
+    source = history_relation(contract, history, view, run, run + 1)
+    return _rows(contract, view, source, "true", [])
 
 
 def writable_rows(
@@ -62,7 +66,8 @@ def writable_rows(
     readable = horizon.clock + view.delay_to_readable - view.source_delay
     if not isinstance(view.publication, Scheduled):
         readable = horizon.clock + view.publication.delay
-    condition = "created_us <= ? and visible_us > ?"
+    # By the plan: a stamp may lie beyond the watermark, and its row is in the store all the same.
+    condition = f"created_us <= ? and greatest(event_us + {view.source_delay:d}, planned_us) > ?"
     already = horizon.after if horizon.after is not None else -(2**62)
     oldest = seen - view.temporal_join_lookback
     keys = ", ".join(f'"{key}"' for key in contract.join_keys(view))
@@ -70,8 +75,9 @@ def writable_rows(
         f"qualify visible_us > {seen:d} or row_number() over (partition by {keys}, "
         f"visible_us <= {seen:d} order by event_us desc, created_us desc) = 1 order by {keys}"
     )
-    span = (oldest, started + 1)
-    return _rows(contract, history, view, span, condition, [readable, already], newest)
+    relation = planned_relation if horizon.live else history_relation
+    source = relation(contract, history, view, oldest, started + 1)
+    return _rows(contract, view, source, condition, [readable, already], newest)
 
 
 def complete_until(contract: Contract, history: Path, view: FeatureView, clock: int) -> int:
@@ -94,9 +100,8 @@ def complete_until(contract: Contract, history: Path, view: FeatureView, clock: 
 
 def _rows(
     contract: Contract,
-    history: Path,
     view: FeatureView,
-    span: tuple[int, int],
+    source: str,
     condition: str,
     parameters: Sequence[int],
     tail: str = "",
@@ -104,7 +109,6 @@ def _rows(
     names = contract.join_keys(view)
     width = len(names)
     columns = ", ".join(f'"{name}"' for name in (*names, *(f.name for f in view.features)))
-    source = history_relation(contract, history, view, *span)
     query = (
         f"select event_us, created_us, {columns} from ("
         f"select *, greatest(event_us + {view.source_delay:d}, created_us) as visible_us "

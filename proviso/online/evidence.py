@@ -7,11 +7,15 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
 
 from feature_runtime.availability import Status
 from feature_runtime.identity import digest
+from proviso.contracts.base import Refused
 from proviso.contracts.contract import Contract
+from proviso.contracts.loading import parse_model
 from proviso.online.replay import Outcome, Rehearsal
 from proviso.online.sampling import FLOORS
 from proviso.online.skew import skew_rows, write_rows
@@ -19,6 +23,21 @@ from proviso.online.skew import skew_rows, write_rows
 REPLAY_FILE = "replay.json"
 SKEW_FILE = "skew.csv"
 PROBABILITY_TOLERANCE = 1e-6
+
+
+class Replayed(BaseModel):
+    """What of replay.json decides whether it counts."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True, strict=True)
+
+    release: str
+    releases_answering: list[str]
+    requests: Annotated[int, Field(ge=1)]
+    strata: dict[str, int]
+    mismatch_count: Annotated[int, Field(ge=0)]
+    max_probability_difference: float
+    skew: dict[str, int]
+    skew_digest: str
 
 
 @dataclass(frozen=True)
@@ -98,24 +117,29 @@ def summarize(
 
 
 def passed(summary: Mapping[str, Any]) -> list[str]:
-    """Why a replay does not count as evidence; empty when it does."""
+    """Why a replay does not count as evidence; empty when it does.
+
+    Floors and tolerances are the program's own, whatever the evidence says of them.
+    """
+    try:
+        found = parse_model(REPLAY_FILE, summary, Replayed)
+    except Refused as error:
+        return [str(problem) for problem in error.problems]
     reasons = []
-    if summary["mismatch_count"]:
-        count = summary["mismatch_count"]
-        reasons.append(f"answers differ from their offline rows in {count} places")
-    short = {
-        name: count
-        for name, count in summary["strata"].items()
-        if count < summary["floors"].get(name, 0)
-    }
-    reasons += [
-        f"stratum {name}: found {count} requests, wanted at least {summary['floors'][name]}"
-        for name, count in short.items()
-    ]
-    if summary["releases_answering"] != [summary["release"]]:
+    if found.mismatch_count:
+        reasons.append(f"answers differ from their offline rows in {found.mismatch_count} places")
+    if not found.max_probability_difference <= PROBABILITY_TOLERANCE:
         reasons.append(
-            f"answers came from {summary['releases_answering']}, wanted {summary['release']}"
+            f"probability: found a difference of {found.max_probability_difference:.1e}, "
+            f"wanted at most {PROBABILITY_TOLERANCE:.0e}"
         )
+    reasons += [
+        f"stratum {name}: found {found.strata.get(name, 0)} requests, wanted at least {floor}"
+        for name, floor in FLOORS.items()
+        if found.strata.get(name, 0) < floor
+    ]
+    if found.releases_answering != [found.release]:
+        reasons.append(f"answers came from {found.releases_answering}, wanted {found.release}")
     return reasons
 
 

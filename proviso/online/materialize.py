@@ -99,24 +99,32 @@ class Materializer:
 
     def publish_run(self, view: FeatureView, run: int) -> int:
         """Writes the rows of the one run with event_ts = `run`; returns how many."""
-        return self._write(view, run_rows(self.contract, self.history, view, run)).rows
+        tally = _Tally()
+        self._write(view, run_rows(self.contract, self.history, view, run), tally)
+        if self.clocks.as_of is not None:
+            self.store.advance(view.name, self.contract.schema_of(view), 0, self.clocks.as_of)
+        return tally.rows
 
     def _bring_up(self, view: FeatureView, skipped: frozenset[tuple[str, int]]) -> Written:
         schema = self.contract.schema_of(view)
         live = self.clocks.as_of is None
         clock = self.store.clock() if self.clocks.as_of is None else self.clocks.as_of
         known = self.store.watermark(view.name, schema) if live else None
-        horizon = Horizon(clock, self.clocks.margin, known.complete if known else None)
-        rows = writable_rows(self.contract, self.history, view, horizon)
-        tally = self._write(view, (r for r in rows if (view.name, r.row.event_ts) not in skipped))
-        record_stamps(self.contract, self.history, view, tally.stamps)
+        horizon = Horizon(clock, self.clocks.margin, live, known.complete if known else None)
+        found = writable_rows(self.contract, self.history, view, horizon)
+        rows = (r for r in found if (view.name, r.row.event_ts) not in skipped)
+        tally = _Tally()
+        try:
+            self._write(view, rows, tally)
+        finally:  # what is in the store stays there, also when the next batch fails
+            record_stamps(self.contract, self.history, view, tally.stamps)
         complete = complete_until(self.contract, self.history, view, clock)
         mark = self.store.advance(view.name, schema, complete, clock)
         counts = (tally.rows, tally.changed, tally.conflicts, tally.late_batches)
         return Written(view.name, schema, *counts, mark.complete)
 
-    def _write(self, view: FeatureView, rows: Iterable[EntityRow]) -> _Tally:
-        tally, times = _Tally(), times_of(view)
+    def _write(self, view: FeatureView, rows: Iterable[EntityRow], tally: _Tally) -> None:
+        times = times_of(view)
         schema = self.contract.schema_of(view)
         for batch in _batches(rows):
             stamped, stamp = self._stamped(batch)
@@ -132,7 +140,6 @@ class Materializer:
                 acknowledged = self.store.clock()
                 tally.late_batches += acknowledged > stamp
                 tally.stamps += _stamps(batch, stamped, acknowledged)
-        return tally
 
     def _stamped(self, batch: list[EntityRow]) -> tuple[list[EntityRow], int | None]:
         """The rows as they will be readable: a late one only after the write's own deadline."""

@@ -16,7 +16,7 @@ import numpy as np
 
 from feature_runtime import keys, timeline
 from feature_runtime.availability import Row, Status, Value, availability, feature_statuses
-from feature_runtime.moments import MINUTE
+from feature_runtime.moments import MINUTE, format_moment
 from feature_runtime.service import Service, View
 from proviso.contracts.base import InputError
 from proviso.contracts.contract import Contract, FeatureView, OnEvent
@@ -171,11 +171,22 @@ async def perform(
             waiting.append(rehearsal.cases[number])
             continue
         outcomes += await ask(stage, waiting, clients, len(outcomes))
+        _tell(progress, rehearsal, len(outcomes) - len(waiting), len(outcomes))
         waiting.clear()
         now = replace(writer, clocks=replace(stage.clocks, as_of=moment))
         now.publish_run(view, number)
     outcomes += await ask(stage, waiting, clients, len(outcomes))
+    _tell(progress, rehearsal, len(outcomes) - len(waiting), len(outcomes))
     return tuple(outcomes)
+
+
+def _tell(progress: Progress, rehearsal: Rehearsal, before: int, done: int) -> None:
+    """Says how far a replay is, about every tenth of its requests."""
+    total = len(rehearsal.cases)
+    tenth = max(1, total // 10)
+    if done // tenth > before // tenth:
+        moment = format_moment(rehearsal.cases[done - 1].question.t)
+        progress(f"{done:,} of {total:,} requests, at {moment}")
 
 
 async def ask(

@@ -49,15 +49,27 @@ class SkewRow:
 
 
 def judge(offline: Side, online: Side, tolerance: Tolerance) -> str:
-    """The kind of difference, or '' when online is what offline says it must be."""
+    """The kind of difference, or '' when online is what offline says it must be.
+
+    As contracts.skew_cases recomputes it from a row: times explain a value, so they come first.
+    """
+    return _by_time(offline, online) or _by_value(offline, online, tolerance)
+
+
+def _by_time(offline: Side, online: Side) -> str:
+    if online.event_ts is None:
+        if online.status is Status.TYPE:
+            return "TYPE"  # there are bytes, but no timeline
+        return "" if offline.event_ts is None else "MISSING_KEY"
+    if offline.event_ts is None or online.event_ts > offline.event_ts:
+        return "FUTURE"
+    return "STALE" if online.event_ts < offline.event_ts else ""
+
+
+def _by_value(offline: Side, online: Side, tolerance: Tolerance) -> str:
     if online.status is not offline.status:
-        return online.status.name if online.status is not Status.OK else "FUTURE"
-    if online.event_ts != offline.event_ts:
-        later = (online.event_ts or 0) > (offline.event_ts or 0)
-        return "FUTURE" if later else "STALE"
-    if online.status in {Status.OK, Status.STALE}:
-        return "" if _close(offline.value, online.value, tolerance) else "VALUE"
-    return ""
+        return online.status.name if online.status in {Status.NULL, Status.TYPE} else "VALUE"
+    return "" if _close(offline.value, online.value, tolerance) else "VALUE"
 
 
 def _close(offline: Value, online: Value, tolerance: Tolerance) -> bool:
@@ -80,7 +92,8 @@ def _rows_of(contract: Contract, outcome: Outcome) -> Iterator[SkewRow]:
     for k, (view_name, feature_name) in enumerate(outcome.case.consumed):
         view = contract.view_by_name[view_name]
         feature = next(f for f in view.features if f.name == feature_name)
-        offline = Side(expected.status[k], _offline_value(expected.values[k]), expected.event_ts[k])
+        stored = _as_stored(expected.values[k], feature.dtype)
+        offline = Side(expected.status[k], stored, expected.event_ts[k])
         online = Side(seen.status[k], seen.values[k], seen.event_ts[k])
         kind = judge(offline, online, feature.tolerance)
         yield SkewRow(
@@ -120,8 +133,13 @@ def _note(kind: str, offline: Side, online: Side) -> str:
     )
 
 
-def _offline_value(value: float) -> float | None:
-    return None if value != value else value
+def _as_stored(value: float, dtype: str) -> Value:
+    """An offline value, which is a double in arrays, as the feature's own type."""
+    if value != value:
+        return None
+    if dtype == "int64":
+        return int(value)
+    return bool(value) if dtype == "bool" else value
 
 
 def _text(value: Value) -> str:

@@ -7,6 +7,7 @@ The pod reads through `feature_runtime.store`. Both speak the same keys and byte
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,22 +51,23 @@ class Watermark:
     merge_clock: int
 
 
+@dataclass(frozen=True)
+class _Place:
+    host: str
+    port: int
+    encrypted: bool
+
+
 class OnlineStore:
     """A connection that writes timelines and watermarks. Raises InputError when unreachable."""
 
     def __init__(self, url: str, password_file: Path | None = None) -> None:
-        parts = urlsplit(url)
-        if parts.scheme not in {"redis", "rediss"} or not parts.hostname:
-            raise InputError.of("--store", repr(url), "redis://host:port")
-        if parts.password:
-            raise InputError.of(
-                "--store", "a password in the URL", "--store-password-file", "URLs end up in logs"
-            )
-        self.address = f"{parts.hostname}:{parts.port or 6379}"
+        place = _place(url)
+        self.address = f"{place.host}:{place.port}"
         self._client: Any = redis.Redis(
-            host=parts.hostname,
-            port=parts.port or 6379,
-            ssl=parts.scheme == "rediss",
+            host=place.host,
+            port=place.port,
+            ssl=place.encrypted,
             password=_password(password_file),
             socket_timeout=30,
             socket_connect_timeout=5,
@@ -74,12 +76,16 @@ class OnlineStore:
         self._advance = self._load(_WATERMARK_LUA)
 
     def _load(self, script: str) -> str:
-        try:
+        with self._errors():
             return str(self._client.script_load(script))
+
+    @contextmanager
+    def _errors(self, wanted: str = "a store that answers") -> Iterator[None]:
+        """The client's errors as ours."""
+        try:
+            yield
         except redis.RedisError as error:
-            raise InputError.of(
-                f"online store {self.address}", _reason(error), "a store that answers"
-            ) from error
+            raise InputError.of(f"online store {self.address}", _reason(error), wanted) from error
 
     def close(self) -> None:
         self._client.close()
@@ -109,41 +115,44 @@ class OnlineStore:
                 margin,
                 clock,
             )
-        try:
+        with self._errors("every row accepted"):
             answers = pipeline.execute()
-        except redis.RedisError as error:
-            raise InputError.of(
-                f"online store {self.address}", _reason(error), "every row accepted"
-            ) from error
         return Merged(sum(a[0] for a in answers), sum(a[1] for a in answers))
 
     def read(self, keys: Sequence[bytes]) -> list[bytes | None]:
         """The bytes of some keys, in one MGET."""
-        return list(self._client.mget(keys)) if keys else []
+        with self._errors():
+            return list(self._client.mget(keys)) if keys else []
 
     def replace(self, key: bytes, blob: bytes) -> None:
         """Overwrites a key as it is, keeping its expiry: for drills that damage a value."""
-        self._client.set(key, blob, keepttl=True)
+        with self._errors():
+            self._client.set(key, blob, keepttl=True)
 
     def calls(self, command: str) -> int:
         """How often the store has served a command since it started."""
-        found = self._client.info("commandstats").get(f"cmdstat_{command}", {"calls": 0})
+        with self._errors():
+            statistics = self._client.info("commandstats")
+        found = statistics.get(f"cmdstat_{command}", {"calls": 0})
         return int(found["calls"])
 
     def clock(self) -> int:
         """The store's own clock, in microseconds."""
-        seconds, microseconds = self._client.time()
+        with self._errors():
+            seconds, microseconds = self._client.time()
         return int(seconds) * 1_000_000 + int(microseconds)
 
     def watermark(self, view: str, schema: str) -> Watermark | None:
         """How far a view's schema has been written; None when it never was."""
-        found = self._client.hmget(watermark_key(view, schema), "watermark", "merge_clock")
+        with self._errors():
+            found = self._client.hmget(watermark_key(view, schema), "watermark", "merge_clock")
         return None if None in found else Watermark(int(found[0]), int(found[1]))
 
     def advance(self, view: str, schema: str, complete: int, merge_clock: int) -> Watermark:
         """Moves the watermark of a complete run; it never goes back."""
         key = watermark_key(view, schema)
-        found = self._client.evalsha(self._advance, 1, key, complete, merge_clock)
+        with self._errors():
+            found = self._client.evalsha(self._advance, 1, key, complete, merge_clock)
         return Watermark(int(found[0]), int(found[1]))
 
 
@@ -153,11 +162,29 @@ def _batched(
     return (timelines[at : at + size] for at in range(0, len(timelines), size))
 
 
+def _place(url: str) -> _Place:
+    """Where a URL points. Nothing of a URL that may hold a password is repeated."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port or 6379
+    except ValueError:
+        raise InputError.of("--store", "no URL", "redis://host:port") from None
+    if parts.password:
+        raise InputError.of(
+            "--store", "a password in the URL", "--store-password-file", "URLs end up in logs"
+        )
+    if parts.scheme not in {"redis", "rediss"} or not parts.hostname:
+        raise InputError.of("--store", repr(url), "redis://host:port")
+    return _Place(parts.hostname, port, parts.scheme == "rediss")
+
+
 def _password(path: Path | None) -> str | None:
     if path is None:
         return None
     try:
         return path.read_text(encoding="utf-8").strip()
+    except UnicodeDecodeError:
+        raise InputError.of(path, "no text", "a password file") from None
     except OSError as error:
         raise InputError.of(
             path, error.strerror or "an error", "a readable password file"

@@ -14,9 +14,9 @@ from typing import Any
 import yaml
 
 from feature_runtime import identity
-from feature_runtime.release import ReleaseError, parse_release
+from feature_runtime.release import parse_release
 from feature_runtime.release import read_release as read_parsed
-from feature_runtime.service import Service, ServiceError
+from feature_runtime.service import Service
 from proviso.contracts.base import ContractError, InputError, Problem
 from proviso.contracts.contract import Contract
 from proviso.contracts.plan import Plan
@@ -102,7 +102,7 @@ def read_release(directory: Path) -> Release:
         parsed = read_parsed(path)
         stated = parse_release(parsed)
         parsed["card"], parsed["base_images"]
-    except (ReleaseError, ServiceError, KeyError) as error:
+    except (ValueError, KeyError) as error:
         raise InputError.of(path, str(error), "the release.yml of a release directory") from error
     release = Release(
         directory,

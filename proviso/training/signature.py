@@ -15,6 +15,8 @@ from proviso.contracts.base import InputError
 INPUT = "features"
 OUTPUT = "probabilities"
 CLASSES = 2
+TOLERANCE = 1e-5
+"""How far a served probability may be from the fitted model's."""
 
 
 def check_signature(path: Path, width: int) -> None:

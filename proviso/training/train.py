@@ -28,9 +28,10 @@ from proviso.training.data import (
     rows_of,
     usable_rows,
 )
-from proviso.training.fitting import TOLERANCE, Exported, fit_model, fit_reference
+from proviso.training.fitting import Exported, fit_model, fit_reference
 from proviso.training.metrics import Metrics, known_compromised, measure
 from proviso.training.release import Draft, Release, check_place, write_release
+from proviso.training.signature import TOLERANCE
 
 PREDICTIONS_FILE = "predictions.parquet"
 

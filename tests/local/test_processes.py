@@ -125,10 +125,12 @@ def test_a_stack_stops_in_reverse_order_when_its_block_fails(tmp_path: Path) -> 
     assert not second.running
 
 
+# A job in the background may have been started with SIGINT ignored, which children inherit.
 STACK_IN_A_PROCESS = f"""
-import sys, time
+import signal, sys, time
 from pathlib import Path
 from proviso.local.processes import Process, Stack
+signal.signal(signal.SIGINT, signal.default_int_handler)
 child = Process("sleeper", {SLEEPER!r}, Path(sys.argv[1]))
 with Stack() as stack:
     stack.start(child, lambda: "up" in child.log.read_text())
@@ -146,7 +148,10 @@ def test_children_never_outlive_the_process_that_owns_them(
         assert owner.stdout is not None
         child = int(owner.stdout.readline())
         owner.send_signal(number)
-        owner.wait(20)
+        try:
+            owner.wait(20)
+        finally:
+            owner.kill()
     assert gone(child)
 
 

@@ -24,6 +24,14 @@ ROOT = Path(__file__).parents[2]
 PROVISO = Path(sys.executable).with_name("proviso")
 
 
+# A job in the background may have been started with SIGINT ignored, which children inherit.
+INTERRUPTIBLE = """
+import os, signal, sys
+signal.signal(signal.SIGINT, signal.SIG_DFL)
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+
+
 @dataclass(frozen=True)
 class Demo:
     """A finished demonstration: its folder, exit status and output."""
@@ -172,7 +180,7 @@ def test_ctrl_c_stops_everything_that_was_started(
 ) -> None:
     folder = tmp_path_factory.mktemp("interrupted")
     with subprocess.Popen(
-        command(parcels, folder),
+        [sys.executable, "-c", INTERRUPTIBLE, *command(parcels, folder)],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -183,10 +191,18 @@ def test_ctrl_c_stops_everything_that_was_started(
             if line.startswith("[5/8]"):
                 process.send_signal(signal.SIGINT)
                 break
-        rest = process.stdout.read()
+        rest = read_in_time(process)
     assert process.returncode == 130, rest
     assert "stopped" in rest
     assert gone_in_time(folder), left_behind(folder)
+
+
+def read_in_time(process: subprocess.Popen[str]) -> str:
+    """The rest of the output; a process that does not end is killed, and fails the test."""
+    try:
+        return process.communicate(timeout=60)[0]
+    finally:
+        process.kill()
 
 
 def gone_in_time(folder: Path) -> bool:

@@ -1,0 +1,116 @@
+"""The project of `proviso init` with a few simulated days, its history, and a store to write to."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import redis
+
+from feature_runtime import keys, timeline
+from feature_runtime.availability import Row
+from proviso.contracts.contract import Contract, FeatureView, Scheduled
+from proviso.contracts.loading import load_contract, load_plan
+from proviso.contracts.plan import Plan
+from proviso.contracts.starter import write_template
+from proviso.history.features import compute_history
+from proviso.history.relation import history_file
+from proviso.local import valkey
+from proviso.local.processes import Stack
+from proviso.online.materialize import Clocks, Materializer
+from proviso.online.store import OnlineStore
+from proviso.simulation.simulate import simulate
+
+Ids = tuple[keys.EntityId, ...]
+
+
+@dataclass(frozen=True)
+class Project:
+    """Contract files with transactions and history on disk."""
+
+    contracts: Path
+    transactions: Path
+    history: Path
+    contract: Contract
+    plan: Plan
+
+    def writer(self, store: OnlineStore, as_of: int | None) -> Materializer:
+        """Who materializes this project's history; None: by the store's clock."""
+        clocks = Clocks(as_of, self.plan.clock_margin, self.plan.write_deadline)
+        return Materializer(self.contract, self.history, store, clocks)
+
+
+def make(directory: Path, end: int, days: int = 4, couriers: int = 60) -> Project:
+    """Simulates `days` until `end` and computes their history."""
+    contracts = directory / "contracts"
+    write_template(contracts)
+    _edit(contracts / "simulation.yml", "count: 120", f"count: {couriers}")
+    _edit(contracts / "serving_release_plan.yml", "write_deadline: PT30S", "write_deadline: PT1S")
+    contract, plan = load_contract(contracts), load_plan(contracts)
+    transactions, history = directory / "deliveries.parquet", directory / "history"
+    simulate(contracts, contract, transactions, days, 5, end)
+    compute_history(contract, transactions, history)
+    return Project(contracts, transactions, history, contract, plan)
+
+
+def _edit(path: Path, old: str, new: str) -> None:
+    text = path.read_text()
+    assert text.count(old) == 1
+    path.write_text(text.replace(old, new))
+
+
+def all_rows(project: Project, view: FeatureView) -> Mapping[Ids, list[Row]]:
+    """Every row of a view's history by entity, read without the product's reader."""
+    publication = view.publication
+    assert isinstance(publication, Scheduled)
+    table = pq.read_table(history_file(project.history, view))
+    for name in ("event_ts", "created_ts"):
+        at = table.schema.get_field_index(name)
+        table = table.set_column(at, name, table[name].cast("int64"))
+    names = [*project.contract.join_keys(view), "event_ts", "created_ts"]
+    columns = [table[name].to_pylist() for name in (*names, *(f.name for f in view.features))]
+    width = len(view.entities)
+    found: dict[Ids, list[Row]] = defaultdict(list)
+    for cells in zip(*columns, strict=True):
+        event, created = cells[width : width + 2]
+        row = Row(event, created, cells[width + 2 :], event // publication.schedule)
+        found[cells[:width]].append(row)
+    return found
+
+
+@dataclass(frozen=True)
+class Held:
+    """A running store, as its writer and as a plain client see it."""
+
+    store: OnlineStore
+    client: redis.Redis
+    url: str
+    password_file: Path
+
+    def key(self, project: Project, view: FeatureView, ids: Ids) -> bytes:
+        """Where an entity's timeline is."""
+        entity = keys.entity_key(view.entities, ids)
+        return keys.timeline_key(entity, view.name, project.contract.schema_of(view))
+
+    def rows(self, project: Project, view: FeatureView, ids: Ids) -> tuple[Row, ...]:
+        """What an entity's key holds."""
+        [blob] = self.store.read([self.key(project, view, ids)])
+        schema = project.contract.schema_of(view)
+        return () if blob is None else timeline.unpack(schema, blob)
+
+
+@contextmanager
+def running_store(directory: Path) -> Iterator[Held]:
+    """A Valkey of one's own."""
+    with Stack() as stack:
+        made = valkey.configure(directory / "valkey")
+        stack.start(made.process, made.ready)
+        password = made.password_file.read_text().strip()
+        store = OnlineStore(made.url, made.password_file)
+        with redis.Redis(port=made.port, password=password) as client:
+            yield Held(store, client, made.url, made.password_file)
+        store.close()
