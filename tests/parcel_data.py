@@ -44,7 +44,7 @@ class Project:
         return Materializer(self.contract, self.history, store, clocks)
 
 
-def make(directory: Path, end: int, days: int = 4, couriers: int = 60) -> Project:
+def make(directory: Path, end: int, couriers: int, days: int = 4) -> Project:
     """Simulates `days` until `end` and computes their history."""
     contracts = directory / "contracts"
     write_template(contracts)

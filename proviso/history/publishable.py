@@ -39,13 +39,14 @@ class Horizon:
 
     `live`: created_ts is the plan's, which the writer is about to replace by its stamp, so that
     no row is written twice. `after`: rows that the plan makes visible by then are already in
-    the store (its watermark).
+    the store (its watermark). `left_out`: event_ts of runs that were never published.
     """
 
     clock: int
     margin: int
     live: bool = False
     after: int | None = None
+    left_out: frozenset[int] = frozenset()
 
 
 def run_rows(contract: Contract, history: Path, view: FeatureView, run: int) -> Iterator[EntityRow]:
@@ -66,8 +67,9 @@ def writable_rows(
     readable = horizon.clock + view.delay_to_readable - view.source_delay
     if not isinstance(view.publication, Scheduled):
         readable = horizon.clock + view.publication.delay
-    # By the plan: a stamp may lie beyond the watermark, and its row is in the store all the same.
-    condition = f"created_us <= ? and greatest(event_us + {view.source_delay:d}, planned_us) > ?"
+    condition = "created_us <= ? and visible_us > ?"
+    if horizon.left_out:
+        condition += f" and event_us not in ({', '.join(map(str, sorted(horizon.left_out)))})"
     already = horizon.after if horizon.after is not None else -(2**62)
     oldest = seen - view.temporal_join_lookback
     keys = ", ".join(f'"{key}"' for key in contract.join_keys(view))
@@ -75,6 +77,7 @@ def writable_rows(
         f"qualify visible_us > {seen:d} or row_number() over (partition by {keys}, "
         f"visible_us <= {seen:d} order by event_us desc, created_us desc) = 1 order by {keys}"
     )
+    # By the plan: a stamp may lie beyond the watermark, and its row is in the store all the same.
     relation = planned_relation if horizon.live else history_relation
     source = relation(contract, history, view, oldest, started + 1)
     return _rows(contract, view, source, condition, [readable, already], newest)

@@ -34,9 +34,8 @@ def history_relation(
 ) -> str:
     """A query of the rows of a view with start <= event_ts < end, as they were published.
 
-    Columns: join keys, `event_us`, `created_us`, `planned_us` (created_ts before any stamp; all
-    BIGINT microseconds), features, `_row` (the row's number in the file). A row that was stamped
-    more than once comes once per stamp.
+    Columns: join keys, `event_us`, `created_us` (BIGINT microseconds), features, `_row` (the
+    row's number in the file). A row that was stamped more than once comes once per stamp.
     Raises InputError when the file is absent or was not made by this contract.
     """
     check_history(contract, history_file(history, view), view)
@@ -73,8 +72,7 @@ def stored_rows(
     bounds += [f"event_ts < make_timestamptz({end:d}::bigint)"] if end is not None else []
     return (
         f"select {names(*contract.join_keys(view))}, epoch_us(event_ts) as event_us,"
-        f" epoch_us(created_ts) as created_us, epoch_us(created_ts) as planned_us,"
-        f" {names(*(f.name for f in view.features))},"
+        f" epoch_us(created_ts) as created_us, {names(*(f.name for f in view.features))},"
         f" file_row_number as _row"
         f" from read_parquet({literal(history_file(history, view))}, file_row_number = true)"
         f" where {' and '.join(bounds) or 'true'}"

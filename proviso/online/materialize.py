@@ -110,9 +110,10 @@ class Materializer:
         live = self.clocks.as_of is None
         clock = self.store.clock() if self.clocks.as_of is None else self.clocks.as_of
         known = self.store.watermark(view.name, schema) if live else None
-        horizon = Horizon(clock, self.clocks.margin, live, known.complete if known else None)
-        found = writable_rows(self.contract, self.history, view, horizon)
-        rows = (r for r in found if (view.name, r.row.event_ts) not in skipped)
+        after = known.complete if known else None
+        missing = frozenset(run for name, run in skipped if name == view.name)
+        horizon = Horizon(clock, self.clocks.margin, live, after, missing)
+        rows = writable_rows(self.contract, self.history, view, horizon)
         tally = _Tally()
         try:
             self._write(view, rows, tally)

@@ -14,6 +14,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import redis
+from redis.backoff import ExponentialBackoff
+from redis.retry import Retry
 
 from feature_runtime.availability import ViewTimes
 from feature_runtime.keys import watermark_key
@@ -71,6 +73,7 @@ class OnlineStore:
             password=_password(password_file),
             socket_timeout=30,
             socket_connect_timeout=5,
+            retry=Retry(ExponentialBackoff(cap=1, base=0.1), 3),
         )
         self._merge = self._load(MERGE_LUA)
         self._advance = self._load(_WATERMARK_LUA)

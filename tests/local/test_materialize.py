@@ -201,7 +201,7 @@ def test_a_key_outlives_its_lookback_by_two_margins(project: Project, held: Held
             if rows:
                 left = rows[-1].event_ts + view.temporal_join_lookback - as_of
                 left += 2 * project.plan.clock_margin
-                expires = held.client.pexpiretime(held.key(project, view, ids))
+                expires = held.client.pexpiretime(held.key(project, view, ids).decode())
                 assert (earliest + left) // 1000 <= expires <= (latest + left) // 1000
 
 

@@ -17,7 +17,7 @@ from proviso.contracts.base import InputError
 from proviso.contracts.contract import FeatureView
 from proviso.history.join import build_dataset
 from proviso.history.relation import stamps_file
-from proviso.online.materialize import Written, times_of
+from proviso.online.materialize import BATCH, Written, times_of
 from tests.parcel_data import Held, Ids, Project, all_rows, make, running_store
 from tests.program import call
 
@@ -49,8 +49,8 @@ def held(valkey: Held) -> Held:
 
 @pytest.fixture(params=[0, 2 * DAY], ids=["ends now", "ended two days ago"])
 def fresh(request: pytest.FixtureRequest, tmp_path: Path) -> Project:
-    """A history that a live writer can use; of one view more than a batch."""
-    return make(tmp_path, now() - int(request.param))
+    """A history that a live writer can use."""
+    return make(tmp_path, now() - int(request.param), couriers=15)
 
 
 def bring_up(project: Project, held: Held) -> list[Written]:
@@ -125,14 +125,17 @@ def test_offline_reads_the_stamp(fresh: Project, held: Held, tmp_path: Path) -> 
     assert events[0] != one.event_ts
 
 
-def test_stamps_survive_a_writer_that_fails(fresh: Project, held: Held) -> None:
+def test_stamps_survive_a_writer_that_fails(held: Held, tmp_path: Path) -> None:
+    fresh = make(tmp_path, now(), couriers=110)
     view = fresh.contract.feature_views[1]
-    last = max(all_rows(fresh, view))
+    entities = all_rows(fresh, view)
+    assert len(entities) > BATCH
+    last = max(entities)
     held.client.set(held.key(fresh, view, last), b"pv1 of another schema")
     with pytest.raises(InputError, match="another schema"):
         bring_up(fresh, held)
     found = stamps_of(fresh, view)
-    assert found
+    assert len(found) == BATCH
     for one in found:
         assert one.created_ts in {row.created_ts for row in held.rows(fresh, view, one.ids)}
 

@@ -91,7 +91,7 @@ def test_the_page_says_what_was_decided_asked_refused_and_how_to_repeat_it(tmp_p
         "6.0e-08",
         "known_bad = 1",
         "HOLD",
-        "80 scores without a known label are not shown",
+        "80 rows without a score or a known label are not shown",
         "far from the clock",
         "2018-08-02T03:00:00Z",
         "48.8 s",

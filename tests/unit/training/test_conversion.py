@@ -14,8 +14,7 @@ from sklearn.linear_model import LogisticRegression
 from proviso.contracts.base import ContractError, InputError
 from proviso.training.embedded import EmbeddedModel
 from proviso.training.fitting import Exported, fit_model, fit_reference, prove
-from proviso.training.signature import TOLERANCE
-from proviso.training.signature import check_signature
+from proviso.training.signature import TOLERANCE, check_signature
 from proviso.training.spec import Boosting, TrainingSpec
 
 WIDTH = 4

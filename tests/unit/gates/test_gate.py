@@ -1,0 +1,419 @@
+"""Each finding of the gate, broken on purpose once, on the committed release and contract."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import asdict, fields, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from feature_runtime.identity import digest
+from proviso.gates.gate import judge
+from proviso.gates.verdict import Stage, Verdict
+from proviso.online.evidence import REPLAY_FILE, SKEW_FILE
+from proviso.online.sampling import FLOORS
+from proviso.online.skew import SkewRow, write_rows
+from tests.program import Done, call
+
+ROOT = Path(__file__).parents[3]
+ROW = SkewRow(
+    case_id="replay-1:customer_velocity_1h:txn_count_1h",
+    entity_type="customer",
+    entity_key="C1",
+    feature_view="customer_velocity_1h",
+    feature="txn_count_1h",
+    as_of="2026-05-25T12:00:00Z",
+    offline_value="3",
+    online_value="3",
+    offline_event_ts="2026-05-25T11:00:00Z",
+    online_event_ts="2026-05-25T11:00:00Z",
+    tolerance_abs="0.0",
+    tolerance_rel="0.0",
+    verdict="PASS",
+    kind="",
+    owner="data-engineering@turanmart.example",
+    review_note="",
+)
+REVIEW = replace(ROW, verdict="REVIEW", kind="VALUE", online_value="4", review_note="3 is not 4")
+Edit = Callable[[dict[str, Any]], object]
+
+
+class Case:
+    """Copies of contract and release, and evidence that is complete, to be broken."""
+
+    def __init__(self, directory: Path) -> None:
+        self.contracts, self.release = directory / "contracts", directory / "release"
+        self.evidence = directory / "evidence"
+        shutil.copytree(ROOT / "contracts", self.contracts)
+        shutil.copytree(ROOT / "model_repository" / "2.5.0", self.release)
+        self.evidence.mkdir()
+        self.id = str(yaml.safe_load((self.release / "release.yml").read_text())["id"])
+        self.rows(ROW)
+        self.replay()
+
+    def rows(self, *rows: SkewRow) -> None:
+        write_rows(self.evidence / SKEW_FILE, rows)
+
+    def replay(self, **changes: Any) -> None:
+        """Writes replay.json as a good replay of this release would, but for the changes."""
+        summary = {
+            "release": self.id,
+            "releases_answering": [self.id],
+            "requests": 1000,
+            "strata": {**FLOORS, "made": 0, "all": 1000},
+            "floors": dict(FLOORS),
+            "mismatch_count": 0,
+            "max_probability_difference": 0.0,
+            "skew": {"PASS": 1},
+            "skew_digest": digest((self.evidence / SKEW_FILE).read_bytes()),
+        }
+        kept = {k: v for k, v in (summary | changes).items() if v is not None}
+        (self.evidence / REPLAY_FILE).write_text(json.dumps(kept))
+
+    def card(self, change: Edit) -> None:
+        path = self.release / "release.yml"
+        parsed = yaml.safe_load(path.read_text())
+        change(parsed)
+        path.write_text(yaml.safe_dump(parsed, sort_keys=False))
+
+    def edit(self, name: str, old: str, new: str) -> None:
+        path = self.contracts / name
+        text = path.read_text()
+        assert old in text
+        path.write_text(text.replace(old, new, 1))
+
+    def plan(self, old: str, new: str) -> None:
+        self.edit("serving_release_plan.yml", old, new)
+
+    def judged(self, stage: Stage = "shadow") -> Verdict:
+        return judge(self.contracts, self.release, stage, self.evidence)
+
+    def call(self, stage: str, *options: str) -> Done:
+        return call(
+            *("--contracts", self.contracts, "gate", "--release", self.release, "--stage", stage),
+            *("--evidence", self.evidence, *options),
+        )
+
+
+@pytest.fixture
+def case(tmp_path: Path) -> Case:
+    return Case(tmp_path)
+
+
+def refusals(verdict: Verdict) -> dict[str, str]:
+    assert not verdict.passed
+    return {finding.check: finding.detail for finding in verdict.refusals}
+
+
+def test_a_release_with_all_its_evidence_passes(case: Case) -> None:
+    for stage in ("register", "shadow"):
+        verdict = case.judged(stage)  # type: ignore[arg-type]
+        assert verdict.passed, verdict.refusals
+
+
+def test_the_evidence_is_kept_by_digest(case: Case) -> None:
+    wanted = {
+        name: digest((case.evidence / name).read_bytes()) for name in (REPLAY_FILE, SKEW_FILE)
+    }
+    assert case.judged().evidence == wanted
+
+
+def _swap(parsed: dict[str, Any]) -> None:
+    vector = parsed["card"]["vector"]
+    vector[3], vector[4] = vector[4], vector[3]
+
+
+def _metric(side: str, value: Any) -> Edit:
+    return lambda parsed: parsed["card"]["metrics"][side].update(average_precision=value)
+
+
+def _proof(**changes: Any) -> Edit:
+    return lambda parsed: parsed["card"]["onnx"].update(changes)
+
+
+@pytest.mark.parametrize(
+    ("change", "check", "said"),
+    [
+        (_swap, "feature order", "at position 3"),
+        (lambda p: p["card"]["vector"].pop(), "feature order", "at position 34"),
+        (
+            _proof(model_max_difference=2e-5),
+            "ONNX equals XGBoost",
+            "max |dp| 2.0e-05, at most 1e-05",
+        ),
+        (
+            _proof(model_max_difference=0.5, tolerance=1.0),
+            "ONNX equals XGBoost",
+            "max |dp| 5.0e-01, at most 1e-05",
+        ),
+        (_proof(model_max_difference=float("nan")), "ONNX equals XGBoost", "max |dp| nan"),
+        (_metric("model", 0.29), "quality floor", "average_precision 0.290, at least 0.3"),
+        (_metric("model", None), "quality floor", "found nothing, wanted >= 0.3"),
+        (_metric("model", None), "beats its baseline", "found None and"),
+        (_metric("baseline", 0.99), "beats its baseline", "against 0.990"),
+        (_metric("baseline", None), "beats its baseline", "and None"),
+        (_metric("model", "high"), "model card", "metrics.model.average_precision"),
+        (_proof(model_max_difference=None), "model card", "onnx.model_max_difference"),
+        (lambda p: p["card"].pop("vector"), "model card", "vector: found nothing"),
+        (lambda p: p.update(card="none"), "model card", "found 'none'"),
+    ],
+)
+def test_a_card_that_says_no_is_refused(case: Case, change: Edit, check: str, said: str) -> None:
+    case.card(change)
+    assert said in refusals(case.judged("register"))[check]
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new", "check", "said"),
+    [
+        (
+            "serving_release_plan.yml",
+            "model_name: fraud-risk",
+            "model_name: fraud-risk-2",
+            "model",
+            "wanted ('fraud_risk_xgboost:2.5.0', 'fraud-risk-2')",
+        ),
+        (
+            "serving_release_plan.yml",
+            "max_queue_delay_us: ",
+            "max_queue_delay_us: 1",
+            "model signature",
+            "config.pbtxt differs from what the plan derives",
+        ),
+        (
+            "serving_release_plan.yml",
+            "threshold: 0.5,",
+            "threshold: 0.6,",
+            "service section",
+            "of today's contract",
+        ),
+        (
+            "feature_store_contract.yml",
+            "population: P365D",
+            "population: P364D",
+            "service section",
+            "of today's contract",
+        ),
+        (
+            "serving_release_plan.yml",
+            "service: fraud_risk_service_v2",
+            "service: nobodys_service",
+            "service section",
+            "serving_release_plan.yml: service: found nobodys_service, wanted one of",
+        ),
+        (
+            "serving_release_plan.yml",
+            "steps: [",
+            "steps: [100, ",
+            "contract files",
+            "canary.steps",
+        ),
+    ],
+)
+def test_a_contract_or_plan_that_moved_on_is_refused(
+    case: Case, name: str, old: str, new: str, check: str, said: str
+) -> None:
+    case.edit(name, old, new)
+    assert said in refusals(case.judged("register"))[check]
+
+
+def test_a_changed_config_is_no_release(case: Case) -> None:
+    [config] = case.release.glob("*/config.pbtxt")
+    config.write_text(config.read_text().replace("max_batch_size: ", "max_batch_size: 1"))
+    done = case.call("register")
+    assert done.code == 1
+    assert "digests.config: found sha256:" in done.err
+
+
+def test_an_unsigned_stakeholder_is_named(case: Case) -> None:
+    path = case.contracts / "serving_release_plan.yml"
+    parsed = yaml.safe_load(path.read_text())
+    parsed["stakeholders"][3]["signed_off_on"] = None
+    path.write_text(yaml.safe_dump(parsed))
+    role = parsed["stakeholders"][3]["role"]
+    assert refusals(case.judged())["sign-off"] == f"found none of {role}, wanted all four"
+
+
+def test_without_a_replay_there_is_no_shadow(case: Case) -> None:
+    (case.evidence / REPLAY_FILE).unlink()
+    assert "replay.json: found nothing, wanted a replay" in refusals(case.judged())["replay"]
+
+
+def test_without_a_skew_test_there_is_no_shadow(case: Case) -> None:
+    (case.evidence / SKEW_FILE).unlink()
+    said = refusals(case.judged())
+    assert "skew.csv: found nothing, wanted a skew test" in said["skew"]
+    assert "found nothing" in said["skew evidence is the replay's"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"release": "r-0000000000000000"}, "found evidence of r-0000000000000000, wanted r-"),
+        ({"releases_answering": ["r-0000000000000000"]}, "answers came from"),
+        ({"mismatch_count": 3}, "answers differ from their offline rows in 3 places"),
+        ({"max_probability_difference": 0.01}, "found a difference of 1.0e-02, wanted at most"),
+        ({"max_probability_difference": float("nan")}, "found a difference of nan"),
+        ({"max_probability_difference": float("inf")}, "found a difference of inf"),
+        (
+            {"strata": {**FLOORS, "stale": 19}},
+            "stratum stale: found 19 requests, wanted at least 20",
+        ),
+        ({"strata": {**FLOORS, "stale": 19}, "floors": {}}, "stratum stale: found 19 requests"),
+        ({"strata": {}, "floors": {}}, "stratum after_last_run: found 0 requests"),
+        ({"requests": 0}, "requests: found 0"),
+        ({"requests": None}, "requests: found nothing"),
+        ({"strata": None}, "strata: found nothing"),
+        ({"strata": [1]}, "strata: found [1]"),
+        ({"mismatch_count": "0"}, "mismatch_count: found '0'"),
+        ({"mismatch_count": -1}, "mismatch_count: found -1"),
+        ({"max_probability_difference": None}, "max_probability_difference: found nothing"),
+    ],
+)
+def test_a_replay_that_does_not_count_is_refused(
+    case: Case, changes: dict[str, Any], said: str
+) -> None:
+    case.replay(**changes)
+    assert said in refusals(case.judged())["replay"]
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "found no JSON"),
+        (b"{", "found no JSON"),
+        (b"\xff\xfe", "found no JSON"),
+        (b"[" * 200_000, "found no JSON"),
+        (b"[]", "found a list, wanted a JSON object"),
+        (b"{}", "found evidence of None"),
+    ],
+)
+def test_a_damaged_replay_is_refused(case: Case, content: bytes, said: str) -> None:
+    (case.evidence / REPLAY_FILE).write_bytes(content)
+    assert said in refusals(case.judged())["replay"]
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "found another header"),
+        (b"\xff\xfe", "found no CSV"),
+        (b"case_id,verdict\n1,PASS\n", "found another header"),
+        (b"HEADER\n", "found no rows"),
+        (b"HEADER\n1,PASS\n", "found a torn row"),
+        (b"HEADER\n" + b"x," * 16 + b"x\n", "found a torn row"),
+        (b"HEADER\n" + b"x" * 200_000, "found no CSV"),
+        (b'HEADER\n"x"y', "found no CSV"),
+    ],
+)
+def test_damaged_skew_rows_are_refused(case: Case, content: bytes, said: str) -> None:
+    header = ",".join(field.name for field in fields(SkewRow)).encode()
+    (case.evidence / SKEW_FILE).write_bytes(content.replace(b"HEADER", header))
+    assert said in refusals(case.judged())["skew"]
+
+
+@pytest.mark.parametrize(("name", "check"), [(REPLAY_FILE, "replay"), (SKEW_FILE, "skew")])
+def test_evidence_beyond_any_sane_size_is_not_read(case: Case, name: str, check: str) -> None:
+    with (case.evidence / name).open("r+b") as file:
+        file.truncate(65 * 1024 * 1024)
+    verdict = case.judged()
+    assert "found more than 67108864 bytes" in refusals(verdict)[check]
+    assert name not in verdict.evidence
+
+
+def test_a_folder_in_the_place_of_evidence_is_refused(case: Case) -> None:
+    for name in (REPLAY_FILE, SKEW_FILE):
+        (case.evidence / name).unlink()
+        (case.evidence / name).mkdir()
+    assert {"replay", "skew"} <= refusals(case.judged()).keys()
+
+
+def test_rows_altered_after_the_replay_are_seen(case: Case) -> None:
+    case.rows(ROW, ROW)
+    said = refusals(case.judged())
+    assert set(said) == {"skew evidence is the replay's"}
+    assert "digests differ" in said["skew evidence is the replay's"]
+
+
+def test_a_row_in_review_is_named_with_its_kind_and_owner(case: Case) -> None:
+    case.rows(ROW, REVIEW)
+    case.replay()
+    assert refusals(case.judged())["skew"] == (
+        "REVIEW VALUE customer_velocity_1h:txn_count_1h of customer C1 at 2026-05-25T12:00:00Z "
+        "(3 is not 4), owner data-engineering@turanmart.example"
+    )
+
+
+def test_only_the_first_rows_in_review_are_listed(case: Case) -> None:
+    case.rows(*[REVIEW] * 25)
+    case.replay()
+    details = [finding.detail for finding in case.judged().refusals]
+    assert len(details) == 21
+    assert details[-1] == "and 5 more rows in REVIEW"
+
+
+def test_a_verdict_that_is_neither_is_not_a_pass(case: Case) -> None:
+    case.rows(replace(ROW, verdict="FINE"))
+    case.replay()
+    assert "skew" in refusals(case.judged())
+
+
+def test_promotion_needs_evidence_of_load(case: Case) -> None:
+    said = refusals(case.judged("promote"))
+    assert set(said) == {"latency and errors"}
+    assert "wanted latency and errors under load" in said["latency and errors"]
+
+
+@pytest.mark.parametrize(("stage", "code"), [("register", 0), ("shadow", 0), ("promote", 1)])
+def test_the_command_says_and_keeps_the_verdict(case: Case, stage: str, code: int) -> None:
+    done = case.call(stage, "--json")
+    assert done.code == code, done.err
+    kept = json.loads((case.evidence / f"gate-{stage}.json").read_text())
+    assert done.json == kept
+    assert kept["passed"] is (code == 0)
+    assert kept["release"] == case.id
+    assert all(set(finding) == {"check", "ok", "detail"} for finding in kept["findings"])
+
+
+def test_an_earlier_verdict_is_no_evidence(case: Case) -> None:
+    first = case.call("shadow", "--json").json
+    assert case.call("shadow", "--json").json == first
+
+
+def test_a_dry_run_writes_nothing(case: Case) -> None:
+    before = sorted(case.evidence.iterdir())
+    done = case.call("shadow", "--dry-run")
+    assert done.code == 0
+    assert done.out.splitlines()[-1] == f"PASS shadow {case.id}"
+    assert sorted(case.evidence.iterdir()) == before
+
+
+def test_a_refusal_is_exit_one_with_every_reason(case: Case) -> None:
+    case.rows(REVIEW)
+    done = case.call("shadow")
+    assert done.code == 1
+    assert "NO  skew: REVIEW VALUE" in done.out
+    assert "NO  skew evidence is the replay's" in done.out
+    assert done.out.splitlines()[-1] == f"REFUSED shadow {case.id}"
+
+
+def test_a_directory_that_is_no_release_is_wrong_use(case: Case, tmp_path: Path) -> None:
+    case.release = tmp_path / "nowhere"
+    done = case.call("register")
+    assert done.code == 2
+    assert "wanted the release.yml of a release directory" in done.err
+
+
+@pytest.mark.parametrize("text", ["card: 1", "[]", "{", "id: [1]\ndigests: abc"])
+def test_a_damaged_release_yml_is_wrong_use(case: Case, text: str) -> None:
+    (case.release / "release.yml").write_text(text)
+    assert case.call("register").code == 2
+
+
+def test_a_row_is_written_as_its_fields() -> None:
+    assert list(asdict(ROW)) == [field.name for field in fields(SkewRow)]
