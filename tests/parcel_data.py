@@ -8,14 +8,19 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from feature_runtime import keys, timeline
 from feature_runtime.availability import Row
 from proviso.contracts.contract import Contract, FeatureView, Scheduled
 from proviso.contracts.loading import load_contract, load_plan
 from proviso.contracts.plan import Plan
+from proviso.contracts.section import runtime_service
 from proviso.contracts.starter import write_template
 from proviso.history.features import compute_history
 from proviso.history.relation import history_file
@@ -24,6 +29,9 @@ from proviso.local.processes import Stack
 from proviso.online.materialize import Clocks, Materializer
 from proviso.online.store import OnlineStore
 from proviso.simulation.simulate import simulate
+from proviso.training.fitting import fit_model, fit_reference
+from proviso.training.release import Draft, Release, write_release
+from proviso.training.spec import Boosting, TrainingSpec
 
 Ids = tuple[keys.EntityId, ...]
 
@@ -55,6 +63,34 @@ def make(directory: Path, end: int, couriers: int, days: int = 4) -> Project:
     simulate(contracts, contract, transactions, days, 5, end)
     compute_history(contract, transactions, history)
     return Project(contracts, transactions, history, contract, plan)
+
+
+def tiny_release(project: Project, directory: Path) -> Release:
+    """A release of the project's plan; its model has learned from random vectors."""
+    names = runtime_service(project.contract, project.plan).vector
+    chance = np.random.default_rng(3)
+    vectors = chance.normal(size=(300, len(names))).astype(np.float32)
+    labels = (vectors[:, 0] > 0.5).astype(np.int8)
+    spec = TrainingSpec(boosting=Boosting(trees=20, max_depth=3))
+    model = fit_model(spec, names, vectors, labels, vectors)
+    baseline = fit_reference(spec, vectors, labels, vectors)
+    card = {"vector": list(names)}
+    return write_release(
+        Draft(project.contract, project.plan, model.onnx, baseline.onnx, card), directory
+    )
+
+
+def asked_at(project: Project, ids: Mapping[str, keys.EntityId], at: list[int], out: Path) -> Path:
+    """Transactions of one courier and zone at some moments, otherwise like the first real ones."""
+    source = project.contract.source
+    table = pq.read_table(project.transactions).slice(0, len(at))
+    moments = pa.array(at, pa.timestamp("us", tz="UTC"))
+    columns = {source.event_timestamp: moments, str(source.arrival_timestamp): moments}
+    columns |= {name: pa.array([value] * len(at)) for name, value in ids.items()}
+    for name, column in columns.items():
+        table = table.set_column(table.schema.get_field_index(name), name, column)
+    pq.write_table(table, out)
+    return out
 
 
 def _edit(path: Path, old: str, new: str) -> None:
@@ -111,6 +147,7 @@ def running_store(directory: Path) -> Iterator[Held]:
         stack.start(made.process, made.ready)
         password = made.password_file.read_text().strip()
         store = OnlineStore(made.url, made.password_file)
-        with redis.Redis(port=made.port, password=password) as client:
+        once = Retry(NoBackoff(), 0)
+        with redis.Redis(port=made.port, password=password, retry=once) as client:
             yield Held(store, client, made.url, made.password_file)
         store.close()

@@ -10,7 +10,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from proviso.contracts.base import ContractError, Problem
+from proviso.contracts.base import ContractError, InputError, Problem
 from proviso.contracts.contract import Contract
 from proviso.contracts.plan import Plan
 from proviso.contracts.wording import wanted, why_required
@@ -72,6 +72,12 @@ for _kind, (_first, _pattern) in _CORE.items():
     )
 
 
+def check_directory(directory: Path) -> None:
+    """Raises InputError when there is no such directory."""
+    if not directory.is_dir():
+        raise InputError.of(directory, "no such directory", "the contract files' directory")
+
+
 def read_text(path: Path) -> str:
     """A bounded text file. Raises ContractError when it is absent, too large or not UTF-8."""
     try:
@@ -107,7 +113,11 @@ def parse_model(file: str, data: Any, model: type[Model]) -> Model:
 
 
 def load_model(path: Path, model: type[Model]) -> Model:
-    """A typed file. Raises ContractError with every problem at once."""
+    """A typed file. Raises ContractError with every problem at once.
+
+    Raises InputError when its directory is none.
+    """
+    check_directory(path.parent)
     return parse_model(path.name, parse_yaml(path.name, read_text(path)), model)
 
 

@@ -12,7 +12,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
-from proviso.contracts.base import ContractError, InputError, Problem
+from proviso.contracts.base import ContractError, Problem
 from proviso.contracts.checks_contract import contract_problems
 from proviso.contracts.checks_payloads import payload_problems
 from proviso.contracts.checks_plan import plan_problems
@@ -24,6 +24,7 @@ from proviso.contracts.loading import (
     PLAN_FILE,
     SKEW_FILE,
     Model,
+    check_directory,
     parse_model,
     parse_yaml,
     read_text,
@@ -79,8 +80,7 @@ def checks(directory: Path, today: date | None = None) -> tuple[Check, ...]:
 
     Raises InputError when there is no such directory.
     """
-    if not directory.is_dir():
-        raise InputError.of(directory, "no such directory", "the contract files' directory")
+    check_directory(directory)
     files = {name: _read(directory / name) for name in _FILES}
     unread = {name: text for name, text in files.items() if isinstance(text, ContractError)}
     texts = {name: text for name, text in files.items() if isinstance(text, str)}

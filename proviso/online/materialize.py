@@ -98,7 +98,10 @@ class Materializer:
         return written
 
     def publish_run(self, view: FeatureView, run: int) -> int:
-        """Writes the rows of the one run with event_ts = `run`; returns how many."""
+        """Writes the rows of the one run with event_ts = `run`; returns how many.
+
+        Says at which clock it merged, but of one run alone not up to when all is written.
+        """
         tally = _Tally()
         self._write(view, run_rows(self.contract, self.history, view, run), tally)
         if self.clocks.as_of is not None:

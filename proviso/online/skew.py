@@ -16,6 +16,9 @@ from feature_runtime.moments import format_moment
 from proviso.contracts.contract import Contract, Tolerance
 from proviso.online.replay import Outcome
 
+MAX_CELL = 1024
+"""Characters of a cell that contracts.skew_cases still reads."""
+
 
 @dataclass(frozen=True)
 class Side:
@@ -127,10 +130,11 @@ def write_rows(path: Path, rows: Sequence[SkewRow]) -> None:
 def _note(kind: str, offline: Side, online: Side) -> str:
     if not kind:
         return ""
-    return (
+    note = (
         f"offline {offline.status.name} {_text(offline.value)}, "
         f"online {online.status.name} {_text(online.value)}"
     )
+    return note[:MAX_CELL]
 
 
 def _as_stored(value: float, dtype: str) -> Value:

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -18,7 +17,7 @@ from proviso.contracts.contract import FeatureView
 from proviso.history.join import build_dataset
 from proviso.history.relation import stamps_file
 from proviso.online.materialize import BATCH, Written, times_of
-from tests.parcel_data import Held, Ids, Project, all_rows, make, running_store
+from tests.parcel_data import Held, Ids, Project, all_rows, asked_at, make, running_store
 from tests.program import call
 
 ROOT = Path(__file__).parents[2]
@@ -113,7 +112,7 @@ def test_offline_reads_the_stamp(fresh: Project, held: Held, tmp_path: Path) -> 
     view = fresh.contract.feature_views[0]
     one = stamps_of(fresh, view)[-1]
     moments = [one.created_ts - 1, one.created_ts]
-    asked = asked_at(fresh, one.ids, moments, tmp_path / "asked.parquet")
+    asked = asked_at(fresh, {"courier_id": one.ids[0]}, moments, tmp_path / "asked.parquet")
     out = tmp_path / "dataset.parquet"
     build_dataset(fresh.contract, fresh.history, asked, moments[0], moments[1] + 1, out)
     table = pq.read_table(out)
@@ -138,21 +137,6 @@ def test_stamps_survive_a_writer_that_fails(held: Held, tmp_path: Path) -> None:
     assert len(found) == BATCH
     for one in found:
         assert one.created_ts in {row.created_ts for row in held.rows(fresh, view, one.ids)}
-
-
-def asked_at(project: Project, ids: Ids, moments: list[int], out: Path) -> Path:
-    """Transactions of one courier at some moments, otherwise like real ones."""
-    source = project.contract.source
-    table = pq.read_table(project.transactions).slice(0, len(moments))
-    at = pa.array(moments, pa.timestamp("us", tz="UTC"))
-    for name, column in (
-        (source.event_timestamp, at),
-        (str(source.arrival_timestamp), at),
-        ("courier_id", pa.array([ids[0]] * len(moments))),
-    ):
-        table = table.set_column(table.schema.get_field_index(name), name, column)
-    pq.write_table(table, out)
-    return out
 
 
 @pytest.fixture(scope="module")
