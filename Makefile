@@ -42,6 +42,6 @@ lock: ## pin all requirements anew from the .in files
 	@scripts/lock
 
 clean: ## remove what was made here
-	rm -rf .venv build dist run report *.egg-info transformer/build transformer/*.egg-info \
+	rm -rf .venv .venv.lock build dist run report *.egg-info transformer/build transformer/*.egg-info \
 	  .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
