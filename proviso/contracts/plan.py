@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from feature_runtime.moments import DAY
 from proviso.contracts.base import Date, Label, Name, Span, Strict, Text
 
 Percent = Annotated[int, Field(ge=0, le=100)]
@@ -175,6 +176,7 @@ class Plan(Strict):
     write_deadline: Span
     topology: Literal["separate", "collocated"]
     quality_floor: QualityFloor
+    evidence_valid_for: Span = DAY
     shadow: Shadow
     mirroring: Mirroring
     canary: Canary

@@ -20,7 +20,7 @@ from feature_runtime.encode import Encoded, Encoder
 from feature_runtime.moments import DAY, format_moment
 from feature_runtime.service import Service
 from proviso.contracts.base import InputError
-from proviso.contracts.contract import Contract
+from proviso.contracts.contract import Contract, FeatureView
 from proviso.contracts.plan import Plan
 from proviso.contracts.section import consumed_views, runtime_service, service_of
 from proviso.history.arrays import EncoderInputs, read_inputs
@@ -122,7 +122,8 @@ def joined_inputs(
         history = request.history or _history(project, request, work / "history", progress)
         progress("join point in time")
         dataset = work / "dataset.parquet"
-        build_dataset(project.contract, history, request.transactions, start, end, dataset)
+        views = [view.name for view in _consumed(project)]
+        build_dataset(project.contract, history, request.transactions, start, end, dataset, views)
         return read_inputs(dataset, project.contract, project.service)
 
 
@@ -186,10 +187,14 @@ def _working_folder(out: Path) -> Iterator[Path]:
         yield Path(work)
 
 
+def _consumed(project: Project) -> list[FeatureView]:
+    return consumed_views(project.contract, service_of(project.contract, project.plan))
+
+
 def _history(project: Project, request: Request, out: Path, progress: Progress) -> Path:
     """Each consumed view's history from its lookback before the train days to the test's end."""
     contract = project.contract
-    for view in consumed_views(contract, service_of(contract, project.plan)):
+    for view in _consumed(project):
         start = request.train.first - view.temporal_join_lookback
         compute_history(
             contract, request.transactions, out, start, request.test.end, [view.name], progress

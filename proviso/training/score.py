@@ -61,7 +61,8 @@ def score_file(
     check_contract(release, contract)
     with TemporaryDirectory(prefix="proviso-score-", dir=out.absolute().parent) as work:
         dataset = Path(work) / "dataset.parquet"
-        build_dataset(contract, history, transactions, *span, dataset)
+        views = [view.name for view in release.service.views]
+        build_dataset(contract, history, transactions, *span, dataset, views)
         inputs = read_inputs(dataset, contract, release.service)
     scores = score_dataset(release, inputs)
     pq.write_table(_table(release, contract, inputs, scores), out, compression="zstd")
