@@ -85,7 +85,7 @@ def write_evidence(directory: Path, evidence: Evidence) -> Path:
 
 
 def parse_evidence(path: Path, content: bytes) -> Evidence:
-    """The evidence in a file's content. Raises InputError when it is none, or contradicts itself."""
+    """The evidence in a file's content. Raises InputError when it is none or contradicts itself."""
     try:
         stated = _Stated.model_validate_json(content)
         made_at, as_of = parse_moment(stated.made_at), parse_moment(stated.as_of)
