@@ -6,11 +6,10 @@ into SQL quoted and only after the contract's pattern; values as parameters or l
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ import duckdb
 import pyarrow as pa
 
 from proviso.contracts.base import InputError
+from proviso.contracts.files import replacing
 
 DEFAULT_MEMORY = "4GB"
 SCHEMA_KEY = "proviso.schema"
@@ -123,19 +123,6 @@ def parquet_columns(engine: Engine, path: Path) -> dict[str, str]:
     except EngineError as error:
         raise InputError.of(path, str(error), "a Parquet file") from error
     return {name: kind for name, kind, *_ in engine.fetchall()}
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path` that takes its place when the block ends well."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        yield temporary
-        temporary.replace(path)
-    finally:
-        with suppress(FileNotFoundError):
-            temporary.unlink()
 
 
 def write_parquet(engine: Engine, query: str, path: Path, schema: str = "") -> int:

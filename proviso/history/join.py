@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 from feature_runtime.encode import CLOCK_FUNCTIONS
 from proviso.contracts.base import ContractError, InputError, Problem
 from proviso.contracts.contract import Contract, FeatureView, RequestFeature
+from proviso.contracts.files import replacing
 from proviso.history.engine import (
     DEFAULT_MEMORY,
     Engine,
@@ -25,7 +26,6 @@ from proviso.history.engine import (
     connect,
     names,
     quoted,
-    replacing,
 )
 from proviso.history.relation import history_relation, stored_rows
 from proviso.history.transactions import EVENTS, load_transactions

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from proviso.contracts.contract import Contract, FeatureView
-from proviso.history.engine import replacing
+from proviso.contracts.files import replacing
 from proviso.history.publishable import Stamp
 from proviso.history.relation import MOMENT, history_columns, stamps_file
 

@@ -7,17 +7,17 @@ from elsewhere (its own Content-Security-Policy forbids them), so that it can be
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment
 
 from feature_runtime.moments import format_moment
 from proviso.local import charts
+from proviso.pages.shell import environment, write_page
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _MAX_TEXT = 600
@@ -96,29 +96,16 @@ class _Latency:
 
 def write_report(data: ReportData, path: Path) -> None:
     """Writes the page to `path`, whole or not at all; its folder is made."""
-    page = _environment().get_template("report.html.j2").render(_context(data))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        unfinished.write_text(page, encoding="utf-8", errors="replace")
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    write_page(_environment(), "report.html.j2", _context(data), path)
 
 
 def _environment() -> Environment:
-    environment = Environment(
-        loader=FileSystemLoader(_TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["short"] = _short
-    environment.filters["figure"] = _figure
-    environment.filters["difference"] = _difference
-    environment.filters["duration"] = charts.duration
-    return environment
+    where = environment(_TEMPLATES)
+    where.filters["short"] = _short
+    where.filters["figure"] = _figure
+    where.filters["difference"] = _difference
+    where.filters["duration"] = charts.duration
+    return where
 
 
 def _context(data: ReportData) -> dict[str, Any]:

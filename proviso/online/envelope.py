@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from feature_runtime.identity import digest
 from feature_runtime.moments import format_moment, parse_moment
 from proviso.contracts.base import InputError
-from proviso.history.engine import replacing
+from proviso.contracts.files import replacing
 
 
 @dataclass(frozen=True)

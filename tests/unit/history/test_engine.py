@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from proviso.contracts.base import InputError
-from proviso.history.engine import EngineError, connect, literal, quoted, replacing
+from proviso.contracts.files import replacing
+from proviso.history.engine import EngineError, connect, literal, quoted
 
 
 def test_memory_that_is_no_size_is_wrong_use() -> None:
