@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from feature_runtime.availability import Row
 from feature_runtime.keys import EntityId
-from proviso.contracts.contract import Contract, FeatureView, Scheduled
+from proviso.contracts.contract import Contract, FeatureView, OnEvent, Scheduled
 from proviso.history.engine import connect
 from proviso.history.relation import history_relation, planned_relation
 
@@ -81,6 +81,18 @@ def writable_rows(
     relation = planned_relation if horizon.live else history_relation
     source = relation(contract, history, view, oldest, started + 1)
     return _rows(contract, view, source, condition, [readable, already], newest)
+
+
+def arriving_rows(
+    contract: Contract, history: Path, view: FeatureView, publication: OnEvent, span: range
+) -> Iterator[EntityRow]:
+    """Rows of an on-event view that become visible in the span, in the order in which a writer
+    learns of them: by arrival, or by event time where that is later."""
+    source = history_relation(contract, history, view)
+    known = f"greatest(created_us - {publication.delay:d}, event_us)"
+    condition = "visible_us >= ? and visible_us < ?"
+    tail = f"order by {known}, event_us, created_us"
+    return _rows(contract, view, source, condition, [span.start, span.stop], tail)
 
 
 def complete_until(contract: Contract, history: Path, view: FeatureView, clock: int) -> int:
