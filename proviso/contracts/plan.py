@@ -9,6 +9,8 @@ from pydantic import Field, model_validator
 from feature_runtime.moments import DAY
 from proviso.contracts.base import Date, Label, Name, Span, Strict, Text
 
+Role = Literal["data_engineering", "ml_engineering", "platform", "business"]
+
 Percent = Annotated[int, Field(ge=0, le=100)]
 
 
@@ -137,7 +139,7 @@ class StressTest(Strict):
 class Stakeholder(Strict):
     """One of the four whose sign-off a release needs."""
 
-    role: Literal["data_engineering", "ml_engineering", "platform", "business"]
+    role: Role
     owner: Label
     signed_off_by: Label | None = None
     signed_off_on: Date | None = None

@@ -6,39 +6,43 @@ from contextlib import suppress
 from pathlib import Path
 
 from feature_runtime.identity import digest
+from feature_runtime.moments import now as clock
 from proviso.contracts.base import InputError
 from proviso.contracts.loading import load_contract, load_plan
+from proviso.gates.desk import Desk
 from proviso.gates.files import read_evidence
+from proviso.gates.promote import promote_findings
 from proviso.gates.register import Subject, register_findings
 from proviso.gates.shadow import shadow_findings
-from proviso.gates.verdict import Finding, Stage, Verdict
+from proviso.gates.verdict import Stage, Verdict
 from proviso.training.release import read_release
 
 EVIDENCE = Path("evidence")
 
 
-def judge(contracts: Path, release_dir: Path, stage: Stage, evidence: Path | None) -> Verdict:
-    """Judges a release directory. `evidence` None: `evidence/<release id>/`.
+def judge(
+    contracts: Path,
+    release_dir: Path,
+    stage: Stage,
+    evidence: Path | None,
+    now: int | None = None,
+) -> Verdict:
+    """Judges a release directory. `evidence` None: `evidence/<release id>/`; `now`: wall clock.
 
     Raises ContractError or InputError when contract, plan or release cannot be read at all.
     """
     release = read_release(release_dir)
     subject = Subject(contracts, load_contract(contracts), load_plan(contracts), release)
     where = evidence or EVIDENCE / release.id
+    moment = clock() if now is None else now
+    desk = Desk(where, release.id, subject.plan, moment)
     findings = list(register_findings(subject))
     if stage in {"shadow", "promote"}:
-        findings += shadow_findings(subject, where)
+        findings += shadow_findings(subject, desk)
     if stage == "promote":
-        findings.append(_no_load_evidence(where))
-    return Verdict(
-        release.id, stage, tuple(findings), _digests(where) if stage != "register" else {}
-    )
-
-
-def _no_load_evidence(where: Path) -> Finding:
-    """Nothing measures a release under load yet, and missing evidence is a no."""
-    wanted = "latency and errors under load within the plan's budget"
-    return Finding("latency and errors", False, f"{where}: found nothing, wanted {wanted}")
+        findings += promote_findings(subject, desk)
+    digests = _digests(where) if stage != "register" else {}
+    return Verdict(release.id, stage, tuple(findings), digests, moment)
 
 
 def _digests(where: Path) -> dict[str, str]:

@@ -7,43 +7,59 @@ import io
 import json
 from collections.abc import Iterator
 from dataclasses import fields
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from feature_runtime.identity import digest
+from feature_runtime.moments import parse_moment
 from proviso.contracts.base import InputError
+from proviso.contracts.plan import Role
+from proviso.gates.desk import Desk, judged
 from proviso.gates.files import read_evidence
+from proviso.gates.monitors import quality_gate_findings
 from proviso.gates.register import Subject
 from proviso.gates.verdict import Finding
 from proviso.online.evidence import REPLAY_FILE, SKEW_FILE, passed
 from proviso.online.skew import SkewRow
 
 
-def shadow_findings(subject: Subject, evidence: Path) -> Iterator[Finding]:
+def shadow_findings(subject: Subject, desk: Desk) -> Iterator[Finding]:
     """What the shadow stage needs beside all of `register`."""
-    yield from _skew(evidence / SKEW_FILE)
-    yield from _replay(subject, evidence)
-    yield _signed_off(subject)
+    yield judged(desk, "coverage", "populated keys", "every live entity has its key")
+    yield judged(desk, "freshness", "freshness", "every view is within its objective")
+    yield from _skew(desk.where / SKEW_FILE)
+    yield from _replay(desk)
+    yield from quality_gate_findings(subject, desk, "shadow")
+    yield _signed_off(subject, desk)
 
 
-def _replay(subject: Subject, evidence: Path) -> Iterator[Finding]:
+def _replay(desk: Desk) -> Iterator[Finding]:
+    path = desk.where / REPLAY_FILE
     try:
-        summary = _json_of(evidence / REPLAY_FILE)
+        summary = _json_of(path)
+        desk.check_release(path, str(summary.get("release")))
     except InputError as error:
-        yield Finding("replay", False, str(error))
+        yield Finding("replay", False, str(error)[:2_000])
         return
-    if summary.get("release") != subject.release.id:
-        detail = f"found evidence of {summary.get('release')}, wanted {subject.release.id}"
-        yield Finding("replay", False, detail[:200])
-        return
-    reasons = passed(summary)
+    reasons = [*passed(summary), *_too_old(desk, path, summary)]
     if reasons:
         yield Finding("replay", False, "; ".join(reasons)[:2_000])
     else:
         count, most = summary["requests"], summary["max_probability_difference"]
         said = f"{count} requests equal their offline rows, max |dp| {most:.1e}"
         yield Finding("replay", True, said)
-    yield _same_skew(evidence / SKEW_FILE, summary)
+    yield _same_skew(desk.where / SKEW_FILE, summary)
+
+
+def _too_old(desk: Desk, path: Path, summary: dict[str, Any]) -> list[str]:
+    try:
+        desk.check_age(path, parse_moment(str(summary.get("made_at"))))
+    except InputError as error:
+        return [str(error)]
+    except ValueError:
+        return [f"{path}: made_at: found no moment, wanted when the replay was made"]
+    return []
 
 
 def _same_skew(path: Path, summary: dict[str, Any]) -> Finding:
@@ -78,11 +94,18 @@ def _skew(path: Path) -> Iterator[Finding]:
         yield Finding("skew", True, f"{len(rows)} values compared, all PASS")
 
 
-def _signed_off(subject: Subject) -> Finding:
-    unsigned = [s.role for s in subject.plan.stakeholders if s.signed_off_on is None]
+def _signed_off(subject: Subject, desk: Desk) -> Finding:
+    """Each of the four by a name and a day that is not in the future."""
+    today = datetime.fromtimestamp(desk.now / 1e6, UTC).date()
+    signed = {
+        s.role
+        for s in subject.plan.stakeholders
+        if s.signed_off_by and s.signed_off_on is not None and s.signed_off_on <= today
+    }
+    unsigned = [role for role in get_args(Role) if role not in signed]
     if unsigned:
         return Finding("sign-off", False, f"found none of {', '.join(unsigned)}, wanted all four")
-    return Finding("sign-off", True, f"{len(subject.plan.stakeholders)} stakeholders have signed")
+    return Finding("sign-off", True, f"{len(signed)} stakeholders have signed")
 
 
 def _json_of(path: Path) -> dict[str, Any]:

@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from feature_runtime.moments import format_moment
+
 Stage = Literal["register", "shadow", "promote"]
 
 
@@ -21,12 +23,16 @@ class Finding:
 
 @dataclass(frozen=True)
 class Verdict:
-    """A stage's decision on a release: it passes only when every finding is ok."""
+    """A stage's decision on a release at a moment: it passes only when every finding is ok.
+
+    evidence: digests of all files that were looked at, by name.
+    """
 
     release: str
     stage: Stage
     findings: tuple[Finding, ...]
     evidence: dict[str, str]
+    made_at: int
 
     @property
     def passed(self) -> bool:
@@ -40,6 +46,7 @@ class Verdict:
         return {
             "release": self.release,
             "stage": self.stage,
+            "made_at": format_moment(self.made_at),
             "passed": self.passed,
             "findings": [asdict(finding) for finding in self.findings],
             "evidence": self.evidence,

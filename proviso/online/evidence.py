@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from feature_runtime.availability import Status
 from feature_runtime.identity import digest
+from feature_runtime.moments import format_moment, now
 from proviso.contracts.base import Refused
 from proviso.contracts.contract import Contract
 from proviso.contracts.loading import parse_model
@@ -31,6 +32,7 @@ class Replayed(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True, strict=True)
 
     release: str
+    made_at: str
     releases_answering: list[str]
     requests: Annotated[int, Field(ge=1)]
     strata: dict[str, int]
@@ -97,6 +99,7 @@ def summarize(
     gap = rehearsal.left_out
     summary = {
         "release": release_id,
+        "made_at": format_moment(now()),
         "releases_answering": sorted({str(o.answer.release) for o in outcomes}),
         "requests": len(outcomes),
         "by_protocol": dict(Counter(o.answer.protocol for o in outcomes)),

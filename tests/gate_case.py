@@ -1,0 +1,140 @@
+"""A release with all its evidence, to be broken: what the tests of the gate start from."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from feature_runtime.identity import digest
+from feature_runtime.moments import format_moment, now, parse_moment
+from proviso.gates.gate import judge
+from proviso.gates.verdict import Stage, Verdict
+from proviso.online.envelope import Evidence, write_evidence
+from proviso.online.evidence import REPLAY_FILE, SKEW_FILE
+from proviso.online.sampling import FLOORS
+from proviso.online.skew import SkewRow, write_rows
+from tests.program import Done, call
+
+ROOT = Path(__file__).parents[1]
+ROW = SkewRow(
+    case_id="replay-1:customer_velocity_1h:txn_count_1h",
+    entity_type="customer",
+    entity_key="C1",
+    feature_view="customer_velocity_1h",
+    feature="txn_count_1h",
+    as_of="2026-05-25T12:00:00Z",
+    offline_value="3",
+    online_value="3",
+    offline_event_ts="2026-05-25T11:00:00Z",
+    online_event_ts="2026-05-25T11:00:00Z",
+    tolerance_abs="0.0",
+    tolerance_rel="0.0",
+    verdict="PASS",
+    kind="",
+    owner="data-engineering@turanmart.example",
+    review_note="",
+)
+REVIEW = replace(ROW, verdict="REVIEW", kind="VALUE", online_value="4", review_note="3 is not 4")
+NOW = parse_moment("2026-11-24T12:00:00Z")
+FIGURES: dict[str, dict[str, Any]] = {
+    "coverage": {"feature_missing_rate": 0.0},
+    "freshness": {"freshness_breach_rate": 0.0},
+    "skew": {"skew_failure_rate": 0.0},
+    "drift": {"feature_drift_psi": 0.01, "feature_null_rate": 0.1, "default_used_rate": 0.1},
+    "shadow": {"requests": 10_000, "seconds": 86_400.0, "decision_disagreement": 0.01},
+    "load": {
+        "latency_p95_ms": 12.0,
+        "latency_p99_ms": 30.0,
+        "http_error_rate": 0.0,
+        "requests_per_second": 700.0,
+        "seconds": 30.0,
+    },
+}
+Edit = Callable[[dict[str, Any]], object]
+
+
+@cache
+def release_id() -> str:
+    path = ROOT / "model_repository" / "2.5.0" / "release.yml"
+    return str(yaml.safe_load(path.read_text())["id"])
+
+
+class Case:
+    """Copies of contract and release, and evidence that is complete, to be broken."""
+
+    def __init__(self, directory: Path) -> None:
+        self.contracts, self.release = directory / "contracts", directory / "release"
+        self.evidence = directory / "evidence"
+        shutil.copytree(ROOT / "contracts", self.contracts)
+        shutil.copytree(ROOT / "model_repository" / "2.5.0", self.release)
+        self.evidence.mkdir()
+        self.id = release_id()
+        self.rows(ROW)
+        self.replay()
+        for kind in FIGURES:
+            self.measure(kind)
+
+    def measure(
+        self, kind: str, *reasons: str, made_at: int = NOW, release: str = "", **changes: Any
+    ) -> None:
+        """Writes a kind's evidence as a good check of this release would, but for the changes."""
+        figures = {k: v for k, v in (FIGURES[kind] | changes).items() if v is not None}
+        evidence = Evidence(kind, release or self.id, made_at, made_at, reasons, figures=figures)
+        write_evidence(self.evidence, evidence)
+
+    def rows(self, *rows: SkewRow) -> None:
+        write_rows(self.evidence / SKEW_FILE, rows)
+
+    def replay(self, **changes: Any) -> None:
+        """Writes replay.json as a good replay of this release would, but for the changes."""
+        summary = {
+            "release": self.id,
+            "made_at": format_moment(NOW),
+            "releases_answering": [self.id],
+            "requests": 1000,
+            "strata": {**FLOORS, "made": 0, "all": 1000},
+            "floors": dict(FLOORS),
+            "mismatch_count": 0,
+            "max_probability_difference": 0.0,
+            "skew": {"PASS": 1},
+            "skew_digest": digest((self.evidence / SKEW_FILE).read_bytes()),
+        }
+        kept = {k: v for k, v in (summary | changes).items() if v is not None}
+        (self.evidence / REPLAY_FILE).write_text(json.dumps(kept))
+
+    def up_to_date(self) -> None:
+        """All evidence as of the wall clock, for the command itself."""
+        self.replay(made_at=format_moment(now()))
+        for kind in FIGURES:
+            self.measure(kind, made_at=now())
+
+    def card(self, change: Edit) -> None:
+        path = self.release / "release.yml"
+        parsed = yaml.safe_load(path.read_text())
+        change(parsed)
+        path.write_text(yaml.safe_dump(parsed, sort_keys=False))
+
+    def edit(self, name: str, old: str, new: str) -> None:
+        path = self.contracts / name
+        text = path.read_text()
+        assert old in text
+        path.write_text(text.replace(old, new, 1))
+
+    def judged(self, stage: Stage = "shadow") -> Verdict:
+        return judge(self.contracts, self.release, stage, self.evidence, NOW)
+
+    def call(self, stage: str, *options: str) -> Done:
+        asked = ("gate", "--release", self.release, "--stage", stage, "--evidence", self.evidence)
+        return call("--contracts", self.contracts, *asked, *options)
+
+
+def refusals(verdict: Verdict) -> dict[str, str]:
+    assert not verdict.passed
+    return {finding.check: finding.detail for finding in verdict.refusals}

@@ -1,0 +1,166 @@
+"""What evidence must be to count at the gate, and what it is held to."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from feature_runtime.identity import digest
+from feature_runtime.moments import DAY, MINUTE
+from proviso.online.envelope import Evidence, write_evidence
+from tests.gate_case import FIGURES, NOW, Case, refusals
+
+
+@pytest.fixture
+def case(tmp_path: Path) -> Case:
+    return Case(tmp_path)
+
+
+CHECKS = {
+    "coverage": "populated keys",
+    "freshness": "freshness",
+    "shadow": "shadow traffic",
+    "load": "latency and errors",
+}
+
+
+@pytest.mark.parametrize("kind", CHECKS)
+def test_missing_evidence_is_a_no(case: Case, kind: str) -> None:
+    (case.evidence / f"{kind}.json").unlink()
+    wanted = f"{kind}.json: found nothing, wanted what `proviso {kind}` writes"
+    assert wanted in refusals(case.judged("promote"))[CHECKS[kind]]
+
+
+@pytest.mark.parametrize("kind", CHECKS)
+def test_expired_evidence_is_a_no(case: Case, kind: str) -> None:
+    case.measure(kind, made_at=NOW - DAY)
+    assert case.judged("promote").passed
+    case.measure(kind, made_at=NOW - DAY - 1)
+    assert "evidence lasts P1D" in refusals(case.judged("promote"))[CHECKS[kind]]
+
+
+@pytest.mark.parametrize("kind", CHECKS)
+def test_evidence_from_a_time_to_come_is_a_no(case: Case, kind: str) -> None:
+    case.measure(kind, made_at=NOW + MINUTE + 1)
+    assert "wanted a moment of the past" in refusals(case.judged("promote"))[CHECKS[kind]]
+
+
+@pytest.mark.parametrize("kind", CHECKS)
+def test_evidence_of_another_release_is_a_no(case: Case, kind: str) -> None:
+    case.measure(kind, release="r-0000000000000000")
+    assert "found evidence of r-0000" in refusals(case.judged("promote"))[CHECKS[kind]]
+
+
+@pytest.mark.parametrize("kind", CHECKS)
+def test_a_check_that_said_no_is_a_no_with_its_reasons(case: Case, kind: str) -> None:
+    case.measure(kind, "view a: nothing new", "view b: nothing at all")
+    said = refusals(case.judged("promote"))[CHECKS[kind]]
+    assert "view a: nothing new; view b: nothing at all" in said
+
+
+@pytest.mark.parametrize("kind", CHECKS)
+def test_one_kind_of_evidence_is_not_another(case: Case, kind: str) -> None:
+    other = next(name for name in CHECKS if name != kind)
+    shutil.copy(case.evidence / f"{other}.json", case.evidence / f"{kind}.json")
+    assert f"found evidence of {other}" in refusals(case.judged("promote"))[CHECKS[kind]]
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"{}", b"\xff", b"[" * 200_000])
+def test_damaged_evidence_is_a_no(case: Case, content: bytes) -> None:
+    (case.evidence / "freshness.json").write_bytes(content)
+    assert "found no evidence" in refusals(case.judged())["freshness"]
+
+
+def test_evidence_that_contradicts_itself_is_a_no(case: Case) -> None:
+    path = case.evidence / "freshness.json"
+    path.write_text(path.read_text().replace('"reasons": []', '"reasons": ["too old"]'))
+    assert "found passed True with reasons" in refusals(case.judged())["freshness"]
+
+
+def test_a_file_altered_after_its_evidence_is_seen(case: Case) -> None:
+    table = case.evidence / "coverage.csv"
+    table.write_text("all there")
+    files = {table.name: digest(table.read_bytes())}
+    figures = FIGURES["coverage"]
+    stated = Evidence("coverage", case.id, NOW, NOW, (), figures=figures, files=files)
+    write_evidence(case.evidence, stated)
+    assert case.judged().passed
+    table.write_text("none there")
+    assert "other content than its evidence" in refusals(case.judged())["populated keys"]
+
+
+def test_evidence_cannot_point_out_of_its_directory(case: Case) -> None:
+    files = {"../contracts/training.yml": "sha256:00"}
+    write_evidence(case.evidence, Evidence("coverage", case.id, NOW, NOW, (), files=files))
+    assert "wanted one in this directory" in refusals(case.judged())["populated keys"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "changes", "said"),
+    [
+        ("shadow", {"requests": 9_999}, "requests: found 9999, wanted at least 10000"),
+        ("shadow", {"seconds": 3_600.0}, "seconds: found 3600, wanted at least 86400"),
+        ("shadow", {"decision_disagreement": 0.06}, "found 0.06, wanted at most 0.05"),
+        ("shadow", {"decision_disagreement": None}, "decision_disagreement: found nothing"),
+        ("load", {"latency_p95_ms": 150.1}, "latency_p95_ms: found 150.1, wanted at most 150"),
+        ("load", {"latency_p99_ms": 301}, "latency_p99_ms: found 301, wanted at most 300"),
+        ("load", {"http_error_rate": 0.0011}, "http_error_rate: found 0.0011, wanted at most"),
+        ("load", {"http_error_rate": float("nan")}, "http_error_rate: found nan"),
+        ("load", {"latency_p95_ms": "fast"}, "latency_p95_ms: found nothing"),
+        ("load", {"requests_per_second": 499.0}, "found 499, wanted at least 500"),
+    ],
+)
+def test_promotion_is_held_to_the_plans_budget(
+    case: Case, kind: str, changes: dict[str, Any], said: str
+) -> None:
+    case.measure(kind, **changes)
+    assert said in refusals(case.judged("promote"))[CHECKS[kind]]
+
+
+@pytest.mark.parametrize(
+    ("kind", "gate", "changes", "said"),
+    [
+        ("coverage", "features_missing", {"feature_missing_rate": 0.06}, "at most 0.05, owner"),
+        ("freshness", "features_fresh", {"freshness_breach_rate": 0.02}, "at most 0.01, owner"),
+        ("skew", "no_skew", {"skew_failure_rate": 0.01}, "at most 0, owner"),
+        ("skew", "no_skew", {"skew_failure_rate": None}, "found no skew_failure_rate"),
+        ("skew", "no_skew", {"skew_failure_rate": True}, "found no skew_failure_rate"),
+    ],
+)
+def test_a_quality_gate_of_the_contract_blocks_its_stage(
+    case: Case, kind: str, gate: str, changes: dict[str, Any], said: str
+) -> None:
+    case.measure(kind, **changes)
+    assert said in refusals(case.judged())[f"quality gate {gate}"]
+
+
+def test_a_quality_gate_that_blocks_nothing_warns(case: Case) -> None:
+    case.measure("drift", feature_drift_psi=0.5)
+    verdict = case.judged()
+    assert verdict.passed
+    [found] = [f for f in verdict.findings if f.check == "quality gate features_drift"]
+    assert found.detail.startswith("warning: feature_drift_psi 0.5, at most 0.25")
+
+
+def test_drift_blocks_where_the_contract_says_so(case: Case) -> None:
+    drift = "max: 0.25, schedule: P1D, blocks: "
+    case.edit("feature_store_contract.yml", f"{drift}none", f"{drift}shadow")
+    assert case.judged().passed
+    case.measure("drift", feature_drift_psi=0.5)
+    assert "at most 0.25" in refusals(case.judged())["quality gate features_drift"]
+
+
+def test_a_sign_off_of_a_day_to_come_does_not_count(case: Case) -> None:
+    path = case.contracts / "serving_release_plan.yml"
+    text = path.read_text()
+    path.write_text(text.replace("signed_off_on: 2026-11-20}", "signed_off_on: 2026-11-25}", 1))
+    assert "found none of data_engineering" in refusals(case.judged())["sign-off"]
+
+
+@pytest.mark.parametrize("made_at", ["2026-11-23T11:59:59Z", "2026-11-25T00:00:00Z", "today"])
+def test_a_replay_of_another_time_is_refused(case: Case, made_at: str) -> None:
+    case.replay(made_at=made_at)
+    assert "made" in refusals(case.judged())["replay"]
