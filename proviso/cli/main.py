@@ -22,6 +22,7 @@ STATIONS = {
     "history": ("simulate", "features", "dataset"),
     "training": ("train", "score", "releases"),
     "online": ("materialize", "replay"),
+    "promotion": ("shadow", "load"),
     "gates": ("gate",),
     "bench": ("bench",),
     "local": ("local",),
