@@ -1,0 +1,55 @@
+"""A replay publishes an on-event row in time: the key decides like the history at every question."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from feature_runtime.availability import Row, availability, visible_from
+from feature_runtime.moments import HOUR, MINUTE
+from feature_runtime.timeline import merge
+from proviso.contracts.contract import Contract, FeatureView
+from proviso.history.engine import connect
+from proviso.history.oracle import Event, HistoryRow, naive_history
+from proviso.online.arrivals import Arrivals, arrived_by
+from tests.history_data import ZERO, contract, events, near, times_of, write_history
+
+START, END = ZERO - 12 * HOUR, ZERO + 12 * HOUR
+Keys = dict[tuple[int | str, ...], tuple[Row, ...]]
+
+
+def _history(owner: Contract, view: FeatureView, made: list[Event]) -> list[HistoryRow]:
+    with connect() as engine:
+        return naive_history(engine, owner, view, made, START - 24 * HOUR, END + 24 * HOUR)
+
+
+@settings(max_examples=25)
+@given(made=events("string"), asked=st.lists(near(11), min_size=1, max_size=8))
+def test_what_a_request_may_see_is_published_before_it(made: list[Event], asked: list[int]) -> None:
+    owner = contract()
+    view = owner.view_by_name["buyer_stream"]
+    times, rows = times_of(view), _history(owner, view, made)
+    held: Keys = {r.ids: () for r in rows}
+    for ids in held:
+        before = [r.row for r in rows if r.ids == ids and visible_from(times, r.row) < START]
+        held[ids] = merge(times, (), before, START, MINUTE)
+    with tempfile.TemporaryDirectory() as folder:
+        write_history(owner, view, rows, Path(folder))
+        arrivals = Arrivals(owner, Path(folder), view, START, END)
+        for t in sorted(asked):
+            moment = arrived_by(view, t)
+            for ids, row in arrivals.until(moment):
+                held[ids] = merge(times, held[ids], [row], moment, MINUTE)
+            for ids, key in held.items():
+                mine = [r.row for r in rows if r.ids == ids]
+                found, wanted = (availability(times, some, t) for some in (key, mine))
+                assert _told(found[0]) == _told(wanted[0])
+                assert found[1] == wanted[1]
+
+
+def _told(row: Row | None) -> tuple[object, ...] | None:
+    """Without the run's number, which only what is read from a file has."""
+    return None if row is None else (row.event_ts, row.created_ts, row.values)
