@@ -23,7 +23,7 @@ verify: setup ## ruff, strict mypy, import-linter, generated files regenerate wi
 	@scripts/check-generated
 
 test: verify ## verify, then every test that needs no cluster (under ten minutes)
-	@$(VENV)/pytest -m "not long"
+	@$(VENV)/pytest -m "not long" -n auto --maxprocesses 4 --dist loadfile
 
 test-long: setup ## the tests that take too long for every day
 	@$(VENV)/pytest -m long
