@@ -1,4 +1,4 @@
-"""A replay publishes an on-event row in time: the key decides like the history at every question."""
+"""A replay publishes on-event rows in time: at any question the key decides like the history."""
 
 from __future__ import annotations
 
@@ -39,7 +39,8 @@ def test_what_a_request_may_see_is_published_before_it(made: list[Event], asked:
     with tempfile.TemporaryDirectory() as folder:
         write_history(owner, view, rows, Path(folder))
         arrivals = Arrivals(owner, Path(folder), view, START, END)
-        for t in sorted(asked):
+        edges = {visible_from(times, r.row) + beside for r in rows for beside in (-1, 0, MINUTE)}
+        for t in sorted({*asked, *(t for t in edges if START <= t < END)}):
             moment = arrived_by(view, t)
             for ids, row in arrivals.until(moment):
                 held[ids] = merge(times, held[ids], [row], moment, MINUTE)
