@@ -336,6 +336,7 @@ def _view(view: dict[str, Any], entities: Mapping[str, Any]) -> Iterator[str]:
         if entity not in entities:
             yield problem(f"{path}.entities", entity, "an entity of the contract")
     yield from _clocks(path, view)
+    yield from _deprecation(path, view)
     yield from repeated(f"{path}.features", [f.get("name") for f in items(view, "features")])
     for feature in items(view, "features"):
         yield from _feature(f"{path}.features[{feature.get('name')}]", feature)
@@ -371,6 +372,7 @@ def _clocks(path: str, view: dict[str, Any]) -> Iterator[str]:
 
 def _feature(path: str, feature: dict[str, Any]) -> Iterator[str]:
     yield from absent(path, feature, FEATURE_KEYS)
+    yield from _deprecation(path, feature)
     default = part(feature, "default")
     if default.get("policy") not in ("reject", "default", "nan"):
         yield problem(f"{path}.default.policy", default.get("policy"), "reject, default or nan")
@@ -381,6 +383,16 @@ def _feature(path: str, feature: dict[str, Any]) -> Iterator[str]:
     expires = default.get("expires")
     if expires is not None and str(expires) <= str(datetime.now(UTC).date()):
         yield problem(f"{path}.default.expires", expires, "a day to come", "the approval ended")
+
+
+def _deprecation(path: str, mapping: dict[str, Any]) -> Iterator[str]:
+    stated = part(mapping, "deprecation")
+    ends = stated.get("retire_on")
+    if ends is not None and not _is_day(ends):
+        yield problem(f"{path}.deprecation.retire_on", ends, "a day such as 2026-01-31")
+    if stated.get("status") == "deprecated" and ends is None:
+        why = "a consumer must know how long it may rely on it"
+        yield problem(f"{path}.deprecation.retire_on", "nothing", "the day of its end", why)
 
 
 def _service(service: dict[str, Any], views: Mapping[str, dict[str, Any]]) -> Iterator[str]:

@@ -54,12 +54,12 @@ def _consumed(
 
 
 def _alive(place: str, deprecation: Deprecation, today: date) -> Iterator[Problem]:
+    if not deprecation.ended(today):
+        return
     instead = f", {deprecation.replacement} in its place" if deprecation.replacement else ""
-    ended = deprecation.retire_on is not None and deprecation.retire_on <= today
-    if deprecation.status == "retired" or (deprecation.status == "deprecated" and ended):
-        found = f"a feature retired since {deprecation.retire_on}" if ended else "a retired feature"
-        why = "nobody keeps a retired feature right"
-        yield Problem(place, found, f"an active one{instead}", why)
+    dated = deprecation.retire_on is not None and deprecation.retire_on <= today
+    found = f"a feature retired since {deprecation.retire_on}" if dated else "a retired feature"
+    yield Problem(place, found, f"an active one{instead}", "nobody keeps a retired feature right")
 
 
 def _fields(contract: Contract, service: FeatureService) -> Iterator[Problem]:

@@ -6,6 +6,7 @@ files is judged in `contracts.validate`.
 
 from __future__ import annotations
 
+import datetime
 import hashlib
 import json
 from functools import cached_property
@@ -67,6 +68,10 @@ class Deprecation(Strict):
         if self.status == "deprecated" and self.retire_on is None:
             raise ValueError("found deprecated without retire_on, wanted the date of its end")
         return self
+
+    def ended(self, today: datetime.date) -> bool:
+        """Whether no service may use it any more: retired, or its day has come."""
+        return self.status == "retired" or (self.retire_on is not None and self.retire_on <= today)
 
 
 class Lineage(Strict):
