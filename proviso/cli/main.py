@@ -23,6 +23,8 @@ STATIONS = {
     "training": ("train", "score", "releases"),
     "online": ("materialize", "replay"),
     "promotion": ("shadow", "load"),
+    "freshness": ("freshness",),
+    "skew": ("skew",),
     "gates": ("gate",),
     "bench": ("bench",),
     "local": ("local",),

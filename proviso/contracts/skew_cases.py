@@ -155,6 +155,8 @@ def _by_value(case: SkewCase, offline: Side, online: Side) -> Kind:
         if online.status is Status.NULL:
             return "NULL"
         return "TYPE" if online.status is Status.TYPE else "VALUE"
+    if online.value is None and offline.value is not None:
+        return "NULL" if online.text == "" else "TYPE"  # in a STALE row
     return "" if _close(case, offline.value, online.value) else "VALUE"
 
 

@@ -7,17 +7,22 @@ Pure. One row a consumed feature of one entity at one moment, in the form of
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from feature_runtime.availability import Status, Value
 from feature_runtime.moments import format_moment
-from proviso.contracts.contract import Contract, Tolerance
+from proviso.contracts.base import InputError
+from proviso.contracts.contract import Contract, Feature, FeatureView, Tolerance
 from proviso.online.replay import Outcome
 
 MAX_CELL = 1024
 """Characters of a cell that contracts.skew_cases still reads."""
+
+MAX_BYTES = 64 * 1024 * 1024
+"""Of an evidence file: rows of some hundred thousand values."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +77,10 @@ def _by_time(offline: Side, online: Side) -> str:
 def _by_value(offline: Side, online: Side, tolerance: Tolerance) -> str:
     if online.status is not offline.status:
         return online.status.name if online.status in {Status.NULL, Status.TYPE} else "VALUE"
+    if online.value is None and offline.value is not None:
+        return "NULL"
+    if isinstance(online.value, str) is not isinstance(offline.value, str):
+        return "TYPE"  # a STALE row's values have no status of their own
     return "" if _close(offline.value, online.value, tolerance) else "VALUE"
 
 
@@ -84,38 +93,69 @@ def _close(offline: Value, online: Value, tolerance: Tolerance) -> bool:
     return abs(online - offline) <= tolerance.absolute + tolerance.relative * abs(offline)
 
 
+@dataclass(frozen=True)
+class Compared:
+    """One feature of one entity at one moment (us), as both sides say it.
+
+    entity_key: the ids in the view's order, joined by `|`. seen: what else a reviewer must know
+    of a difference.
+    """
+
+    case_id: str
+    view: FeatureView
+    feature: Feature
+    entity_key: str
+    as_of: int
+    offline: Side
+    online: Side
+    seen: str = ""
+
+
+def row_of(compared: Compared) -> SkewRow:
+    """A comparison, judged."""
+    view, feature = compared.view, compared.feature
+    offline, online = compared.offline, compared.online
+    kind = judge(offline, online, feature.tolerance)
+    return SkewRow(
+        case_id=compared.case_id,
+        entity_type="|".join(view.entities),
+        entity_key=compared.entity_key,
+        feature_view=view.name,
+        feature=feature.name,
+        as_of=format_moment(compared.as_of),
+        offline_value=_text(offline.value),
+        online_value=_text(online.value),
+        offline_event_ts=_moment(offline.event_ts),
+        online_event_ts=_moment(online.event_ts),
+        tolerance_abs=repr(feature.tolerance.absolute),
+        tolerance_rel=repr(feature.tolerance.relative),
+        verdict="REVIEW" if kind else "PASS",
+        kind=kind,
+        owner=view.owner_of(feature),
+        review_note=_note(offline, online, compared.seen) if kind else "",
+    )
+
+
 def skew_rows(contract: Contract, outcomes: Iterable[Outcome]) -> Iterator[SkewRow]:
     """Every consumed feature of every outcome, judged."""
     for outcome in outcomes:
-        yield from _rows_of(contract, outcome)
+        yield from map(row_of, _compared(contract, outcome))
 
 
-def _rows_of(contract: Contract, outcome: Outcome) -> Iterator[SkewRow]:
+def _compared(contract: Contract, outcome: Outcome) -> Iterator[Compared]:
     question, expected, seen = outcome.case.question, outcome.case.expected, outcome.seen
     for k, (view_name, feature_name) in enumerate(outcome.case.consumed):
         view = contract.view_by_name[view_name]
         feature = next(f for f in view.features if f.name == feature_name)
         stored = _as_stored(expected.values[k], feature.dtype)
-        offline = Side(expected.status[k], stored, expected.event_ts[k])
-        online = Side(seen.status[k], seen.values[k], seen.event_ts[k])
-        kind = judge(offline, online, feature.tolerance)
-        yield SkewRow(
+        yield Compared(
             case_id=f"{question.request_id}:{view_name}:{feature_name}",
-            entity_type="|".join(view.entities),
+            view=view,
+            feature=feature,
             entity_key="|".join(str(question.ids[key]) for key in contract.join_keys(view)),
-            feature_view=view_name,
-            feature=feature_name,
-            as_of=format_moment(question.t),
-            offline_value=_text(offline.value),
-            online_value=_text(online.value),
-            offline_event_ts=_moment(offline.event_ts),
-            online_event_ts=_moment(online.event_ts),
-            tolerance_abs=repr(feature.tolerance.absolute),
-            tolerance_rel=repr(feature.tolerance.relative),
-            verdict="REVIEW" if kind else "PASS",
-            kind=kind,
-            owner=view.owner if feature.owner is None else feature.owner,
-            review_note=_note(kind, offline, online),
+            as_of=question.t,
+            offline=Side(expected.status[k], stored, expected.event_ts[k]),
+            online=Side(seen.status[k], seen.values[k], seen.event_ts[k]),
         )
 
 
@@ -127,14 +167,38 @@ def write_rows(path: Path, rows: Sequence[SkewRow]) -> None:
         writer.writerows(asdict(row) for row in rows)
 
 
-def _note(kind: str, offline: Side, online: Side) -> str:
-    if not kind:
-        return ""
+def read_rows(path: Path) -> list[dict[str, str]]:
+    """All rows of an evidence file. Raises InputError."""
+    wanted = "what a skew test writes"
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise InputError.of(path, f"more than {MAX_BYTES} bytes", wanted)
+        return parse_rows(path, path.read_bytes())
+    except OSError as error:
+        raise InputError.of(path, error.strerror or "an error", wanted) from None
+
+
+def parse_rows(path: Path, content: bytes) -> list[dict[str, str]]:
+    """All rows of an evidence file, with every cell of the header. Raises InputError."""
+    columns = [field.name for field in fields(SkewRow)]
+    try:
+        reader = csv.DictReader(io.StringIO(content.decode(), newline=""), strict=True)
+        if reader.fieldnames != columns:
+            raise InputError.of(path, "another header", ",".join(columns))
+        rows = list(reader)
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise InputError.of(path, f"no CSV ({error})", "what a skew test writes") from None
+    if any(None in row or None in row.values() for row in rows):
+        raise InputError.of(path, "a torn row", f"{len(columns)} cells in every row")
+    return rows
+
+
+def _note(offline: Side, online: Side, seen: str) -> str:
     note = (
         f"offline {offline.status.name} {_text(offline.value)}, "
         f"online {online.status.name} {_text(online.value)}"
     )
-    return note[:MAX_CELL]
+    return (f"{note}; {seen}" if seen else note)[:MAX_CELL]
 
 
 def _as_stored(value: float, dtype: str) -> Value:

@@ -1,0 +1,224 @@
+"""`proviso skew` and `proviso skew sign`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, NoReturn, TypeVar
+
+import typer
+
+from feature_runtime.moments import format_moment, now
+from feature_runtime.service import Service
+from proviso.cli.console import DryRun, Json, emit, moment, note
+from proviso.contracts.base import InputError
+from proviso.contracts.contract import Contract
+from proviso.contracts.loading import load_contract, load_plan
+from proviso.contracts.section import runtime_service
+from proviso.online.signing import (
+    LASTS,
+    Wish,
+    append_signature,
+    critical_features,
+    read_signatures,
+    sign,
+)
+from proviso.online.skew import read_rows
+from proviso.online.skew_sample import Found, Question, Sides, skew_test
+from proviso.online.skew_verdict import (
+    TEST_FILE,
+    Judged,
+    figures_of,
+    judge_rows,
+    refresh,
+    write_found,
+    write_inconclusive,
+    write_test,
+)
+from proviso.online.skew_window import Inconclusive, lag_warnings
+from proviso.online.store import OnlineStore
+from proviso.training.release import read_release
+
+T = TypeVar("T")
+
+group = typer.Typer(help="Compare what the store serves with the exact rule over the history.")
+
+
+@group.callback(invoke_without_command=True)
+def skew(
+    ctx: typer.Context,
+    sample: Annotated[
+        int, typer.Option("--sample", min=10, max=2_000, help="Entities of each view.")
+    ] = 100,
+    as_of: Annotated[
+        str, typer.Option("--as-of", help="Moment, or `now`: the latest one that can be judged.")
+    ] = "now",
+    history: Annotated[
+        Path | None, typer.Option("--history", help="Directory of the feature history.")
+    ] = None,
+    store: Annotated[
+        str | None, typer.Option("--store", help="Online store, redis://host:port.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Where the rows go (CSV).")] = None,
+    release: Annotated[
+        Path | None, typer.Option("--release", help="Whose features (default: the plan's).")
+    ] = None,
+    store_password_file: Annotated[
+        Path | None, typer.Option("--store-password-file", help="File with the store's password.")
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", min=0, max=2**31, help="Which sample.")] = 7,
+    evidence: Annotated[
+        Path | None,
+        typer.Option("--evidence", help="With --release (default: evidence/<release id>/)."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Compare a sample at a moment; exit 1 on REVIEW rows that nobody has signed.
+
+    `skew sign ROW` signs one.
+    """
+    if ctx.invoked_subcommand is not None:
+        return
+    contract = load_contract(ctx.obj)
+    service, place = _placed(ctx, contract, release, evidence, _needed("--out", out))
+    online = OnlineStore(_needed("--store", store), store_password_file)
+    sides = Sides(contract, service, _needed("--history", history), online)
+    asked = None if as_of == "now" else moment("--as-of", as_of)
+    try:
+        found = skew_test(sides, Question(asked, sample, seed), note)
+    except Inconclusive as why:
+        _stop(place, str(why), asked, as_json)
+    finally:
+        online.close()
+    warnings = lag_warnings(found.at, found.clock, service.limits.clock_margin, asked)
+    _conclude(contract, place, found, warnings, as_json)
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where rows and evidence go; without a release there is no evidence."""
+
+    out: Path
+    evidence: Path | None
+    release: str
+
+    @property
+    def kept(self) -> Path:
+        """The rows that signatures are about: those that the gate reads, where it reads some."""
+        return self.out if self.evidence is None else self.evidence / TEST_FILE
+
+
+def _placed(
+    ctx: typer.Context, contract: Contract, release: Path | None, evidence: Path | None, out: Path
+) -> tuple[Service, _Place]:
+    """The service whose features are compared, and where the result goes."""
+    if release is not None:
+        found = read_release(release)
+        return found.service, _Place(out, evidence or Path("evidence") / found.id, found.id)
+    if evidence is not None:
+        raise InputError.of("--evidence", "no --release", "one: evidence is of a release")
+    return runtime_service(contract, load_plan(ctx.obj)), _Place(out, None, "")
+
+
+def _needed(option: str, value: T | None) -> T:
+    """An option that the command needs, though its subcommand does not."""
+    if value is None:
+        raise InputError.of(option, "nothing", "a value")
+    return value
+
+
+def _stop(place: _Place, why: str, asked: int | None, as_json: bool) -> NoReturn:
+    made_at = now()
+    if place.evidence is not None:
+        as_of = made_at if asked is None else asked
+        write_inconclusive(place.evidence, place.release, why, made_at, as_of)
+    result = {"verdict": "INCONCLUSIVE", "reasons": [why]}
+    emit(result, as_json, lambda: f"INCONCLUSIVE: {why}")
+    raise typer.Exit(1)
+
+
+def _conclude(
+    contract: Contract, place: _Place, found: Found, warnings: Sequence[str], as_json: bool
+) -> None:
+    made_at = now()
+    cells = write_test(place.out, found.rows)
+    if place.evidence is not None:
+        write_test(place.kept, found.rows)
+    judged = judge_rows(cells, read_signatures(place.kept), made_at, critical_features(contract))
+    if place.evidence is not None:
+        write_found(place.evidence, place.release, found, judged, made_at, warnings)
+    result = {
+        "verdict": judged.verdict,
+        "as_of": format_moment(found.at),
+        "file": str(place.kept),
+        "reasons": judged.reasons,
+        "warnings": warnings,
+        **figures_of(found, judged),
+    }
+    emit(result, as_json, lambda: _text(found, judged, warnings))
+    if judged.blocking:
+        raise typer.Exit(1)
+
+
+def _text(found: Found, judged: Judged, warnings: Sequence[str]) -> str:
+    figures = figures_of(found, judged)
+    strata = [
+        f"{view}: {', '.join(f'{name} {count}' for name, count in sizes.items())}"
+        for view, sizes in figures["strata"].items()
+    ]
+    left_out = [f"{view}: {n} left out, just written" for view, n in found.left_out.items() if n]
+    counted = (
+        f"{figures['values']} values, {figures['review']} in REVIEW, {figures['signed']} signed"
+    )
+    return "\n".join(
+        [
+            *strata,
+            *left_out,
+            *(f"warning: {warning}" for warning in warnings),
+            *judged.reasons,
+            f"{judged.verdict} as of {format_moment(found.at)}: {counted}",
+        ]
+    )
+
+
+@group.command("sign")
+def sign_row(
+    ctx: typer.Context,
+    row: Annotated[str, typer.Argument(help="case_id of a row in REVIEW.")],
+    owner: Annotated[str, typer.Option("--owner", help="Who answers for it: the row's owner.")],
+    reason: Annotated[str, typer.Option("--reason", help="Why it may pass.")],
+    file: Annotated[Path, typer.Option("--file", help="The rows (CSV).")],
+    expires: Annotated[
+        str | None, typer.Option("--expires", help="Moment or day (default: in 7 days).")
+    ] = None,
+    dry_run: DryRun = False,
+    as_json: Json = False,
+) -> None:
+    """Take one row in REVIEW on yourself, for a time. Rows of critical features are refused."""
+    critical, signed_at = critical_features(load_contract(ctx.obj)), now()
+    until = signed_at + LASTS if expires is None else moment("--expires", expires)
+    rows = read_rows(file)
+    chosen = next((one for one in rows if one["case_id"] == row), None)
+    if chosen is None:
+        raise InputError.of(f"{file}: case_id", f"no {row[:200]}", "a row of the file")
+    signature = sign(chosen, Wish(owner, reason, signed_at, until), critical)
+    signatures = [*read_signatures(file), signature]
+    judged = judge_rows(rows, signatures, signed_at, critical)
+    if not dry_run:
+        append_signature(file, signature)
+        refresh(file, judged)
+    word = "would sign" if dry_run else "signed"
+    said = f"{word} {row} until {format_moment(until)}; {len(judged.blocking)} rows still block"
+    result = {
+        "case_id": row,
+        "expires": format_moment(until),
+        "blocking": len(judged.blocking),
+        "dry_run": dry_run,
+    }
+    emit(result, as_json, lambda: said)
+
+
+def register(app: typer.Typer) -> None:
+    """Adds this station's commands."""
+    app.add_typer(group, name="skew")
