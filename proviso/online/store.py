@@ -18,7 +18,7 @@ from redis.backoff import ExponentialBackoff
 from redis.retry import Retry
 
 from feature_runtime.availability import ViewTimes
-from feature_runtime.keys import watermark_key
+from feature_runtime.keys import timeline_key, watermark_key
 from feature_runtime.timeline import MERGE_LUA
 from proviso.contracts.base import InputError
 
@@ -34,6 +34,9 @@ return redis.call('HMGET', KEYS[1], 'watermark', 'merge_clock')
 
 KEYS_A_CALL = 100
 """About a millisecond of the store's time; ten times fewer calls to encode and to answer."""
+
+KEYS_A_SCAN = 1_000
+"""Keys that the store looks at in one step of a scan, so that no step holds up a request."""
 
 
 @dataclass(frozen=True)
@@ -126,6 +129,17 @@ class OnlineStore:
         """The bytes of some keys, in one MGET."""
         with self._errors():
             return list(self._client.mget(keys)) if keys else []
+
+    def timeline_keys(self, view: str, schema: str) -> Iterator[bytes]:
+        """The keys of a view's schema, in no order, asked for in bounded steps; one that moves
+        meanwhile may come twice."""
+        pattern, cursor = timeline_key("*", view, schema), 0
+        while True:
+            with self._errors():
+                cursor, found = self._client.scan(cursor, match=pattern, count=KEYS_A_SCAN)
+            yield from found
+            if cursor == 0:
+                return
 
     def replace(self, key: bytes, blob: bytes) -> None:
         """Overwrites a key as it is, keeping its expiry: for drills that damage a value."""

@@ -1,0 +1,110 @@
+"""`proviso freshness`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from feature_runtime.moments import SECOND, format_duration, format_moment
+from feature_runtime.service import View
+from proviso.cli.console import Json, emit, moment, note
+from proviso.contracts.base import InputError
+from proviso.contracts.contract import Contract
+from proviso.contracts.loading import load_contract, load_plan
+from proviso.contracts.plan import Plan
+from proviso.contracts.section import runtime_service
+from proviso.online.envelope import Evidence, write_evidence
+from proviso.online.freshness import Question, bound_of, evidence_of, measure
+from proviso.online.store import OnlineStore
+from proviso.training.release import read_release
+from proviso.training.score import check_contract
+
+EVIDENCE = Path("evidence")
+_AGES = ("age_median_s", "age_p95_s", "age_max_s")
+
+
+def register(app: typer.Typer) -> None:
+    """Adds this station's commands."""
+    app.command()(freshness)
+
+
+def freshness(
+    ctx: typer.Context,
+    store: Annotated[str, typer.Option("--store", help="Online store, redis://host:port.")],
+    release: Annotated[
+        Path | None,
+        typer.Option("--release", help="Whose views (default: those of the plan's service)."),
+    ] = None,
+    history: Annotated[
+        Path | None,
+        typer.Option("--history", help="Says who is live (default: the store's own keys)."),
+    ] = None,
+    as_of: Annotated[str, typer.Option("--as-of", help="Moment to serve at, or `now`.")] = "now",
+    sample: Annotated[
+        int, typer.Option("--sample", min=1, max=100_000, help="Entities of each view.")
+    ] = 500,
+    seed: Annotated[int, typer.Option("--seed", min=0, max=2**31, help="Which sample.")] = 7,
+    store_password_file: Annotated[
+        Path | None, typer.Option("--store-password-file", help="File with the store's password.")
+    ] = None,
+    evidence: Annotated[
+        Path | None,
+        typer.Option("--evidence", help="Where to write (default: evidence/<release id>/)."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Measure the age of what is served, per view, against its objective. Exit 1 if too old."""
+    if evidence is not None and release is None:
+        raise InputError.of("--evidence", "no --release", "the release that it speaks of")
+    contract, plan = load_contract(ctx.obj), load_plan(ctx.obj)
+    of, views = _asked(contract, plan, release)
+    t = None if as_of == "now" else moment("--as-of", as_of)
+    online = OnlineStore(store, store_password_file)
+    question = Question(
+        t=online.clock() if t is None else t,
+        sample=sample,
+        seed=seed,
+        history=history,
+        margin=plan.clock_margin,
+        bound=bound_of(contract),
+    )
+    found = evidence_of(of, measure(contract, views, online, question, note), question)
+    online.close()
+    if release is not None:
+        write_evidence(evidence or EVIDENCE / of, found)
+    emit(found.as_dict(), as_json, lambda: _text(found))
+    if not found.passed:
+        raise typer.Exit(1)
+
+
+def _asked(contract: Contract, plan: Plan, release: Path | None) -> tuple[str, tuple[View, ...]]:
+    """Whose views are asked about, and those as the pod reads them."""
+    if release is None:
+        return "", runtime_service(contract, plan).views
+    found = read_release(release)
+    check_contract(found, contract)
+    return found.id, found.service.views
+
+
+def _text(found: Evidence) -> str:
+    lines = [f"as of {format_moment(found.as_of)}, live by {found.figures['live_by']}"]
+    for name, view in found.figures["views"].items():
+        lines.append(f"{name}: {'fresh' if view['fresh'] else 'NOT FRESH'}, {_line(view)}")
+    return "\n".join([*lines, *(f"warning: {w}" for w in found.warnings), *found.reasons])
+
+
+def _line(view: dict[str, Any]) -> str:
+    ages = "/".join(_duration(view[name]) for name in _AGES)
+    return (
+        f"objective {_duration(view['slo_s'])}, {view['publication']}: age {ages} "
+        f"(median/p95/max of {view['entities']}), {view['stale']} STALE, "
+        f"{view['missing']} missing, "
+        f"watermark {view['watermark'] or 'none'} ({_duration(view['watermark_lag_s'])} behind), "
+        f"breach rate {view['freshness_breach_rate']:.2%}"
+    )
+
+
+def _duration(seconds: float | None) -> str:
+    return "-" if seconds is None else format_duration(round(seconds) * SECOND)
