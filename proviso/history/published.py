@@ -6,16 +6,51 @@ which the pod could not (docs/time.md).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from feature_runtime.keys import EntityId
 from proviso.contracts.contract import Contract, FeatureView
 from proviso.contracts.files import replacing
+from proviso.history.engine import connect, literal, names
 from proviso.history.publishable import Stamp
 from proviso.history.relation import MOMENT, history_columns, stamps_file
+
+
+class LateInterval(NamedTuple):
+    """A row that offline reads from `start` on, while the store may not have had it until `end`."""
+
+    event_ts: int
+    start: int
+    end: int
+
+
+def late_intervals(
+    contract: Contract, history: Path, view: FeatureView
+) -> Mapping[tuple[EntityId, ...], Sequence[LateInterval]]:
+    """By entity (ids in the view's order): when offline and the store may differ.
+
+    An answer at t with start <= t <= end, widened by clock_margin, says nothing about skew.
+    """
+    path = stamps_file(history, view)
+    if not path.is_file():
+        return {}
+    keys = contract.join_keys(view)
+    moments = ", ".join(f"epoch_us({n})" for n in ("event_ts", "created_ts", "acknowledged_ts"))
+    found: dict[tuple[EntityId, ...], list[LateInterval]] = defaultdict(list)
+    with connect() as engine:
+        engine.execute(
+            f"select distinct {names(*keys)}, {moments} from read_parquet({literal(path)})"
+            f" where acknowledged_ts > created_ts order by all"
+        )
+        for row in engine.fetchall():
+            found[row[: len(keys)]].append(LateInterval(*row[len(keys) :]))
+    return dict(found)
 
 
 def record_stamps(

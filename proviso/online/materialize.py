@@ -23,7 +23,7 @@ from proviso.history.publishable import (
     writable_rows,
 )
 from proviso.history.published import record_stamps
-from proviso.online.store import OnlineStore
+from proviso.online.store import OnlineStore, Watermark
 
 BATCH = 1_000
 Progress = Callable[[str], None]
@@ -55,8 +55,18 @@ class Written:
     complete: int
 
 
+@dataclass(frozen=True)
+class Tally:
+    """What one publication did. A batch is late when it was acknowledged after its stamp."""
+
+    rows: int
+    changed: int
+    conflicts: int
+    late_batches: int
+
+
 @dataclass
-class _Tally:
+class _Count:
     rows: int = 0
     changed: int = 0
     conflicts: int = 0
@@ -98,15 +108,29 @@ class Materializer:
         return written
 
     def publish_run(self, view: FeatureView, run: int) -> int:
-        """Writes the rows of the one run with event_ts = `run`; returns how many.
+        """Writes the rows of the one run with event_ts = `run`; returns how many."""
+        return self.publish(view, run_rows(self.contract, self.history, view, run)).rows
 
-        Says at which clock it merged, but of one run alone not up to when all is written.
+    def publish(
+        self, view: FeatureView, rows: Iterable[EntityRow], progress: Progress = _silent
+    ) -> Tally:
+        """Writes some rows, an entity's next to each other; what it leaves out is the caller's.
+
+        Says at which clock it merged, but not up to when all is written: `advance` does.
         """
-        tally = _Tally()
-        self._write(view, run_rows(self.contract, self.history, view, run), tally)
+        tally = _Count()
+        try:
+            self._write(view, rows, tally)
+        finally:
+            record_stamps(self.contract, self.history, view, tally.stamps)
         if self.clocks.as_of is not None:
-            self.store.advance(view.name, self.contract.schema_of(view), 0, self.clocks.as_of)
-        return tally.rows
+            self.advance(view, 0, self.clocks.as_of)
+        progress(f"{view.name}: {tally.rows} rows")
+        return Tally(tally.rows, tally.changed, tally.conflicts, tally.late_batches)
+
+    def advance(self, view: FeatureView, complete: int, clock: int) -> Watermark:
+        """Says that all that becomes visible up to `complete` is written, as known at `clock`."""
+        return self.store.advance(view.name, self.contract.schema_of(view), complete, clock)
 
     def _bring_up(self, view: FeatureView, skipped: frozenset[tuple[str, int]]) -> Written:
         schema = self.contract.schema_of(view)
@@ -117,17 +141,17 @@ class Materializer:
         missing = frozenset(run for name, run in skipped if name == view.name)
         horizon = Horizon(clock, self.clocks.margin, live, after, missing)
         rows = writable_rows(self.contract, self.history, view, horizon)
-        tally = _Tally()
+        tally = _Count()
         try:
             self._write(view, rows, tally)
         finally:  # what is in the store stays there, also when the next batch fails
             record_stamps(self.contract, self.history, view, tally.stamps)
         complete = complete_until(self.contract, self.history, view, clock)
-        mark = self.store.advance(view.name, schema, complete, clock)
+        mark = self.advance(view, complete, clock)
         counts = (tally.rows, tally.changed, tally.conflicts, tally.late_batches)
         return Written(view.name, schema, *counts, mark.complete)
 
-    def _write(self, view: FeatureView, rows: Iterable[EntityRow], tally: _Tally) -> None:
+    def _write(self, view: FeatureView, rows: Iterable[EntityRow], tally: _Count) -> None:
         times = times_of(view)
         schema = self.contract.schema_of(view)
         for batch in _batches(rows):
