@@ -142,12 +142,13 @@ class Materializer:
         horizon = Horizon(clock, self.clocks.margin, live, after, missing)
         rows = writable_rows(self.contract, self.history, view, horizon)
         tally = _Count()
+        self.advance(view, 0, clock)  # before a key forgets anything: who compares must know
         try:
             self._write(view, rows, tally)
         finally:  # what is in the store stays there, also when the next batch fails
             record_stamps(self.contract, self.history, view, tally.stamps)
         complete = complete_until(self.contract, self.history, view, clock)
-        mark = self.advance(view, complete, clock)
+        mark = self.advance(view, complete, self.store.clock() if live else clock)
         counts = (tally.rows, tally.changed, tally.conflicts, tally.late_batches)
         return Written(view.name, schema, *counts, mark.complete)
 

@@ -15,6 +15,7 @@ from feature_runtime import timeline
 from feature_runtime.availability import Row, Value, availability
 from feature_runtime.identity import digest
 from feature_runtime.moments import DAY, HOUR, MINUTE, SECOND, format_moment
+from proviso.contracts.base import InputError
 from proviso.contracts.checks_skew import skew_problems
 from proviso.contracts.section import runtime_service
 from proviso.contracts.skew_cases import parse_cases
@@ -22,7 +23,7 @@ from proviso.online.envelope import Evidence, parse_evidence
 from proviso.online.materialize import times_of
 from proviso.online.skew_sample import Question, Sides, skew_test
 from proviso.online.skew_window import Inconclusive
-from proviso.online.store import OnlineStore
+from proviso.online.store import Merged, OnlineStore
 from proviso.training.release import Release
 from tests.parcel_data import Held, Ids, Project, all_rows, make, running_store, tiny_release
 from tests.program import Done, call
@@ -346,6 +347,25 @@ def test_a_test_of_now_begins_again_when_a_writer_comes_meanwhile(world: World) 
     found = overtaken(world, None)
     assert found.at > T + 8 * HOUR
     assert {row.verdict for row in found.rows} == {"PASS"}
+
+
+class Failing(OnlineStore):
+    """A real store whose connection breaks after its first merge."""
+
+    def merge(self, *arguments: Any) -> Merged:
+        super().merge(*arguments)
+        raise InputError.of("online store", "a broken connection", "one that holds")
+
+
+def test_a_writer_that_died_leaves_nothing_to_conclude(world: World) -> None:
+    """Keys have moved on to its clock, whatever it could not say."""
+    store = Failing(world.held.url, world.held.password_file)
+    with pytest.raises(InputError, match="a broken connection"):
+        world.project.writer(store, T + 8 * HOUR).bring_up(world.project.contract.feature_views)
+    store.close()
+    done = world.skew()
+    assert (done.code, done.json["verdict"]) == (1, "INCONCLUSIVE")
+    assert "is empty" in done.json["reasons"][0]
 
 
 def test_the_same_seed_asks_for_the_same_entities(world: World) -> None:
