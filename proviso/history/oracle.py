@@ -1,20 +1,22 @@
 """Plain references, straight from the words of docs/time.md: slow and obvious.
 
 Property tests hold `features` and `join` to them bit for bit. Only the contract's own scalar SQL
-(`where`, `sql`) is left to the engine, one row at a time; what counts when is decided here.
+(`where`, `sql`) is left to the engine, on one event or row each; what counts when is decided here.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from feature_runtime.availability import Row, Status, Value, ViewTimes, availability
 from feature_runtime.keys import EntityId
 from proviso.contracts.contract import Aggregate, Contract, FeatureView, Scheduled
 from proviso.history.aggregates import aggregate_where, feature_columns
 from proviso.history.engine import Engine, names
+
+_AT_ONCE = 64
 
 Ids = tuple[EntityId, ...]
 Rule = Callable[[ViewTimes, Iterable[Row], int], tuple[Row | None, Status]]
@@ -123,30 +125,46 @@ class _Reference:
         return self._ask(f"select {feature_columns(self.view)} from (select {table})", ())
 
     def _aggregate(self, a: Aggregate, events: Sequence[Event], end: int, now: int) -> int:
-        total = 0
-        for event in events:
-            moment = event.event_ts if a.dated == "event" else event.label_known
-            if moment is None or not end - a.window < moment <= end:
-                continue
-            if event.arrival_ts > now or (a.dated == "label" and moment > now):
-                continue
-            if self._counts(a, event):
-                value = 1 if a.of is None else int(event.columns[a.of])
-                total += value * value if a.function == "sum_of_squares" else value
-        return total
+        inside = [event for event in events if _inside(a, event, end, now)]
+        values = (1 if a.of is None else int(e.columns[a.of]) for e in self._meeting(a, inside))
+        return sum(v * v if a.function == "sum_of_squares" else v for v in values)
 
-    def _counts(self, aggregate: Aggregate, event: Event) -> bool:
-        """Whether an event meets an aggregate's condition, which sees labels only if dated so."""
-        columns = dict(event.columns)
-        if aggregate.dated == "label" and event.label is not None:
-            columns[self.contract.source.label.column] = event.label
-        table = ", ".join(f"? as {names(name)}" for name in columns)
-        where = aggregate_where(self.contract, aggregate)
-        found = self._ask(f"select {where} from (select {table})", tuple(columns.values()))
-        return bool(found[0])
+    def _meeting(self, aggregate: Aggregate, events: Sequence[Event]) -> list[Event]:
+        """Events that meet an aggregate's condition, which sees labels only if dated so."""
+        if aggregate.where is None:
+            return list(events)
+        where, label = aggregate_where(self.contract, aggregate), self.contract.source.label.column
+        asked = []
+        for event in events:
+            labelled = aggregate.dated == "label" and event.label is not None
+            columns = {**event.columns, **({label: event.label} if labelled else {})}
+            asked.append((where, *columns.items()))
+        self._judge(where, [q for q in dict.fromkeys(asked) if q not in self.answers])
+        return [e for e, q in zip(events, asked, strict=True) if self.answers[q][0]]
+
+    def _judge(self, where: str, questions: Sequence[tuple[Any, ...]]) -> None:
+        """Keeps whether the condition holds for the columns of each question."""
+        for first in range(0, len(questions), _AT_ONCE):
+            some = questions[first : first + _AT_ONCE]
+            tables = " union all ".join(
+                f"select {i:d} as _i, {', '.join(f'? as {names(name)}' for name, _ in columns)}"
+                for i, (_, *columns) in enumerate(some)
+            )
+            cells = [value for _, *columns in some for _, value in columns]
+            self.engine.execute(f"select _i, {where} from ({tables})", cells)
+            for i, found in self.engine.fetchall():
+                self.answers[some[i]] = (bool(found),)
 
     def _ask(self, query: str, values: tuple[int | float | bool, ...]) -> tuple[Value, ...]:
         question = (query, *values)
         if question not in self.answers:
             self.answers[question] = self.engine.row(query, values)
         return self.answers[question]
+
+
+def _inside(aggregate: Aggregate, event: Event, end: int, now: int) -> bool:
+    """Whether an event lies in the window that ends at `end`, and that is known at `now`."""
+    moment = event.event_ts if aggregate.dated == "event" else event.label_known
+    if moment is None or not end - aggregate.window < moment <= end:
+        return False
+    return event.arrival_ts <= now and (aggregate.dated == "event" or moment <= now)
