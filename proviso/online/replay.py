@@ -1,8 +1,9 @@
 """Replay: the endpoint must give every held-out transaction its offline row, on time's own terms.
 
-One ordered list of requests and run starts. At a run's start it waits for the answers to all
+One ordered list of requests and publications. At a run's start it waits for the answers to all
 earlier requests and publishes that run ahead of its visibility, so that a request between a
-run's start and its created_ts must still see the older row.
+run's start and its created_ts must still see the older row. What views on event have learned is
+published before the first request that could see it, ahead of its visibility too.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from feature_runtime.service import Service, View
 from proviso.contracts.base import InputError
 from proviso.contracts.contract import Contract, FeatureView, OnEvent
 from proviso.history.arrays import EncoderInputs
+from proviso.online.arrivals import Arrivals, arrived_by
 from proviso.online.cases import PLAIN_FILE, REPLAYED_FILE, Case, Making, Offline, made_transactions
 from proviso.online.clients import Answer, Clients, Question
 from proviso.online.materialize import Clocks, Materializer
@@ -101,17 +103,20 @@ class Stage:
 
     @property
     def views(self) -> list[FeatureView]:
-        """The scheduled views that the release consumes."""
-        views = [self.contract.view_by_name[v.name] for v in self.release.service.views]
-        for view in views:
-            if isinstance(view.publication, OnEvent):
-                raise InputError.of(
-                    f"feature_views[{view.name}].publication",
-                    "on: event",
-                    "a schedule",
-                    "a replay publishes scheduled runs",
-                )
-        return views
+        """The views that the release consumes."""
+        return [self.contract.view_by_name[v.name] for v in self.release.service.views]
+
+
+@dataclass(frozen=True)
+class Step:
+    """One line of a replay's score: a publication of `view`, or with None a question.
+
+    number: the run's event_ts, or the case's place in the rehearsal.
+    """
+
+    moment: int
+    view: FeatureView | None
+    number: int
 
 
 def rehearse(stage: Stage, span: Span, work: Path) -> Rehearsal:
@@ -159,22 +164,30 @@ def _made(
 async def perform(
     stage: Stage, rehearsal: Rehearsal, span: Span, clients: Clients, progress: Progress
 ) -> tuple[Outcome, ...]:
-    """Plays requests and runs in order. The endpoint must run with the replay clock."""
+    """Plays requests and publications in order. The endpoint must run with the replay clock."""
     writer = Materializer(
         stage.contract, stage.history, stage.store, replace(stage.clocks, as_of=span.start)
     )
     writer.bring_up(stage.views, rehearsal.skipped, progress)
+    arrivals = {
+        view.name: Arrivals(stage.contract, stage.history, view, span.start, span.end)
+        for view in stage.views
+        if isinstance(view.publication, OnEvent)
+    }
     waiting: list[Case] = []
     outcomes: list[Outcome] = []
-    for moment, view, number in _score(stage, rehearsal, span):
-        if view is None:
-            waiting.append(rehearsal.cases[number])
+    for step in _score(stage, rehearsal, span):
+        if step.view is None:
+            waiting.append(rehearsal.cases[step.number])
             continue
         outcomes += await ask(stage, waiting, clients, len(outcomes))
         _tell(progress, rehearsal, len(outcomes) - len(waiting), len(outcomes))
         waiting.clear()
-        now = replace(writer, clocks=replace(stage.clocks, as_of=moment))
-        now.publish_run(view, number)
+        now = replace(writer, clocks=replace(stage.clocks, as_of=step.moment))
+        if step.view.name in arrivals:
+            now.publish(step.view, arrivals[step.view.name].until(step.moment))
+        else:
+            now.publish_run(step.view, step.number)
     outcomes += await ask(stage, waiting, clients, len(outcomes))
     _tell(progress, rehearsal, len(outcomes) - len(waiting), len(outcomes))
     return tuple(outcomes)
@@ -250,13 +263,17 @@ def _key(service: Service, view: View, question: Question) -> bytes:
     return keys.timeline_key(keys.entity_key(view.entities, ids), view.name, view.schema)
 
 
-def _score(
-    stage: Stage, rehearsal: Rehearsal, span: Span
-) -> Sequence[tuple[int, FeatureView | None, int]]:
-    """(moment, view, event_ts) of every run start and (t, None, number) of every case, in order."""
-    asked = [(case.question.t, None, number) for number, case in enumerate(rehearsal.cases)]
-    runs = _runs(stage, span, rehearsal.skipped)
-    return sorted([*runs, *asked], key=lambda item: (item[0], item[1] is None))
+def _score(stage: Stage, rehearsal: Rehearsal, span: Span) -> list[Step]:
+    """Every publication and every question, in order; a publication before what it may reach."""
+    asked = [Step(case.question.t, None, n) for n, case in enumerate(rehearsal.cases)]
+    runs = [Step(*run) for run in _runs(stage, span, rehearsal.skipped)]
+    live = [
+        Step(moment, view, 0)
+        for view in stage.views
+        if isinstance(view.publication, OnEvent)
+        for moment in {arrived_by(view, case.question.t) for case in rehearsal.cases}
+    ]
+    return sorted([*runs, *live, *asked], key=lambda step: (step.moment, step.view is None))
 
 
 def _runs(
