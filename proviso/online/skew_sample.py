@@ -19,6 +19,7 @@ from feature_runtime.service import Service, View
 from proviso.contracts.base import InputError
 from proviso.contracts.contract import Contract, FeatureView
 from proviso.history.entities import Ask, Ids, Sampled, sample_entities
+from proviso.history.published import late_intervals
 from proviso.online.skew import Compared, Side, SkewRow, row_of
 from proviso.online.skew_window import Inconclusive, Window, moment_in, window_of
 from proviso.online.store import OnlineStore
@@ -113,13 +114,31 @@ def _compare_view(sides: Sides, view: View, ask: Ask, window: Window, tally: _Ta
     found = sample_entities(sides.contract, sides.history, definition, ask)
     if not any(found.sizes[name] for name in ("fresh", "stale")):
         raise Inconclusive(f"{view.name}: no entity has a row at {format_moment(ask.at)}")
+    clear = _clear_of_writes(sides, definition, ask.at, found.sampled)
     tally.sizes[view.name] = found.sizes
-    tally.strata[view.name] = Counter(name for one in found.sampled for name in one.strata)
+    tally.left_out[view.name] = len(found.sampled) - len(clear)
+    tally.strata[view.name] = Counter(name for one in clear for name in one.strata)
     comparison = _Comparison(sides, view, definition, ask.at, window)
-    for some in _batches(found.sampled):
+    for some in _batches(clear):
         blobs = sides.store.read([comparison.key(one.ids) for one in some])
         for one, blob in zip(some, blobs, strict=True):
             tally.rows += map(row_of, comparison.features(one, blob))
+
+
+def _clear_of_writes(
+    sides: Sides, view: FeatureView, at: int, sampled: Sequence[Sampled]
+) -> Sequence[Sampled]:
+    """Those without a row that offline reads already while it was still being written."""
+    late = late_intervals(sides.contract, sides.history, view)
+    margin = sides.service.limits.clock_margin
+    return [
+        one
+        for one in sampled
+        if not any(
+            interval.start - margin <= at <= interval.end + margin
+            for interval in late.get(one.ids, ())
+        )
+    ]
 
 
 @dataclass(frozen=True)

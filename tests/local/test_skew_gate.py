@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,6 +20,8 @@ from proviso.contracts.base import InputError
 from proviso.contracts.checks_skew import skew_problems
 from proviso.contracts.section import runtime_service
 from proviso.contracts.skew_cases import parse_cases
+from proviso.history.publishable import Stamp
+from proviso.history.published import record_stamps
 from proviso.online.envelope import Evidence, parse_evidence
 from proviso.online.materialize import times_of
 from proviso.online.skew_sample import Question, Sides, skew_test
@@ -126,7 +129,11 @@ def test_a_store_that_holds_the_history_passes(world: World) -> None:
     done = world.skew()
     assert done.code == 0, done.out
     found = done.json
-    assert (found["verdict"], found["review"], found["left_out"]) == ("PASS", 0, {})
+    assert (found["verdict"], found["review"], found["left_out"]) == (
+        "PASS",
+        0,
+        dict.fromkeys(found["strata"], 0),
+    )
     for view, strata in found["strata"].items():
         known = world.project.contract.view_by_name[view]
         assert strata["unseen"] == 6
@@ -347,6 +354,25 @@ def test_a_test_of_now_begins_again_when_a_writer_comes_meanwhile(world: World) 
     found = overtaken(world, None)
     assert found.at > T + 8 * HOUR
     assert {row.verdict for row in found.rows} == {"PASS"}
+
+
+def test_who_was_just_being_written_is_left_out_by_count(world: World) -> None:
+    history = world.out / "history"
+    shutil.copytree(world.project.history, history)
+    here = replace(world, project=replace(world.project, history=history))
+    view, row = world.project.contract.feature_views[0], world.served()
+    stamp, done = T - 30 * SECOND, T + 30 * SECOND
+    stamps = [Stamp(world.victim, row.event_ts, row.created_ts, stamp, done)]
+    record_stamps(world.project.contract, history, view, stamps)
+    deleted(world)
+    found = here.skew()
+    assert found.code == 0
+    assert found.json["left_out"] == {view.name: 1, "courier_zone_daily": 0}
+    assert str(world.victim[0]) not in {
+        cells["entity_key"]
+        for cells in csv.DictReader(here.rows_file.read_text().splitlines())
+        if cells["feature_view"] == view.name
+    }
 
 
 class Failing(OnlineStore):
