@@ -10,9 +10,11 @@ import typer
 
 from feature_runtime import moments
 from proviso.cli.console import DryRun, Json, emit, moment, note, step
+from proviso.contracts.base import InputError
 from proviso.contracts.loading import load_contract
 from proviso.history.engine import DEFAULT_MEMORY
-from proviso.history.features import compute_history
+from proviso.history.features import ViewHistory, compute_history
+from proviso.history.incremental import backfill_history, update_history
 from proviso.history.join import build_dataset
 from proviso.simulation.simulate import simulate as run_simulation
 
@@ -50,6 +52,20 @@ def features(
     view: Annotated[
         list[str] | None, typer.Option("--view", help="Only this view (repeatable).")
     ] = None,
+    update: Annotated[
+        bool, typer.Option("--update", help="Add only the runs that the files lack.")
+    ] = False,
+    backfill: Annotated[
+        bool, typer.Option("--backfill", help="Correct the runs from --start to --end.")
+    ] = False,
+    as_of: Annotated[
+        str | None,
+        typer.Option(
+            "--as-of",
+            help="With --update or --backfill: all that has arrived before this moment is in the"
+            " transactions (default: up to their last arrival; a backfill is of now).",
+        ),
+    ] = None,
     memory: Memory = DEFAULT_MEMORY,
     dry_run: DryRun = False,
     as_json: Json = False,
@@ -58,20 +74,42 @@ def features(
     contract = load_contract(ctx.obj)
     first = None if start is None else moment("--start", start)
     last = None if end is None else moment("--end", end)
-    if dry_run:
+    whole = None if as_of is None else moment("--as-of", as_of)
+    _refuse_mixture(update, backfill, first, last, whole)
+    if update:
+        done = update_history(contract, transactions, out, whole, view, note, memory, dry_run)
+    elif backfill and first is not None:
+        done = backfill_history(
+            contract, transactions, out, first, last, whole, view, note, memory, dry_run
+        )
+    elif dry_run:
         files = [str(out / f"{v}.parquet") for v in view or contract.view_by_name]
         emit({"would_write": files}, as_json, lambda: "would write " + ", ".join(files))
         return
-    done = compute_history(contract, transactions, out, first, last, view, note, memory)
-    emit(
-        asdict(done),
-        as_json,
-        lambda: "\n".join(
-            f"{v.view}: {v.rows:,} rows, {moments.format_moment(v.start)} to"
-            f" {moments.format_moment(v.end)}: {v.path}"
-            for v in done.views
-        ),
-    )
+    else:
+        done = compute_history(contract, transactions, out, first, last, view, note, memory)
+    would = "would compute " if dry_run else ""
+    emit(asdict(done), as_json, lambda: "\n".join(would + _line(v) for v in done.views))
+
+
+def _refuse_mixture(
+    update: bool, backfill: bool, start: int | None, end: int | None, as_of: int | None
+) -> None:
+    """Refuses options that say nothing together."""
+    if update and backfill:
+        raise InputError.of("--update", "also --backfill", "one of them", "a backfill updates, too")
+    if update and (start is not None or end is not None):
+        raise InputError.of("--update", "also --start or --end", "--as-of", "the files know")
+    if backfill and start is None:
+        raise InputError.of("--backfill", "no --start", "the first run to correct")
+    if as_of is not None and not (update or backfill):
+        raise InputError.of("--as-of", "neither --update nor --backfill", "one of them")
+
+
+def _line(done: ViewHistory) -> str:
+    span = f"{moments.format_moment(done.start)} to {moments.format_moment(done.end)}"
+    kept = f", {done.kept:,} kept" if done.kept else ""
+    return f"{done.view}: {done.runs:,} runs, {done.rows:,} rows{kept}, {span}: {done.path}"
 
 
 def dataset(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -56,6 +56,11 @@ class Engine:
         """A query's result as Arrow batches of at most `rows` rows. Raises EngineError."""
         with _errors():
             return self._connection.sql(query).to_arrow_reader(rows)
+
+    def lend(self, name: str, table: pa.Table) -> None:
+        """Lets queries read an Arrow table under a name, in place of what had it before."""
+        with _errors():
+            self._connection.register(name, table)
 
 
 @contextmanager
@@ -125,9 +130,15 @@ def parquet_columns(engine: Engine, path: Path) -> dict[str, str]:
     return {name: kind for name, kind, *_ in engine.fetchall()}
 
 
-def write_parquet(engine: Engine, query: str, path: Path, schema: str = "") -> int:
-    """Writes a query's rows to `path`, all or nothing; returns how many. Raises EngineError."""
-    note = f", kv_metadata {{{literal(SCHEMA_KEY)}: {literal(schema)}}}" if schema else ""
+def write_parquet(
+    engine: Engine, query: str, path: Path, notes: Mapping[str, str] | None = None
+) -> int:
+    """Writes a query's rows to `path`, all or nothing; returns how many. Raises EngineError.
+
+    notes: the file's key-value metadata.
+    """
+    stated = ", ".join(f"{literal(key)}: {literal(text)}" for key, text in (notes or {}).items())
+    note = f", kv_metadata {{{stated}}}" if stated else ""
     options = f"format parquet, compression zstd, compression_level 1{note}"
     with replacing(path) as temporary:
         return int(engine.row(f"copy ({query}) to {literal(temporary)} ({options})")[0])

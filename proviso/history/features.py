@@ -8,7 +8,8 @@ for many runs is computed once and then laid out on the grid (docs/time.md says 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,6 +34,7 @@ from proviso.history.engine import (
     quoted,
     write_parquet,
 )
+from proviso.history.extent import final_end, measured, notes_of
 from proviso.history.relation import history_file
 from proviso.history.transactions import EVENTS, Transactions, load_transactions
 
@@ -42,7 +44,7 @@ _CELLS = 20_000_000
 """Changes, times aggregates, that are grouped at once: they take about 60 bytes each."""
 
 
-def _silent(_: str) -> None:
+def silent(_: str) -> None:
     """No progress."""
 
 
@@ -56,8 +58,31 @@ class Grid:
 
 
 @dataclass(frozen=True)
+class Span:
+    """The runs H with start <= H < end, or the arrivals of an on-event view."""
+
+    start: int
+    end: int
+
+
+@dataclass(frozen=True)
+class Computed:
+    """A query of a span's rows in the order of a file, and how many runs and rows they are.
+
+    runs: those between the first event and the span's end; of an on-event view its rows.
+    """
+
+    query: str
+    runs: int
+    rows: int
+
+
+@dataclass(frozen=True)
 class ViewHistory:
-    """What was written for one view: runs with start <= H < end, or arrivals if on event."""
+    """What was written for one view: runs with start <= H < end, or arrivals if on event.
+
+    rows: computed now; kept: those that the file had and has.
+    """
 
     view: str
     path: Path
@@ -65,11 +90,13 @@ class ViewHistory:
     start: int
     end: int
     seconds: float
+    runs: int
+    kept: int = 0
 
 
 @dataclass(frozen=True)
 class HistorySummary:
-    """What `compute_history` read and wrote."""
+    """What was read and written."""
 
     transactions: int
     views: tuple[ViewHistory, ...]
@@ -82,7 +109,7 @@ def compute_history(
     start: int | None = None,
     end: int | None = None,
     views: Sequence[str] | None = None,
-    progress: Progress = _silent,
+    progress: Progress = silent,
     memory: str = DEFAULT_MEMORY,
 ) -> HistorySummary:
     """Writes `out/<view>.parquet` for the runs in [start, end), sorted by event_ts and keys.
@@ -91,12 +118,9 @@ def compute_history(
     run at or before the last event or arrival. views: names; by default all of the contract.
     memory: the engine's bound; what does not fit is spilled to disk. Raises InputError.
     """
-    chosen = _chosen(contract, views)
-    check_aggregates(contract, chosen)
+    chosen = chosen_views(contract, views)
     with connect(memory) as engine:
-        loaded = load_transactions(engine, contract, transactions)
-        if loaded.rows == 0:
-            raise InputError.of(transactions, "no row", "transactions to compute features from")
+        loaded = load_some(engine, contract, transactions)
         progress(f"{loaded.rows:,} transactions")
         written = []
         for view in chosen:
@@ -106,11 +130,22 @@ def compute_history(
     return HistorySummary(loaded.rows, tuple(written))
 
 
-def _chosen(contract: Contract, views: Sequence[str] | None) -> list[FeatureView]:
+def chosen_views(contract: Contract, views: Sequence[str] | None) -> list[FeatureView]:
+    """The views of some names, or all, if they can be computed exactly. Raises Refused."""
     unknown = sorted(set(views or ()) - set(contract.view_by_name))
     if unknown:
         raise InputError.of("views", ", ".join(unknown), f"of {sorted(contract.view_by_name)}")
-    return [v for v in contract.feature_views if views is None or v.name in views]
+    chosen = [v for v in contract.feature_views if views is None or v.name in views]
+    check_aggregates(contract, chosen)
+    return chosen
+
+
+def load_some(engine: Engine, contract: Contract, transactions: Path) -> Transactions:
+    """Loads a file that has transactions. Raises InputError."""
+    loaded = load_transactions(engine, contract, transactions)
+    if loaded.rows == 0:
+        raise InputError.of(transactions, "no row", "transactions to compute features from")
+    return loaded
 
 
 def _compute(
@@ -123,68 +158,116 @@ def _compute(
     end: int | None,
 ) -> ViewHistory:
     began = time.monotonic()
-    first, last = _span(view, loaded, start, end)
+    span = _span(view, loaded, start, end)
+    final = final_end(view, loaded.whole_until, span.end)
+    with computed(engine, contract, view, span) as made:
+        extent = measured(engine, contract, view, start or 0, final, made.rows)
+        write_parquet(engine, made.query, path, notes_of(contract, view, extent))
+    seconds = time.monotonic() - began
+    return ViewHistory(view.name, path, made.rows, span.start, span.end, seconds, made.runs)
+
+
+def _span(view: FeatureView, loaded: Transactions, start: int | None, end: int | None) -> Span:
+    """[start, end) with the defaults filled in; a schedule's start is one of its runs."""
+    first = loaded.first_event if start is None else start
+    last = loaded.last_moment if end is None else end - 1
+    if first is None or last is None:
+        raise ValueError("found no transactions, wanted some: the caller checks")
+    first = first_run(view, first)
+    return Span(first, max(first, last + 1))
+
+
+def first_run(view: FeatureView, moment: int) -> int:
+    """The first run at or after a moment; of an on-event view the moment itself."""
+    if not isinstance(view.publication, Scheduled):
+        return moment
+    every = view.publication.schedule
+    return -(-moment // every) * every
+
+
+@contextmanager
+def computed(
+    engine: Engine, contract: Contract, view: FeatureView, span: Span, also: str = ""
+) -> Iterator[Computed]:
+    """The rows of a span from the table `events`; to be read inside the block.
+
+    also: a query of join keys and `_at`, runs or arrivals that are wanted even where no
+    transaction makes them. Raises ContractError when the view's SQL fails.
+    """
     try:
-        _number_entities(engine, contract, view)
+        _number_entities(engine, contract, view, also)
         if isinstance(view.publication, Scheduled):
-            grid = Grid(view.publication.schedule, first, last)
-            query = _scheduled(engine, contract, view, grid)
+            grid = Grid(view.publication.schedule, span.start, span.end)
+            _make_states(engine, contract, view, grid, also)
+            yield _scheduled(engine, contract, view, grid)
         else:
-            query = _on_event(engine, contract, view, first, last)
-        rows = write_parquet(engine, query, path, contract.schema_of(view))
+            _make_arrivals(engine, contract, view, span, also)
+            yield _on_event(engine, contract, view)
     except EngineError as error:
         where = f"feature_views[{view.name}]"
         raise ContractError([Problem(where, str(error), "SQL that the engine accepts")]) from error
     finally:
         engine.execute("drop table if exists entities")
         engine.execute("drop table if exists states")
-    return ViewHistory(view.name, path, rows, first, last, time.monotonic() - began)
 
 
-def _span(
-    view: FeatureView, loaded: Transactions, start: int | None, end: int | None
-) -> tuple[int, int]:
-    """[start, end) with the defaults filled in; a schedule's start is one of its runs."""
-    first = loaded.first_event if start is None else start
-    last = loaded.last_moment if end is None else end - 1
-    if first is None or last is None:
-        raise ValueError("found no transactions, wanted some: the caller checks")
-    if isinstance(view.publication, Scheduled):
-        every = view.publication.schedule
-        first = -(-first // every) * every
-    return first, max(first, last + 1)
-
-
-def _number_entities(engine: Engine, contract: Contract, view: FeatureView) -> None:
+def _number_entities(engine: Engine, contract: Contract, view: FeatureView, also: str) -> None:
     """Numbers the view's entities in the order of their keys: sorting numbers is cheaper."""
     keys = names(*contract.join_keys(view))
+    more = f" union all select {keys} from ({also})" if also else ""
     engine.execute(
         f"create temp table entities as select {keys},"
         f" (row_number() over (order by {keys}))::integer as _entity"
-        f" from (select distinct {keys} from {EVENTS})"
+        f" from (select distinct {keys} from (select {keys} from {EVENTS}{more}))"
     )
 
 
-def _scheduled(engine: Engine, contract: Contract, view: FeatureView, grid: Grid) -> str:
-    """Makes the states of every entity and returns the query that lays them out on the grid."""
+def _make_states(
+    engine: Engine, contract: Contract, view: FeatureView, grid: Grid, also: str
+) -> None:
+    """Makes the states of every entity, of some entities at a time."""
     entities, events = engine.row(
         f"select (select count(*) from entities), (select count(*) from {EVENTS})"
     )
     cells = events * len(groups(view)) * len(view.aggregates)
-    parts = min(entities, -(-cells // _CELLS))
+    parts = max(1, min(entities, -(-cells // _CELLS)))
     for part in range(parts):
         first, after = part * entities // parts + 1, (part + 1) * entities // parts + 1
         states = _states(contract, view, grid, range(first, after))
         into = "insert into states" if part else "create temp table states as"
         engine.execute(f"{into} {states}")
-    features = names(*(feature.name for feature in view.features))
+    if also:
+        engine.execute(f"insert into states {_nothing(contract, view, grid, also)}")
+
+
+def _nothing(contract: Contract, view: FeatureView, grid: Grid, also: str) -> str:
+    """States of entities without a transaction in runs that are wanted all the same: zeros."""
+    zeros = ", ".join(f"0::hugeint as {quoted(a.name)}" for a in view.aggregates)
     return (
+        f"select _entity, _at, _at + {grid.every:d}, {feature_columns(view)}"
+        f" from (select distinct _entity, _at, {zeros}"
+        f" from ({also}) join entities using ({names(*contract.join_keys(view))})) w"
+        f" where not exists (select 1 from states s where s._entity = w._entity"
+        f" and s._from <= w._at and w._at < s._until)"
+    )
+
+
+def _scheduled(engine: Engine, contract: Contract, view: FeatureView, grid: Grid) -> Computed:
+    """Lays the states out on the grid."""
+    features = names(*(feature.name for feature in view.features))
+    query = (
         f"select {names(*contract.join_keys(view), of='e')},"
         f" make_timestamptz(g._run) as event_ts,"
         f" make_timestamptz(g._run + {view.delay_to_readable:d}) as created_ts, {features}"
         f" from (select *, unnest(range(_from, _until, {grid.every:d}::bigint)) as _run"
         f" from states) g join entities e using (_entity) order by g._run, _entity"
     )
+    rows, event = engine.row(
+        f"select (select coalesce(sum((_until - _from + {grid.every - 1:d}) // {grid.every:d}), 0)"
+        f" from states), (select coalesce(min(_event), {grid.end:d}) from {EVENTS})"
+    )
+    runs = range(max(grid.start, first_run(view, event)), grid.end, grid.every)
+    return Computed(query, len(runs), int(rows))
 
 
 def _states(contract: Contract, view: FeatureView, grid: Grid, entities: range) -> str:
@@ -234,14 +317,23 @@ def _next_run(moment: str, every: int) -> str:
     return f"(({moment} + {every - 1:d}) // {every:d}) * {every:d}"
 
 
-def _on_event(engine: Engine, contract: Contract, view: FeatureView, start: int, end: int) -> str:
-    """One row per arrival moment in [start, end) of an entity's events."""
+def _make_arrivals(
+    engine: Engine, contract: Contract, view: FeatureView, span: Span, also: str
+) -> None:
+    """Makes the arrival moments of every entity in a span; `_from` is its latest event by then."""
     keys = names(*contract.join_keys(view))
+    more = f" union all select {keys}, _at, _at from ({also})" if also else ""
     engine.execute(
-        f"create temp table states as select _entity, _arrival as _at,"
+        f"create temp table states as select * from (select _entity, _arrival as _at,"
         f" max(max(_event)) over (partition by _entity order by _arrival) as _from"
-        f" from {EVENTS} join entities using ({keys}) group by _entity, _arrival"
+        f" from (select {keys}, _arrival, _event from {EVENTS}{more})"
+        f" join entities using ({keys}) group by _entity, _arrival)"
+        f" where _at >= {span.start:d} and _at < {span.end:d}"
     )
+
+
+def _on_event(engine: Engine, contract: Contract, view: FeatureView) -> Computed:
+    """One row per arrival moment."""
     kinds = sorted({aggregate.dated for aggregate in view.aggregates})
     joined = "".join(
         f" left join ({_arrived(contract, view, dated)}) {dated}_dated using (_entity, _at)"
@@ -251,13 +343,14 @@ def _on_event(engine: Engine, contract: Contract, view: FeatureView, start: int,
         f"coalesce({quoted(a.name)}, 0) as {quoted(a.name)}" for a in view.aggregates
     )
     delay = view.delay_to_readable
-    return (
+    query = (
         f"select {names(*contract.join_keys(view), of='e')},"
         f" make_timestamptz(_from) as event_ts, make_timestamptz(_at + {delay:d}) as created_ts,"
-        f" {feature_columns(view)} from (select _entity, _from, _at, {values} from states{joined}"
-        f" where _at >= {start:d} and _at < {end:d}) join entities e using (_entity)"
-        f" order by _from, _entity, _at"
+        f" {feature_columns(view)} from (select _entity, _from, _at, {values} from states{joined})"
+        f" join entities e using (_entity) order by _from, _entity, _at"
     )
+    rows = int(engine.row("select count(*) from states")[0])
+    return Computed(query, rows, rows)
 
 
 def _arrived(contract: Contract, view: FeatureView, dated: str) -> str:

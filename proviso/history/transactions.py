@@ -67,6 +67,11 @@ class Transactions:
             return None
         return max(self.last_event, self.last_arrival)
 
+    @property
+    def whole_until(self) -> int:
+        """All that has arrived before this moment is here, if the file was cut between moments."""
+        return 0 if self.last_arrival is None else self.last_arrival + 1
+
 
 def load_transactions(
     engine: Engine,
