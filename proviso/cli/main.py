@@ -24,6 +24,7 @@ STATIONS = {
     "online": ("materialize", "replay"),
     "promotion": ("shadow", "load"),
     "freshness": ("freshness",),
+    "catalog": ("catalog",),
     "skew": ("skew",),
     "gates": ("gate",),
     "bench": ("bench",),

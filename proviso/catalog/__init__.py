@@ -1,0 +1,1 @@
+"""Station after the gates: the contract as a page that anybody can read."""

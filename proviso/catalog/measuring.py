@@ -1,0 +1,42 @@
+"""What the catalogue shows beside the contract: figures of the history, and what a store serves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from feature_runtime.service import Feature, View
+from proviso.contracts.base import InputError
+from proviso.contracts.contract import Contract
+from proviso.history.relation import history_file
+from proviso.history.statistics import ViewStatistics, view_statistics
+from proviso.online.freshness import Question, measure
+from proviso.online.materialize import times_of
+from proviso.online.store import OnlineStore
+
+
+def statistics_of(contract: Contract, history: Path) -> dict[str, ViewStatistics | None]:
+    """By view; None where the history does not have it yet. Raises InputError if it has none."""
+    known = [v for v in contract.feature_views if history_file(history, v).is_file()]
+    if not known:
+        raise InputError.of(history, "no view's file", "history", "`proviso features` makes it")
+    found = {view.name: view_statistics(contract, history, view) for view in known}
+    return {name: found.get(name) for name in contract.view_by_name}
+
+
+def freshness_of(
+    contract: Contract, store: OnlineStore, question: Question, progress: Callable[[str], None]
+) -> Mapping[str, Mapping[str, Any]]:
+    """By view, of every view of the contract, whether or not a service consumes it."""
+    views = [_as_read(contract, name) for name in contract.view_by_name]
+    found = measure(contract, views, store, question, progress)
+    return {one.view.name: one.as_dict() for one in found}
+
+
+def _as_read(contract: Contract, name: str) -> View:
+    """A view as the pod would read it; policies play no part in its age."""
+    view = contract.view_by_name[name]
+    features = tuple(Feature(f.name, f.dtype, None) for f in view.features)
+    schema = contract.schema_of(view)
+    return View(view.name, tuple(view.entities), schema, times_of(view), features)

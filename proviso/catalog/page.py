@@ -1,0 +1,176 @@
+"""Renders the catalogue: one self-contained page from a contract and what was measured."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment
+
+from feature_runtime.moments import SECOND, format_moment, to_microseconds
+from proviso.catalog.entries import (
+    FeatureEntry,
+    Measured,
+    ViewEntry,
+    lasting,
+    notices,
+    owners,
+    service_entries,
+    view_entries,
+)
+from proviso.catalog.graph import lineage_graph
+from proviso.contracts.contract import Contract, FeatureView, Scheduled
+from proviso.history.statistics import FeatureStatistics
+from proviso.pages.shell import environment, write_page
+
+_TEMPLATES = Path(__file__).parent / "templates"
+_CHART = (132.0, 30.0)
+_WIDEST = 14.0
+
+
+@dataclass(frozen=True)
+class Bar:
+    """One bin of a small histogram; what hovering says."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+    title: str
+
+
+def write_catalog(contract: Contract, measured: Measured, made_at: datetime, path: Path) -> None:
+    """Writes the page; `made_at` decides which approvals and features have come to their end."""
+    write_page(_environment(), "catalog.html.j2", context(contract, measured, made_at), path)
+
+
+def context(contract: Contract, measured: Measured, made_at: datetime) -> dict[str, Any]:
+    """All that the template shows."""
+    today = made_at.astimezone(UTC).date()
+    views = view_entries(contract, measured, today)
+    services = service_entries(contract, measured)
+    return {
+        "contract": contract,
+        "made_at": format_moment(to_microseconds(made_at.replace(microsecond=0))),
+        "as_of": measured.as_of,
+        "graph": lineage_graph(contract, _under(contract, measured)),
+        "views": views,
+        "features": sorted(_features(views), key=lambda e: (e.feature.name, e.view.name)),
+        "services": services,
+        "owners": _by_kind(contract),
+        "notices": list(notices(views, services)),
+        "has_statistics": bool(measured.statistics),
+        "has_freshness": bool(measured.freshness),
+        "loose": [r for r in measured.releases if _serves_nothing(contract, r.service.name)],
+    }
+
+
+def summary(contract: Contract, measured: Measured, today: date) -> dict[str, Any]:
+    """The catalogue in figures, for machines."""
+    views = view_entries(contract, measured, today)
+    services = service_entries(contract, measured)
+    found = list(_features(views))
+    return {
+        "views": len(views),
+        "features": len(found),
+        "services": len(services),
+        "unused": [e.name for e in found if not e.consumers],
+        "deprecated": [e.name for e in found if e.state == "deprecated"],
+        "retired": [e.name for e in found if e.state == "retired"],
+        "notices": [f"{n.tone}: {n.text}" for n in notices(views, services)],
+    }
+
+
+def bars(statistics: FeatureStatistics) -> tuple[Bar, ...]:
+    """The histogram in a drawing of `_CHART` units."""
+    width, height = _CHART
+    most, count = max(statistics.bins, default=0), len(statistics.bins)
+    if not most:
+        return ()
+    step = min(width / count, _WIDEST)
+    gap = min(1.0, step / 4)
+    low, part = statistics.low or 0.0, _part(statistics)
+    found = []
+    for number, rows in enumerate(statistics.bins):
+        if rows:
+            tall = max(1.5, height * rows / most)
+            title = f"{_number(low + number * part)} and more: {rows:,}"
+            x, y, wide = number * step, height - tall, step - gap
+            found.append(Bar(round(x, 2), round(y, 2), round(wide, 2), round(tall, 2), title))
+    return tuple(found)
+
+
+def _part(statistics: FeatureStatistics) -> float:
+    """How much of the axis a bin covers."""
+    span = (statistics.high or 0.0) - (statistics.low or 0.0)
+    count = len(statistics.bins)
+    return 1.0 if span == count - 1 else span / count
+
+
+def _under(contract: Contract, measured: Measured) -> dict[str, str]:
+    """A line below each node of the drawing."""
+    count = len(contract.entities)
+    found = {contract.source.name: "1 entity" if count == 1 else f"{count} entities"}
+    for view in contract.feature_views:
+        found[view.name] = f"{', '.join(view.entities)} · {published(view)}"
+    for service in contract.feature_services:
+        given = sum(r.service.name == service.name for r in measured.releases)
+        version = service.model.partition(":")[2]
+        found[service.name] = f"{len(service.features)} features"
+        found[service.model] = f"{version} · {given} release" if given == 1 else version
+    return found
+
+
+def published(view: FeatureView) -> str:
+    """When the view has new rows, in words."""
+    if isinstance(view.publication, Scheduled):
+        return f"every {lasting(view.publication.schedule)}"
+    return f"on event, {lasting(view.publication.delay)} later"
+
+
+def _features(views: Sequence[ViewEntry]) -> list[FeatureEntry]:
+    return [feature for view in views for feature in view.features]
+
+
+def _by_kind(contract: Contract) -> list[tuple[str, list[tuple[str, list[str]]]]]:
+    """Owner, then kind, then names."""
+    return [
+        (owner, [(kind, [n for _, n in some]) for kind, some in groupby(things, lambda t: t[0])])
+        for owner, things in sorted(owners(contract).items())
+    ]
+
+
+def _serves_nothing(contract: Contract, service: str) -> bool:
+    return service not in {known.name for known in contract.feature_services}
+
+
+def _environment() -> Environment:
+    where = environment(_TEMPLATES)
+    where.filters["lasting"] = lasting
+    where.filters["seconds"] = _seconds
+    where.filters["moment"] = format_moment
+    where.filters["number"] = _number
+    where.filters["published"] = published
+    where.filters["plural"] = _plural
+    where.globals["bars"] = bars
+    where.globals["chart"] = _CHART
+    return where
+
+
+def _seconds(value: float | None) -> str:
+    """A duration in seconds, for a reader."""
+    return "-" if value is None else lasting(round(value) * SECOND)
+
+
+def _plural(kind: str) -> str:
+    return "entities" if kind == "entity" else f"{kind}s"
+
+
+def _number(value: float | None) -> str:
+    if value is None:
+        return "-"
+    return f"{value:,.0f}" if value == int(value) and abs(value) < 1e15 else f"{value:,.4g}"
