@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -10,10 +11,11 @@ from typing import NamedTuple
 from feature_runtime.availability import Row
 from feature_runtime.keys import EntityId
 from proviso.contracts.contract import Contract, FeatureView, OnEvent, Scheduled
-from proviso.history.engine import connect
-from proviso.history.relation import history_relation, planned_relation
+from proviso.history.engine import Engine, connect, literal, names
+from proviso.history.relation import history_relation, planned_relation, stamps_relation
 
 _FETCH = 20_000
+_MEMORY = "1GB"
 
 
 class EntityRow(NamedTuple):
@@ -23,29 +25,21 @@ class EntityRow(NamedTuple):
     row: Row
 
 
-class Stamp(NamedTuple):
-    """A row whose created_ts as written differs from the plan; microseconds."""
-
-    ids: tuple[EntityId, ...]
-    event_ts: int
-    planned: int
-    created_ts: int
-    acknowledged_ts: int
-
-
 @dataclass(frozen=True)
 class Horizon:
     """What a writer at `clock` knows: rows of runs that have started, read with `margin`.
 
     `live`: created_ts is the plan's, which the writer is about to replace by its stamp, so that
     no row is written twice. `after`: rows that the plan makes visible by then are already in
-    the store (its watermark). `left_out`: event_ts of runs that were never published.
+    the store (its watermark). `store`: its token; rows that a journal says it was sent are in it,
+    too. `left_out`: event_ts of runs that were never published.
     """
 
     clock: int
     margin: int
     live: bool = False
     after: int | None = None
+    store: str = ""
     left_out: frozenset[int] = frozenset()
 
 
@@ -55,32 +49,55 @@ def run_rows(contract: Contract, history: Path, view: FeatureView, run: int) -> 
     return _rows(contract, view, source, "true", [])
 
 
+@contextmanager
 def writable_rows(
     contract: Contract, history: Path, view: FeatureView, horizon: Horizon
-) -> Iterator[EntityRow]:
-    """Rows of runs started by the clock that can still win for some t >= clock - margin.
+) -> Iterator[tuple[int, Iterator[EntityRow]]]:
+    """Rows of runs started by the clock that can still win for some t >= clock - margin; how many.
 
-    Ordered by entity. Rows that lost to a newer visible one are left out, as a merge would.
+    Ordered by entity, read while they are used. Rows that lost to a newer visible one are left
+    out, as a merge would.
     """
+    keys = names(*contract.join_keys(view))
+    with connect(_MEMORY) as engine:
+        # A sort holds its rows, here or spilled: counting them first costs little.
+        query = _writable(contract, history, view, horizon)
+        engine.execute(f"create temp table writable as {query}")
+        (count,) = engine.row("select count(*) from writable")
+        engine.execute(f"select * from writable order by {keys}, event_us, created_us")
+        yield count, _fetched(engine, contract, view)
+
+
+def _writable(contract: Contract, history: Path, view: FeatureView, horizon: Horizon) -> str:
+    """The query of these rows, in any order."""
     seen = horizon.clock - horizon.margin
     started = horizon.clock - view.source_delay
     readable = horizon.clock + view.delay_to_readable - view.source_delay
     if not isinstance(view.publication, Scheduled):
         readable = horizon.clock + view.publication.delay
-    condition = "created_us <= ? and visible_us > ?"
+    condition = f"created_us <= {readable:d}"
+    if horizon.after is not None:
+        condition += f" and visible_us > {horizon.after:d}"
     if horizon.left_out:
         condition += f" and event_us not in ({', '.join(map(str, sorted(horizon.left_out)))})"
-    already = horizon.after if horizon.after is not None else -(2**62)
     oldest = seen - view.temporal_join_lookback
-    keys = ", ".join(f'"{key}"' for key in contract.join_keys(view))
-    newest = (
-        f"qualify visible_us > {seen:d} or row_number() over (partition by {keys}, "
-        f"visible_us <= {seen:d} order by event_us desc, created_us desc) = 1 order by {keys}"
-    )
     # By the plan: a stamp may lie beyond the watermark, and its row is in the store all the same.
     relation = planned_relation if horizon.live else history_relation
     source = relation(contract, history, view, oldest, started + 1)
-    return _rows(contract, view, source, condition, [readable, already], newest)
+    keys = names(*contract.join_keys(view))
+    newest = (
+        f"{_selected(contract, view, source)} where {condition}"
+        f" qualify visible_us > {seen:d} or row_number() over (partition by {keys},"
+        f" visible_us <= {seen:d} order by event_us desc, created_us desc) = 1"
+    )
+    sent = stamps_relation(contract, history, view) if horizon.live else None
+    if sent is None:
+        return newest
+    return (
+        f"select * from ({newest}) anti join (select {keys}, event_us, planned_us as created_us"
+        f" from ({sent}) where _store = {literal(horizon.store)}"
+        f" and event_us >= {oldest:d}) using ({keys}, event_us, created_us)"
+    )
 
 
 def arriving_rows(
@@ -104,7 +121,7 @@ def complete_until(contract: Contract, history: Path, view: FeatureView, clock: 
     if not isinstance(view.publication, Scheduled):
         return clock
     with connect() as engine:
-        source = history_relation(contract, history, view)
+        source = planned_relation(contract, history, view)
         found = engine.execute(f"select max(event_us) from ({source})").fetchall()
     newest = found[0][0]
     if newest is None:
@@ -121,20 +138,24 @@ def _rows(
     parameters: Sequence[int],
     tail: str = "",
 ) -> Iterator[EntityRow]:
-    names = contract.join_keys(view)
-    width = len(names)
-    columns = ", ".join(f'"{name}"' for name in (*names, *(f.name for f in view.features)))
-    query = (
-        f"select event_us, created_us, {columns} from ("
-        f"select *, greatest(event_us + {view.source_delay:d}, created_us) as visible_us "
-        f"from ({source})) where {condition} {tail}"
-    )
+    query = f"{_selected(contract, view, source)} where {condition} {tail}"
     with connect() as engine:
-        cursor = engine.execute(query, list(parameters))
-        while found := cursor.fetchmany(_FETCH):
-            for event_ts, created_ts, *rest in found:
-                row = Row(event_ts, created_ts, tuple(rest[width:]), _run_id(view, event_ts))
-                yield EntityRow(tuple(rest[:width]), row)
+        engine.execute(query, list(parameters))
+        yield from _fetched(engine, contract, view)
+
+
+def _selected(contract: Contract, view: FeatureView, source: str) -> str:
+    columns = names(*contract.join_keys(view), *(f.name for f in view.features))
+    visible = f"greatest(event_us + {view.source_delay:d}, created_us) as visible_us"
+    return f"select event_us, created_us, {columns} from (select *, {visible} from ({source}))"
+
+
+def _fetched(engine: Engine, contract: Contract, view: FeatureView) -> Iterator[EntityRow]:
+    width = len(contract.join_keys(view))
+    while found := engine.fetchmany(_FETCH):
+        for event_ts, created_ts, *rest in found:
+            row = Row(event_ts, created_ts, tuple(rest[width:]), _run_id(view, event_ts))
+            yield EntityRow(tuple(rest[:width]), row)
 
 
 def _run_id(view: FeatureView, event_ts: int) -> int:

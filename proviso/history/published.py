@@ -1,7 +1,7 @@
-"""Keeps the stamps of rows that were published later than planned, beside the history.
+"""When offline and the online store may differ: batches that were acknowledged after their stamp.
 
-Offline must read the created_ts that was really written, or it would use a value at moments at
-which the pod could not (docs/time.md).
+Offline reads the created_ts that was really written, or it would use a value at moments at which
+the pod could not (docs/time.md). Between the stamp and the acknowledgement nobody knows.
 """
 
 from __future__ import annotations
@@ -11,15 +11,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from feature_runtime.keys import EntityId
 from proviso.contracts.contract import Contract, FeatureView
-from proviso.contracts.files import replacing
-from proviso.history.engine import connect, literal, names
-from proviso.history.publishable import Stamp
-from proviso.history.relation import MOMENT, history_columns, stamps_file
+from proviso.history.engine import connect, names
+from proviso.history.relation import stamps_relation
+
+UNKNOWN_END = 2**62
+"""The end of an interval whose batch nobody has acknowledged yet."""
 
 
 class LateInterval(NamedTuple):
@@ -37,47 +35,17 @@ def late_intervals(
 
     An answer at t with start <= t <= end, widened by clock_margin, says nothing about skew.
     """
-    path = stamps_file(history, view)
-    if not path.is_file():
+    stamps = stamps_relation(contract, history, view)
+    if stamps is None:
         return {}
     keys = contract.join_keys(view)
-    moments = ", ".join(f"epoch_us({n})" for n in ("event_ts", "created_ts", "acknowledged_ts"))
     found: dict[tuple[EntityId, ...], list[LateInterval]] = defaultdict(list)
     with connect() as engine:
         engine.execute(
-            f"select distinct {names(*keys)}, {moments} from read_parquet({literal(path)})"
-            f" where acknowledged_ts > created_ts order by all"
+            f"select distinct {names(*keys)}, event_us, created_us,"
+            f" coalesce(acknowledged_us, {UNKNOWN_END}) as _end from ({stamps})"
+            f" where acknowledged_us is null or acknowledged_us > created_us order by all"
         )
         for row in engine.fetchall():
             found[row[: len(keys)]].append(LateInterval(*row[len(keys) :]))
     return dict(found)
-
-
-def record_stamps(
-    contract: Contract, history: Path, view: FeatureView, stamps: Sequence[Stamp]
-) -> None:
-    """Appends stamps to `history/<view>.published.parquet`, all or nothing."""
-    if not stamps:
-        return
-    keys = history_columns(contract, view).names[: len(view.entities)]
-    schema = pa.schema(
-        [
-            *(history_columns(contract, view).field(key) for key in keys),
-            *((name, MOMENT) for name in ("event_ts", "planned_ts", "created_ts")),
-            ("acknowledged_ts", MOMENT),
-        ]
-    )
-    columns = [
-        *([stamp.ids[i] for stamp in stamps] for i in range(len(keys))),
-        [stamp.event_ts for stamp in stamps],
-        [stamp.planned for stamp in stamps],
-        [stamp.created_ts for stamp in stamps],
-        [stamp.acknowledged_ts for stamp in stamps],
-    ]
-    arrays = [pa.array(c, f.type) for c, f in zip(columns, schema, strict=True)]
-    table = pa.table(arrays, schema=schema)
-    path = stamps_file(history, view)
-    if path.is_file():
-        table = pa.concat_tables([pq.read_table(path), table])
-    with replacing(path) as temporary:
-        pq.write_table(table, temporary)

@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 from proviso.contracts.base import InputError, Problem
 from proviso.contracts.contract import Contract, FeatureView
 from proviso.history.engine import SCHEMA_KEY, literal, names
+from proviso.history.segments import ACKNOWLEDGED_SQL, STORE_SQL, segments, stamps_file
 
 MOMENT = pa.timestamp("us", tz="UTC")
 _TYPES = {"string": pa.string(), "int64": pa.int64(), "float64": pa.float64(), "bool": pa.bool_()}
@@ -18,11 +19,6 @@ _TYPES = {"string": pa.string(), "int64": pa.int64(), "float64": pa.float64(), "
 def history_file(history: Path, view: FeatureView) -> Path:
     """Where a view's rows are kept."""
     return history / f"{view.name}.parquet"
-
-
-def stamps_file(history: Path, view: FeatureView) -> Path:
-    """Where the stamps are kept that differ from the plan; absent while there are none."""
-    return history / f"{view.name}.published.parquet"
 
 
 def history_relation(
@@ -35,21 +31,54 @@ def history_relation(
     """A query of the rows of a view with start <= event_ts < end, as they were published.
 
     Columns: join keys, `event_us`, `created_us` (BIGINT microseconds), features, `_row` (the
-    row's number in the file). A row that was stamped more than once comes once per stamp.
+    row's number in the file). A row that was stamped more than once comes once per stamp; a batch
+    that was never acknowledged counts as written, since it may have been (`late_intervals`).
     Raises InputError when the file is absent or was not made by this contract.
     """
     check_history(contract, history_file(history, view), view)
     rows = stored_rows(contract, history, view, start, end)
-    stamps = stamps_file(history, view)
-    if not stamps.is_file():
+    stamps = stamps_relation(contract, history, view)
+    if stamps is None:
         return rows
     keys = names(*contract.join_keys(view))
+    bounds = [f"event_us >= {start:d}"] if start is not None else []
+    bounds += [f"event_us < {end:d}"] if end is not None else []
     return (
         f"select r.* replace (coalesce(s._created, r.created_us) as created_us) from ({rows}) r"
-        f" left join (select distinct {keys}, epoch_us(event_ts) as event_us,"
-        f" epoch_us(planned_ts) as created_us, epoch_us(created_ts) as _created"
-        f" from read_parquet({literal(stamps)})) s using ({keys}, event_us, created_us)"
+        f" left join (select distinct {keys}, event_us, planned_us as created_us,"
+        f" created_us as _created from ({stamps}) where {' and '.join(bounds) or 'true'}) s"
+        f" using ({keys}, event_us, created_us)"
     )
+
+
+def stamps_relation(
+    contract: Contract, history: Path, view: FeatureView, *, every_schema: bool = False
+) -> str | None:
+    """A query of what live writers have written or were about to; None: nothing.
+
+    Columns: join keys, `event_us`, `planned_us`, `created_us` (the stamp), `acknowledged_us` (null:
+    not yet), `_schema` of the view, `_store` (which one was written to, by its token).
+    """
+    keys = names(*contract.join_keys(view))
+    moments = ", ".join(f"epoch_us({n}_ts) as {n}_us" for n in ("event", "planned", "created"))
+    columns = f"select {keys}, {moments}, _schema"
+    parts = []
+    stamps = stamps_file(history, view)
+    if stamps.is_file():
+        parts.append(
+            f"{columns}, _store, epoch_us(acknowledged_ts) as acknowledged_us"
+            f" from read_parquet({literal(stamps)})"
+        )
+    if journal := segments(history, view):
+        files = ", ".join(literal(segment.path) for segment in journal)
+        parts.append(
+            f"{columns}, {STORE_SQL} as _store, {ACKNOWLEDGED_SQL} as acknowledged_us"
+            f" from read_parquet([{files}], filename = true)"
+        )
+    if not parts:
+        return None
+    wanted = "true" if every_schema else f"_schema = {literal(contract.schema_of(view))}"
+    return f"select * from ({' union all '.join(parts)}) where {wanted}"
 
 
 def planned_relation(

@@ -6,45 +6,32 @@ moment; `now` uses the store's clock and stamps what it writes (docs/time.md).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
-from itertools import groupby, islice
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
-from feature_runtime import keys, timeline
-from feature_runtime.availability import ViewTimes
 from proviso.contracts.contract import Contract, FeatureView
+from proviso.history.journal import open_journal
 from proviso.history.publishable import (
     EntityRow,
     Horizon,
-    Stamp,
     complete_until,
     run_rows,
     writable_rows,
 )
-from proviso.history.published import record_stamps
+from proviso.online.sending import Clocks, Pace, Progress, Sender, Tally, silent, times_of
 from proviso.online.store import OnlineStore, Watermark
 
-BATCH = 1_000
-Progress = Callable[[str], None]
-
-
-def _silent(_: str) -> None:
-    """No progress."""
-
-
-@dataclass(frozen=True)
-class Clocks:
-    """How a writer sees time: `as_of` (None = the store's clock) and the plan's margins, in us."""
-
-    as_of: int | None
-    margin: int
-    write_deadline: int
+__all__ = ["Clocks", "Materializer", "Tally", "Written", "times_of"]
 
 
 @dataclass(frozen=True)
 class Written:
-    """What one view's materialization did. `complete` is the watermark it reached."""
+    """What one view's materialization did. `complete` is the watermark it reached.
+
+    resent: batches of an earlier writer that died, sent again with the same stamps.
+    """
 
     view: str
     schema: str
@@ -52,36 +39,17 @@ class Written:
     changed: int
     conflicts: int
     late_batches: int
+    resent: int
     complete: int
 
 
 @dataclass(frozen=True)
-class Tally:
-    """What one publication did. A batch is late when it was acknowledged after its stamp."""
-
-    rows: int
-    changed: int
-    conflicts: int
-    late_batches: int
-
-
-@dataclass
-class _Count:
-    rows: int = 0
-    changed: int = 0
-    conflicts: int = 0
-    late_batches: int = 0
-    stamps: list[Stamp] = field(default_factory=list)
-
-
-def times_of(view: FeatureView) -> ViewTimes:
-    """The durations that decide availability."""
-    return ViewTimes(view.source_delay, view.temporal_join_lookback, view.online_ttl)
-
-
-@dataclass(frozen=True)
 class Materializer:
-    """Writes one contract's history into one store."""
+    """Writes one contract's history into one store.
+
+    A live writer keeps a journal beside the history: it may be killed at any moment, and who runs
+    next finishes what was begun. Two at a time on one view: the second is refused.
+    """
 
     contract: Contract
     history: Path
@@ -92,7 +60,7 @@ class Materializer:
         self,
         views: Sequence[FeatureView],
         left_out: Iterable[tuple[str, int]] = (),
-        progress: Progress = _silent,
+        progress: Progress = silent,
     ) -> list[Written]:
         """Brings each view's timelines up to the clock. Idempotent; safe to interrupt.
 
@@ -102,7 +70,9 @@ class Materializer:
         written = []
         for view in views:
             progress(f"{view.name}: writing")
-            done = self._bring_up(view, skipped)
+            with self._sender(view) as sender:
+                missing = frozenset(run for name, run in skipped if name == view.name)
+                done = self._bring_up(sender, missing, progress)
             progress(f"{view.name}: {done.rows} rows, {done.changed} keys changed")
             written.append(done)
         return written
@@ -112,92 +82,53 @@ class Materializer:
         return self.publish(view, run_rows(self.contract, self.history, view, run)).rows
 
     def publish(
-        self, view: FeatureView, rows: Iterable[EntityRow], progress: Progress = _silent
+        self, view: FeatureView, rows: Iterable[EntityRow], progress: Progress = silent
     ) -> Tally:
-        """Writes some rows, an entity's next to each other; what it leaves out is the caller's.
+        """Writes some rows, an entity's next to each other; safe to interrupt and to repeat.
 
-        Says at which clock it merged, but not up to when all is written: `advance` does.
+        Says at which clock it merged, but not up to when all is written: `advance` does. A row
+        that has been written before keeps its stamp.
         """
-        tally = _Count()
-        try:
-            self._write(view, rows, tally)
-        finally:
-            record_stamps(self.contract, self.history, view, tally.stamps)
-        if self.clocks.as_of is not None:
-            self.advance(view, 0, self.clocks.as_of)
-        progress(f"{view.name}: {tally.rows} rows")
-        return Tally(tally.rows, tally.changed, tally.conflicts, tally.late_batches)
+        with self._sender(view) as sender:
+            done = sender.resend(progress)
+            done += sender.send(rows, Pace(view, progress), maybe_sent=True)
+            if sender.journal:
+                sender.journal.fold_if_due()
+        return done
 
     def advance(self, view: FeatureView, complete: int, clock: int) -> Watermark:
         """Says that all that becomes visible up to `complete` is written, as known at `clock`."""
         return self.store.advance(view.name, self.contract.schema_of(view), complete, clock)
 
-    def _bring_up(self, view: FeatureView, skipped: frozenset[tuple[str, int]]) -> Written:
-        schema = self.contract.schema_of(view)
-        live = self.clocks.as_of is None
-        clock = self.store.clock() if self.clocks.as_of is None else self.clocks.as_of
-        known = self.store.watermark(view.name, schema) if live else None
-        after = known.complete if known else None
-        missing = frozenset(run for name, run in skipped if name == view.name)
-        horizon = Horizon(clock, self.clocks.margin, live, after, missing)
-        rows = writable_rows(self.contract, self.history, view, horizon)
-        tally = _Count()
-        self.advance(view, 0, clock)  # before a key forgets anything: who compares must know
-        try:
-            self._write(view, rows, tally)
-        finally:  # what is in the store stays there, also when the next batch fails
-            record_stamps(self.contract, self.history, view, tally.stamps)
-        complete = complete_until(self.contract, self.history, view, clock)
-        mark = self.advance(view, complete, self.store.clock() if live else clock)
-        counts = (tally.rows, tally.changed, tally.conflicts, tally.late_batches)
-        return Written(view.name, schema, *counts, mark.complete)
-
-    def _write(self, view: FeatureView, rows: Iterable[EntityRow], tally: _Count) -> None:
-        times = times_of(view)
-        schema = self.contract.schema_of(view)
-        for batch in _batches(rows):
-            stamped, stamp = self._stamped(batch)
-            timelines = [
-                (keys.timeline_key(keys.entity_key(view.entities, ids), view.name, schema), blob)
-                for ids, blob in _packed(schema, stamped)
-            ]
-            merged = self.store.merge(timelines, times, self.clocks.margin, self.clocks.as_of)
-            tally.rows += len(batch)
-            tally.changed += merged.stored
-            tally.conflicts += merged.conflicts
-            if stamp is not None:
-                acknowledged = self.store.clock()
-                tally.late_batches += acknowledged > stamp
-                tally.stamps += _stamps(batch, stamped, acknowledged)
-
-    def _stamped(self, batch: list[EntityRow]) -> tuple[list[EntityRow], int | None]:
-        """The rows as they will be readable: a late one only after the write's own deadline."""
+    @contextmanager
+    def _sender(self, view: FeatureView) -> Iterator[Sender]:
         if self.clocks.as_of is not None:
-            return batch, None
-        stamp = self.store.clock() + self.clocks.write_deadline
-        rows = [
-            EntityRow(ids, row._replace(created_ts=max(row.created_ts, stamp)))
-            for ids, row in batch
-        ]
-        return rows, stamp
+            yield Sender(self.contract, view, self.store, self.clocks)
+            return
+        token = self.store.token(view.name, self.contract.schema_of(view))
+        with open_journal(self.contract, self.history, view) as journal:
+            yield Sender(self.contract, view, self.store, self.clocks, journal, token)
 
+    def _bring_up(self, sender: Sender, missing: frozenset[int], progress: Progress) -> Written:
+        view = sender.view
+        done = sender.resend(progress)
+        clock = self.store.clock() if self.clocks.as_of is None else self.clocks.as_of
+        self.advance(view, 0, clock)  # before a key forgets anything: who compares must know
+        horizon = self._horizon(sender, clock, missing)
+        with writable_rows(self.contract, self.history, view, horizon) as (total, rows):
+            done += sender.send(rows, Pace(view, progress, total), maybe_sent=False)
+        complete = complete_until(self.contract, self.history, view, clock)
+        # The watermark first: rows that it does not cover must be known by the journal.
+        mark = self.advance(view, complete, max(clock, done.clock if horizon.live else clock))
+        if sender.journal:
+            sender.journal.fold()
+        counts = (done.rows, done.changed, done.conflicts, done.late_batches, done.resent)
+        return Written(view.name, self.contract.schema_of(view), *counts, mark.complete)
 
-def _batches(rows: Iterable[EntityRow]) -> Iterator[list[EntityRow]]:
-    source = iter(rows)
-    while batch := list(islice(source, BATCH)):
-        yield batch
-
-
-def _packed(
-    schema: str, rows: Sequence[EntityRow]
-) -> Iterator[tuple[tuple[keys.EntityId, ...], bytes]]:
-    for ids, group in groupby(rows, key=lambda r: r.ids):
-        yield ids, timeline.pack(schema, (row for _, row in group))
-
-
-def _stamps(planned: list[EntityRow], written: list[EntityRow], acknowledged: int) -> list[Stamp]:
-    return [
-        Stamp(ids, plan.event_ts, plan.created_ts, row.created_ts, acknowledged)
-        for (ids, plan), (_, row) in zip(planned, written, strict=True)
-        if plan.created_ts != row.created_ts
-    ]
+    def _horizon(self, sender: Sender, clock: int, missing: frozenset[int]) -> Horizon:
+        margin = self.clocks.margin
+        if sender.journal is None:
+            return Horizon(clock, margin, left_out=missing)
+        known = self.store.watermark(sender.view.name, self.contract.schema_of(sender.view))
+        after = known.complete if known else None
+        return Horizon(clock, margin, True, after, sender.token, missing)

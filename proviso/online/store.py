@@ -6,6 +6,7 @@ The pod reads through `feature_runtime.store`. Both speak the same keys and byte
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -31,6 +32,19 @@ end
 return redis.call('HMGET', KEYS[1], 'watermark', 'merge_clock')
 """
 
+# KEYS[1] the watermark hash, if any; ARGV[1]: the as-of moment, or '' for the store's clock. Says
+# that merges use this clock, and returns what the store's own is.
+_MARK_LUA = """
+local time = redis.call('TIME')
+local now = tonumber(time[1]) * 1000000 + tonumber(time[2])
+if KEYS[1] == nil then return now end
+local clock = tonumber(ARGV[1]) or now
+local old = tonumber(redis.call('HGET', KEYS[1], 'merge_clock'))
+if old == nil or clock > old then
+  redis.call('HSET', KEYS[1], 'merge_clock', string.format('%.0f', clock))
+end
+return now
+"""
 
 KEYS_A_CALL = 100
 """About a millisecond of the store's time; ten times fewer calls to encode and to answer."""
@@ -41,10 +55,14 @@ KEYS_A_SCAN = 1_000
 
 @dataclass(frozen=True)
 class Merged:
-    """What a batch of merges did: keys changed, and rows refused as conflicting repeats."""
+    """What a batch of merges did: keys changed, and rows refused as conflicting repeats.
+
+    clock: the store's own when all of it was done.
+    """
 
     stored: int
     conflicts: int
+    clock: int
 
 
 @dataclass(frozen=True)
@@ -78,12 +96,13 @@ class OnlineStore:
             socket_connect_timeout=5,
             retry=Retry(ExponentialBackoff(cap=1, base=0.1), 3),
         )
-        self._merge = self._load(MERGE_LUA)
-        self._advance = self._load(_WATERMARK_LUA)
+        self._load()
 
-    def _load(self, script: str) -> str:
+    def _load(self) -> None:
         with self._errors():
-            return str(self._client.script_load(script))
+            scripts = (MERGE_LUA, _WATERMARK_LUA, _MARK_LUA)
+            loaded = [str(self._client.script_load(script)) for script in scripts]
+        self._merge, self._advance, self._mark = loaded
 
     @contextmanager
     def _errors(self, wanted: str = "a store that answers") -> Iterator[None]:
@@ -102,28 +121,35 @@ class OnlineStore:
         times: ViewTimes,
         margin: int,
         as_of: int | None,
+        mark: bytes | None = None,
     ) -> Merged:
         """Merges (key, packed rows) pairs in one pipeline.
 
-        as_of None: the store's own clock. Raises InputError when the store refuses a row.
+        as_of None: the store's own clock. mark: the watermark whose merge clock rises with it,
+        before a key forgets anything. Raises InputError when the store refuses a row; a store
+        that lost its scripts in a restart gets them again.
         """
         clock = "" if as_of is None else str(as_of)
+        durations = (times.source_delay, times.lookback, margin)
+        marked = (self._mark, 0, clock) if mark is None else (self._mark, 1, mark, clock)
         pipeline = self._client.pipeline(transaction=False)
+        pipeline.evalsha(*marked)
         for some in _batched(timelines, KEYS_A_CALL):
             names, blobs = zip(*some, strict=True)
-            pipeline.evalsha(
-                self._merge,
-                len(some),
-                *names,
-                *blobs,
-                times.source_delay,
-                times.lookback,
-                margin,
-                clock,
-            )
+            pipeline.evalsha(self._merge, len(some), *names, *blobs, *durations, clock)
+        pipeline.evalsha(*marked)
         with self._errors("every row accepted"):
-            answers = pipeline.execute()
-        return Merged(sum(a[0] for a in answers), sum(a[1] for a in answers))
+            _, *answers, done = self._executed(pipeline)
+        return Merged(sum(a[0] for a in answers), sum(a[1] for a in answers), done)
+
+    def _executed(self, pipeline: Any) -> list[Any]:
+        calls = list(pipeline.command_stack)
+        try:
+            return list(pipeline.execute())
+        except redis.exceptions.NoScriptError:
+            self._load()
+        pipeline.command_stack = calls
+        return list(pipeline.execute())
 
     def read(self, keys: Sequence[bytes]) -> list[bytes | None]:
         """The bytes of some keys, in one MGET."""
@@ -158,6 +184,13 @@ class OnlineStore:
         with self._errors():
             seconds, microseconds = self._client.time()
         return int(seconds) * 1_000_000 + int(microseconds)
+
+    def token(self, view: str, schema: str) -> str:
+        """What tells this store from any other, and from itself after it was emptied."""
+        key, fresh = watermark_key(view, schema), secrets.token_hex(8)
+        with self._errors():
+            self._client.hsetnx(key, "store", fresh)
+            return str(self._client.hget(key, "store").decode())
 
     def watermark(self, view: str, schema: str) -> Watermark | None:
         """How far a view's schema has been written; None when it never was."""

@@ -14,7 +14,7 @@ import pytest
 from feature_runtime.availability import Status
 from feature_runtime.keys import EntityId
 from feature_runtime.moments import now, parse_moment
-from proviso.history.relation import stamps_file
+from proviso.history.segments import stamps_file
 from proviso.local.processes import Stack
 from proviso.local.stack import Embedded, start
 from proviso.online.cases import Case, Offline

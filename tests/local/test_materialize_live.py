@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -15,8 +16,10 @@ from feature_runtime.moments import DAY, now
 from proviso.contracts.base import InputError
 from proviso.contracts.contract import FeatureView
 from proviso.history.join import build_dataset
-from proviso.history.relation import stamps_file
-from proviso.online.materialize import BATCH, Written, times_of
+from proviso.history.published import UNKNOWN_END, late_intervals
+from proviso.history.segments import segments, stamps_file
+from proviso.online.materialize import Written, times_of
+from proviso.online.sending import BATCH
 from tests.parcel_data import Held, Ids, Project, all_rows, asked_at, make, running_store
 from tests.program import call
 
@@ -30,7 +33,7 @@ class Stamped(NamedTuple):
     event_ts: int
     planned_ts: int
     created_ts: int
-    acknowledged_ts: int
+    acknowledged_ts: int | None
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +60,21 @@ def bring_up(project: Project, held: Held) -> list[Written]:
 
 
 def stamps_of(project: Project, view: FeatureView) -> list[Stamped]:
-    table = pq.read_table(stamps_file(project.history, view))
+    assert not segments(project.history, view)
+    return stamped(project, view, pq.read_table(stamps_file(project.history, view)))
+
+
+def journal_of(project: Project, view: FeatureView) -> list[Stamped]:
+    """What has been written down and not folded yet."""
+    found = []
+    for segment in segments(project.history, view):
+        table = pq.read_table(segment.path)
+        moment = pa.array([segment.acknowledged] * table.num_rows, pa.int64())
+        found += stamped(project, view, table.append_column("acknowledged_ts", moment))
+    return found
+
+
+def stamped(project: Project, view: FeatureView, table: pa.Table) -> list[Stamped]:
     moments = ("event_ts", "planned_ts", "created_ts", "acknowledged_ts")
     keys = [table[key].to_pylist() for key in project.contract.join_keys(view)]
     times = [table[name].cast("int64").to_pylist() for name in moments]
@@ -94,6 +111,7 @@ def test_stamps_are_kept_beside_the_history(fresh: Project, held: Held) -> None:
         assert found
         for one in found:
             assert one.planned_ts == planned[one.ids, one.event_ts] < one.created_ts
+            assert one.acknowledged_ts is not None
             assert one.acknowledged_ts <= one.created_ts
             created = {row.created_ts for row in held.rows(fresh, view, one.ids)}
             assert one.created_ts in created
@@ -131,12 +149,25 @@ def test_stamps_survive_a_writer_that_fails(held: Held, tmp_path: Path) -> None:
     assert len(entities) > BATCH
     last = max(entities)
     held.client.set(held.key(fresh, view, last), b"pv1 of another schema")
-    with pytest.raises(InputError, match="another schema"):
-        bring_up(fresh, held)
-    found = stamps_of(fresh, view)
-    assert len(found) == BATCH
-    for one in found:
-        assert one.created_ts in {row.created_ts for row in held.rows(fresh, view, one.ids)}
+    for _ in range(2):  # whoever comes next finishes first what was begun
+        with pytest.raises(InputError, match="another schema"):
+            bring_up(fresh, held)
+    done, open_ = (
+        [one for one in journal_of(fresh, view) if (one.acknowledged_ts is None) == pending]
+        for pending in (False, True)
+    )
+    assert (len(done), len(open_)) == (BATCH, len(entities) - BATCH)
+    late = late_intervals(fresh.contract, fresh.history, view)
+    assert {ids: gap.end for ids, [gap] in late.items()} == {one.ids: UNKNOWN_END for one in open_}
+    for one in (*done, *open_):
+        if one.ids != last:
+            assert one.created_ts in {row.created_ts for row in held.rows(fresh, view, one.ids)}
+    held.client.delete(held.key(fresh, view, last))
+    written = bring_up(fresh, held)[1]
+    assert (written.resent, written.rows) == (1, len(open_))
+    assert [one.created_ts for one in stamps_of(fresh, view)] == [
+        one.created_ts for one in (*done, *open_)
+    ]
 
 
 @pytest.fixture(scope="module")

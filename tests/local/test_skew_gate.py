@@ -20,8 +20,6 @@ from proviso.contracts.base import InputError
 from proviso.contracts.checks_skew import skew_problems
 from proviso.contracts.section import runtime_service
 from proviso.contracts.skew_cases import parse_cases
-from proviso.history.publishable import Stamp
-from proviso.history.published import record_stamps
 from proviso.online.envelope import Evidence, parse_evidence
 from proviso.online.materialize import times_of
 from proviso.online.skew_sample import Question, Sides, skew_test
@@ -30,6 +28,7 @@ from proviso.online.store import Merged, OnlineStore
 from proviso.training.release import Release
 from tests.parcel_data import Held, Ids, Project, all_rows, make, running_store, tiny_release
 from tests.program import Done, call
+from tests.stamps import Stamp, record_stamps
 
 LAST = 1_780_272_000 * SECOND
 """2026-06-01T00:00:00Z, where the simulated days end."""

@@ -20,8 +20,6 @@ from feature_runtime.moments import HOUR, MINUTE
 from proviso.contracts.contract import Contract, FeatureView
 from proviso.history.join import build_dataset
 from proviso.history.oracle import Asked, Event, HistoryRow, Rule, naive_join
-from proviso.history.publishable import Stamp
-from proviso.history.published import record_stamps
 from tests.history_data import (
     ZERO,
     contract,
@@ -32,6 +30,7 @@ from tests.history_data import (
     write_history,
     write_transactions,
 )
+from tests.stamps import Stamp, record_stamps
 
 Answer = tuple[Row | None, Status]
 VIEWS = ("buyer_hourly", "buyer_at_shop")

@@ -20,10 +20,10 @@ from proviso.contracts.section import runtime_service
 from proviso.history.arrays import NEVER, NO_ROW, EncoderInputs, read_inputs
 from proviso.history.join import DatasetSummary, build_dataset
 from proviso.history.oracle import HistoryRow
-from proviso.history.publishable import Stamp
-from proviso.history.published import record_stamps
-from proviso.history.relation import history_file, stamps_file
+from proviso.history.relation import history_file
+from proviso.history.segments import stamps_file
 from tests.history_data import ZERO, contract, event, write_history, write_transactions
+from tests.stamps import Stamp, record_stamps
 
 PLANS = Path(__file__).parents[3] / "contracts"
 READABLE = 15 * MINUTE

@@ -11,9 +11,8 @@ from feature_runtime.moments import HOUR, MINUTE
 from proviso.contracts.contract import FeatureView
 from proviso.history.entities import Ask, Population, sample_entities
 from proviso.history.oracle import HistoryRow
-from proviso.history.publishable import Stamp
-from proviso.history.published import record_stamps
 from tests.history_data import ZERO, contract, times_of, write_history
+from tests.stamps import Stamp, record_stamps
 
 CONTRACT = contract()
 HOURLY, _, PAIR, STREAM = CONTRACT.feature_views

@@ -1,0 +1,186 @@
+"""Sends a view's rows to the store in batches: stamped, written down before, acknowledged after.
+
+A replay's writer (an as-of clock) keeps the planned created_ts and no journal: what it writes
+depends on history and moment alone, so running it again is all that a crash needs.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby, islice
+
+from feature_runtime import keys, timeline
+from feature_runtime.availability import ViewTimes
+from proviso.contracts.contract import Contract, FeatureView
+from proviso.history.journal import Journal, Stamped
+from proviso.history.publishable import EntityRow
+from proviso.online.store import Merged, OnlineStore
+
+BATCH = 1_000
+_SAY_EVERY = 5.0  # seconds
+Progress = Callable[[str], None]
+Pairs = Sequence[tuple[bytes, bytes]]
+
+
+def silent(_: str) -> None:
+    """No progress."""
+
+
+@dataclass(frozen=True)
+class Clocks:
+    """How a writer sees time: `as_of` (None = the store's clock) and the plan's margins, in us."""
+
+    as_of: int | None
+    margin: int
+    write_deadline: int
+
+
+@dataclass(frozen=True)
+class Tally:
+    """What was written. A batch is late when it was acknowledged after its first stamp.
+
+    resent: batches of an earlier writer that died, sent again. clock: of the last merge; 0: none.
+    """
+
+    rows: int = 0
+    changed: int = 0
+    conflicts: int = 0
+    late_batches: int = 0
+    resent: int = 0
+    clock: int = 0
+
+    def __add__(self, other: Tally) -> Tally:
+        return Tally(
+            self.rows + other.rows,
+            self.changed + other.changed,
+            self.conflicts + other.conflicts,
+            self.late_batches + other.late_batches,
+            self.resent + other.resent,
+            max(self.clock, other.clock),
+        )
+
+
+@dataclass(frozen=True)
+class Sender:
+    """One view's way into one store. journal: a live writer's; token: the store's."""
+
+    contract: Contract
+    view: FeatureView
+    store: OnlineStore
+    clocks: Clocks
+    journal: Journal | None = None
+    token: str = ""
+
+    def resend(self, progress: Progress) -> Tally:
+        """Sends what an earlier writer was about to send when it died, with the same stamps."""
+        done = Tally()
+        if self.journal is None:
+            return done
+        for segment in self.journal.pending():
+            progress(f"{self.view.name}: sending batch {segment.number} of a dead writer again")
+            intent = self.journal.intent(segment)
+            merged = self._merge(intent.pairs)
+            self.journal.acknowledge(segment, merged.clock)
+            done += _tally(intent.rows, merged, intent.first) + Tally(resent=1)
+        return done
+
+    def send(self, rows: Iterable[EntityRow], pace: Pace, *, maybe_sent: bool) -> Tally:
+        """Sends rows, an entity's next to each other.
+
+        maybe_sent: some may be in the store already, such as a stream's that came twice.
+        """
+        done = Tally()
+        source = iter(rows)
+        while batch := list(islice(source, BATCH)):
+            if self.journal is None:
+                done += self._planned(batch)
+            else:
+                done += self._live(self.journal, batch, maybe_sent)
+            pace.say(done.rows)
+        return done
+
+    def _planned(self, batch: Sequence[EntityRow]) -> Tally:
+        merged = self._merge([(key, blob) for key, blob, _ in self._packed(batch)])
+        return _tally(len(batch), merged, merged.clock)
+
+    def _live(self, journal: Journal, batch: Sequence[EntityRow], maybe_sent: bool) -> Tally:
+        """A late row is readable only after the write's own deadline."""
+        stamp = self.store.clock() + self.clocks.write_deadline
+        planned = batch
+        if maybe_sent:
+            late = [found for found in batch if found.row.created_ts < stamp]
+            known = journal.known(self.token, late)
+            planned = [found for found in batch if found not in known]
+        if not planned:
+            return Tally()
+        rows = [
+            EntityRow(ids, row._replace(created_ts=max(row.created_ts, stamp)))
+            for ids, row in planned
+        ]
+        intents: list[Stamped] = []
+        pairs = []
+        for key, blob, group in self._packed(rows):
+            pairs.append((key, blob))
+            first = len(intents)
+            plans = planned[first : first + len(group)]
+            intents += _intents(plans, group, key, blob)
+        segment = journal.intend(self.token, intents)
+        merged = self._merge(pairs)
+        journal.acknowledge(segment, merged.clock)
+        return _tally(len(rows), merged, min(row.created_ts for _, row in rows))
+
+    def _packed(
+        self, rows: Sequence[EntityRow]
+    ) -> Iterator[tuple[bytes, bytes, Sequence[EntityRow]]]:
+        """(key, bytes, rows) of every entity."""
+        view, schema = self.view, self.contract.schema_of(self.view)
+        for ids, found in groupby(rows, key=lambda r: r.ids):
+            group = list(found)
+            key = keys.timeline_key(keys.entity_key(view.entities, ids), view.name, schema)
+            yield key, timeline.pack(schema, [row for _, row in group]), group
+
+    def _merge(self, pairs: Pairs) -> Merged:
+        mark = keys.watermark_key(self.view.name, self.contract.schema_of(self.view))
+        clocks = self.clocks
+        return self.store.merge(pairs, times_of(self.view), clocks.margin, clocks.as_of, mark)
+
+
+class Pace:
+    """Says now and then how far a long write is. total: how many rows; None: nobody knows."""
+
+    def __init__(self, view: FeatureView, progress: Progress, total: int | None = None) -> None:
+        self._name, self._progress, self._total = view.name, progress, total
+        self._began = self._said = time.monotonic()
+
+    def say(self, rows: int) -> None:
+        now = time.monotonic()
+        if now - self._said >= _SAY_EVERY:
+            self._said = now
+            self._progress(f"{self._name}: {how_far(rows, self._total, now - self._began)}")
+
+
+def how_far(rows: int, total: int | None, seconds: float) -> str:
+    """Rows so far, how many a second, and the share done where a total is known."""
+    share = f" of {total:,} ({100 * rows // total}%)" if total else ""
+    return f"{rows:,}{share} rows, {rows / seconds:,.0f} rows/s"
+
+
+def times_of(view: FeatureView) -> ViewTimes:
+    """The durations that decide availability."""
+    return ViewTimes(view.source_delay, view.temporal_join_lookback, view.online_ttl)
+
+
+def _intents(
+    plans: Sequence[EntityRow], rows: Sequence[EntityRow], key: bytes, blob: bytes
+) -> Iterator[Stamped]:
+    for place, (plan, found) in enumerate(zip(plans, rows, strict=True)):
+        moments = (plan.row.event_ts, plan.row.created_ts, found.row.created_ts)
+        sent = (key, blob) if place == 0 else (None, None)
+        yield Stamped(found.ids, *moments, *sent)
+
+
+def _tally(rows: int, merged: Merged, first: int) -> Tally:
+    late = int(merged.clock > first)
+    return Tally(rows, merged.stored, merged.conflicts, late, clock=merged.clock)
