@@ -16,10 +16,11 @@ from feature_runtime.identity import digest
 from feature_runtime.moments import format_moment, now, parse_moment
 from proviso.gates.gate import judge
 from proviso.gates.verdict import Stage, Verdict
-from proviso.online.envelope import Evidence, write_evidence
+from proviso.online.envelope import Evidence, digests_of, write_evidence
 from proviso.online.evidence import REPLAY_FILE, SKEW_FILE
 from proviso.online.sampling import FLOORS
 from proviso.online.skew import SkewRow, write_rows
+from proviso.online.skew_verdict import TEST_FILE
 from tests.program import Done, call
 
 ROOT = Path(__file__).parents[1]
@@ -42,11 +43,17 @@ ROW = SkewRow(
     review_note="",
 )
 REVIEW = replace(ROW, verdict="REVIEW", kind="VALUE", online_value="4", review_note="3 is not 4")
+VIEWS = (
+    "customer_velocity_1h",
+    "customer_profile_6h",
+    "merchant_risk_daily",
+    "customer_activity_live",
+)
 NOW = parse_moment("2026-11-24T12:00:00Z")
 FIGURES: dict[str, dict[str, Any]] = {
     "coverage": {"feature_missing_rate": 0.0},
     "freshness": {"freshness_breach_rate": 0.0},
-    "skew": {"skew_failure_rate": 0.0},
+    "skew": {"skew_failure_rate": 0.0, "strata": {view: {"fresh": 100} for view in VIEWS}},
     "drift": {"feature_drift_psi": 0.01, "feature_null_rate": 0.1, "default_used_rate": 0.1},
     "shadow": {"requests": 10_000, "seconds": 86_400.0, "decision_disagreement": 0.01},
     "load": {
@@ -76,8 +83,8 @@ class Case:
         shutil.copytree(ROOT / "model_repository" / "2.5.0", self.release)
         self.evidence.mkdir()
         self.id = release_id()
-        self.rows(ROW)
-        self.replay()
+        self.replayed(ROW)
+        self.tested(ROW)
         for kind in FIGURES:
             self.measure(kind)
 
@@ -86,11 +93,20 @@ class Case:
     ) -> None:
         """Writes a kind's evidence as a good check of this release would, but for the changes."""
         figures = {k: v for k, v in (FIGURES[kind] | changes).items() if v is not None}
-        evidence = Evidence(kind, release or self.id, made_at, made_at, reasons, figures=figures)
-        write_evidence(self.evidence, evidence)
+        files = digests_of(self.evidence, [TEST_FILE] if kind == "skew" else [])
+        of = release or self.id
+        found = Evidence(kind, of, made_at, made_at, reasons, figures=figures, files=files)
+        write_evidence(self.evidence, found)
 
-    def rows(self, *rows: SkewRow) -> None:
+    def replayed(self, *rows: SkewRow) -> None:
+        """The rows of a replay, and the evidence that speaks of them."""
         write_rows(self.evidence / SKEW_FILE, rows)
+        self.replay()
+
+    def tested(self, *rows: SkewRow, **changes: Any) -> None:
+        """The rows of a skew test, and the evidence that speaks of them."""
+        write_rows(self.evidence / TEST_FILE, rows)
+        self.measure("skew", **changes)
 
     def replay(self, **changes: Any) -> None:
         """Writes replay.json as a good replay of this release would, but for the changes."""

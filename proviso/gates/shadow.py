@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Iterator
-from dataclasses import fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, get_args
 
-from feature_runtime.identity import digest
 from feature_runtime.moments import parse_moment
 from proviso.contracts.base import InputError
 from proviso.contracts.plan import Role
@@ -19,22 +15,22 @@ from proviso.gates.desk import Desk, judged
 from proviso.gates.files import read_evidence
 from proviso.gates.monitors import quality_gate_findings
 from proviso.gates.register import Subject
+from proviso.gates.skew import replayed_rows, skew_findings
 from proviso.gates.verdict import Finding
-from proviso.online.evidence import REPLAY_FILE, SKEW_FILE, passed
-from proviso.online.skew import SkewRow
+from proviso.online.evidence import REPLAY_FILE, passed
 
 
 def shadow_findings(subject: Subject, desk: Desk) -> Iterator[Finding]:
     """What the shadow stage needs beside all of `register`."""
     yield judged(desk, "coverage", "populated keys", "every live entity has its key")
     yield judged(desk, "freshness", "freshness", "every view is within its objective")
-    yield from _skew(desk.where / SKEW_FILE)
-    yield from _replay(desk)
+    yield from skew_findings(subject, desk)
+    yield from _replay(subject, desk)
     yield from quality_gate_findings(subject, desk, "shadow")
     yield _signed_off(subject, desk)
 
 
-def _replay(desk: Desk) -> Iterator[Finding]:
+def _replay(subject: Subject, desk: Desk) -> Iterator[Finding]:
     path = desk.where / REPLAY_FILE
     try:
         summary = _json_of(path)
@@ -49,7 +45,7 @@ def _replay(desk: Desk) -> Iterator[Finding]:
         count, most = summary["requests"], summary["max_probability_difference"]
         said = f"{count} requests equal their offline rows, max |dp| {most:.1e}"
         yield Finding("replay", True, said)
-    yield _same_skew(desk.where / SKEW_FILE, summary)
+    yield from replayed_rows(subject, desk, str(summary.get("skew_digest")))
 
 
 def _too_old(desk: Desk, path: Path, summary: dict[str, Any]) -> list[str]:
@@ -60,38 +56,6 @@ def _too_old(desk: Desk, path: Path, summary: dict[str, Any]) -> list[str]:
     except ValueError:
         return [f"{path}: made_at: found no moment, wanted when the replay was made"]
     return []
-
-
-def _same_skew(path: Path, summary: dict[str, Any]) -> Finding:
-    """Whether the rows are those that the replay wrote."""
-    check = "skew evidence is the replay's"
-    try:
-        found = digest(read_evidence(path, "a skew test"))
-    except InputError as error:
-        return Finding(check, False, str(error))
-    same = found == summary.get("skew_digest")
-    return Finding(check, same, SKEW_FILE if same else f"{path}: found other rows, digests differ")
-
-
-def _skew(path: Path) -> Iterator[Finding]:
-    try:
-        rows = _rows_of(path)
-    except InputError as error:
-        yield Finding("skew", False, str(error))
-        return
-    review = [row for row in rows if row["verdict"] != "PASS"]
-    for row in review[:20]:
-        yield Finding(
-            "skew",
-            False,
-            f"REVIEW {row['kind']} {row['feature_view']}:{row['feature']} of "
-            f"{row['entity_type']} {row['entity_key']} at {row['as_of']} "
-            f"({row['review_note']}), owner {row['owner']}",
-        )
-    if len(review) > 20:
-        yield Finding("skew", False, f"and {len(review) - 20} more rows in REVIEW")
-    if not review:
-        yield Finding("skew", True, f"{len(rows)} values compared, all PASS")
 
 
 def _signed_off(subject: Subject, desk: Desk) -> Finding:
@@ -118,21 +82,3 @@ def _json_of(path: Path) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise InputError.of(path, f"a {type(found).__name__}", "a JSON object")
     return found
-
-
-def _rows_of(path: Path) -> list[dict[str, str]]:
-    """All rows; every cell of the header is there. Raises InputError."""
-    columns = [field.name for field in fields(SkewRow)]
-    content = read_evidence(path, "a skew test")
-    try:
-        reader = csv.DictReader(io.StringIO(content.decode(), newline=""), strict=True)
-        if reader.fieldnames != columns:
-            raise InputError.of(path, "another header", ",".join(columns))
-        rows = list(reader)
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise InputError.of(path, f"no CSV ({error})", "what a replay writes") from None
-    if any(None in row or None in row.values() for row in rows):
-        raise InputError.of(path, "a torn row", f"{len(columns)} cells in every row")
-    if not rows:
-        raise InputError.of(path, "no rows", "a skew test")
-    return rows

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +13,8 @@ from feature_runtime.identity import digest
 from proviso.gates.verdict import Stage
 from proviso.online.evidence import REPLAY_FILE, SKEW_FILE
 from proviso.online.sampling import FLOORS
-from proviso.online.skew import SkewRow
-from tests.gate_case import FIGURES, REVIEW, ROW, Case, Edit, refusals
+from proviso.online.skew_verdict import TEST_FILE
+from tests.gate_case import FIGURES, REVIEW, Case, Edit, refusals
 
 
 @pytest.fixture
@@ -30,7 +29,7 @@ def test_a_release_with_all_its_evidence_passes(case: Case, stage: Stage) -> Non
 
 
 def test_the_evidence_is_kept_by_digest(case: Case) -> None:
-    names = [REPLAY_FILE, SKEW_FILE, *(f"{kind}.json" for kind in FIGURES)]
+    names = [REPLAY_FILE, SKEW_FILE, TEST_FILE, *(f"{kind}.json" for kind in FIGURES)]
     wanted = {name: digest((case.evidence / name).read_bytes()) for name in names}
     assert case.judged().evidence == wanted
 
@@ -156,11 +155,9 @@ def test_without_a_replay_there_is_no_shadow(case: Case) -> None:
     assert "replay.json: found nothing, wanted a replay" in refusals(case.judged())["replay"]
 
 
-def test_without_a_skew_test_there_is_no_shadow(case: Case) -> None:
+def test_without_replayed_values_there_is_no_shadow(case: Case) -> None:
     (case.evidence / SKEW_FILE).unlink()
-    said = refusals(case.judged())
-    assert "skew.csv: found nothing, wanted a skew test" in said["skew"]
-    assert "found nothing" in said["skew evidence is the replay's"]
+    assert "skew.csv: found nothing" in refusals(case.judged())["replayed values"]
 
 
 @pytest.mark.parametrize(
@@ -210,71 +207,6 @@ def test_a_damaged_replay_is_refused(case: Case, content: bytes, said: str) -> N
     assert said in refusals(case.judged())["replay"]
 
 
-@pytest.mark.parametrize(
-    ("content", "said"),
-    [
-        (b"", "found another header"),
-        (b"\xff\xfe", "found no CSV"),
-        (b"case_id,verdict\n1,PASS\n", "found another header"),
-        (b"HEADER\n", "found no rows"),
-        (b"HEADER\n1,PASS\n", "found a torn row"),
-        (b"HEADER\n" + b"x," * 16 + b"x\n", "found a torn row"),
-        (b"HEADER\n" + b"x" * 200_000, "found no CSV"),
-        (b'HEADER\n"x"y', "found no CSV"),
-    ],
-)
-def test_damaged_skew_rows_are_refused(case: Case, content: bytes, said: str) -> None:
-    header = ",".join(field.name for field in fields(SkewRow)).encode()
-    (case.evidence / SKEW_FILE).write_bytes(content.replace(b"HEADER", header))
-    assert said in refusals(case.judged())["skew"]
-
-
-@pytest.mark.parametrize(("name", "check"), [(REPLAY_FILE, "replay"), (SKEW_FILE, "skew")])
-def test_evidence_beyond_any_sane_size_is_not_read(case: Case, name: str, check: str) -> None:
-    with (case.evidence / name).open("r+b") as file:
-        file.truncate(65 * 1024 * 1024)
-    verdict = case.judged()
-    assert "found more than 67108864 bytes" in refusals(verdict)[check]
-    assert name not in verdict.evidence
-
-
-def test_a_folder_in_the_place_of_evidence_is_refused(case: Case) -> None:
-    for name in (REPLAY_FILE, SKEW_FILE):
-        (case.evidence / name).unlink()
-        (case.evidence / name).mkdir()
-    assert {"replay", "skew"} <= refusals(case.judged()).keys()
-
-
-def test_rows_altered_after_the_replay_are_seen(case: Case) -> None:
-    case.rows(ROW, ROW)
-    said = refusals(case.judged())
-    assert set(said) == {"skew evidence is the replay's"}
-    assert "digests differ" in said["skew evidence is the replay's"]
-
-
-def test_a_row_in_review_is_named_with_its_kind_and_owner(case: Case) -> None:
-    case.rows(ROW, REVIEW)
-    case.replay()
-    assert refusals(case.judged())["skew"] == (
-        "REVIEW VALUE customer_velocity_1h:txn_count_1h of customer C1 at 2026-05-25T12:00:00Z "
-        "(3 is not 4), owner data-engineering@turanmart.example"
-    )
-
-
-def test_only_the_first_rows_in_review_are_listed(case: Case) -> None:
-    case.rows(*[REVIEW] * 25)
-    case.replay()
-    details = [finding.detail for finding in case.judged().refusals]
-    assert len(details) == 21
-    assert details[-1] == "and 5 more rows in REVIEW"
-
-
-def test_a_verdict_that_is_neither_is_not_a_pass(case: Case) -> None:
-    case.rows(replace(ROW, verdict="FINE"))
-    case.replay()
-    assert "skew" in refusals(case.judged())
-
-
 @pytest.mark.parametrize(("stage", "code"), [("register", 0), ("shadow", 0), ("promote", 1)])
 def test_the_command_says_and_keeps_the_verdict(case: Case, stage: str, code: int) -> None:
     case.up_to_date()
@@ -305,11 +237,13 @@ def test_a_dry_run_writes_nothing(case: Case) -> None:
 
 
 def test_a_refusal_is_exit_one_with_every_reason(case: Case) -> None:
-    case.rows(REVIEW)
+    case.up_to_date()
+    case.replayed(REVIEW)
+    (case.evidence / "coverage.json").unlink()
     done = case.call("shadow")
     assert done.code == 1
-    assert "NO  skew: REVIEW VALUE" in done.out
-    assert "NO  skew evidence is the replay's" in done.out
+    assert "NO  replayed values: REVIEW VALUE" in done.out
+    assert "NO  populated keys" in done.out
     assert done.out.splitlines()[-1] == f"REFUSED shadow {case.id}"
 
 
