@@ -1,8 +1,8 @@
 """The point-in-time join: for every transaction the values that could be used at its moment.
 
-The rule is feature_runtime.availability; this is its fast form, held to it by tests/property.
-Of each entity's rows in order of visibility only those can ever win that are greater than all
-before them; the winner at t is then the last of these visible at t, which is one ASOF join.
+The rule is feature_runtime.availability; this is its fast form, held to it by tests/property. A
+view's rows stream past the questions (`questions`), which keep the numbers of the winning rows;
+only then are the winners' values read, once.
 """
 
 from __future__ import annotations
@@ -27,27 +27,30 @@ from proviso.history.engine import (
     names,
     quoted,
 )
-from proviso.history.relation import history_relation, stored_rows
+from proviso.history.questions import NEVER, Answers, Ints, Questions, Repeats, Rows, Suspects
+from proviso.history.relation import (
+    check_history,
+    history_file,
+    history_relation,
+    stored_rows,
+)
 from proviso.history.transactions import EVENTS, load_transactions
 
 SCORING = "scoring_ts"
 LABEL = "label"
 LABEL_KNOWN = "label_known_at"
-_ABOVE_CREATED = 2**62  # (event_ts, created_ts) as one number that compares like the pair
-
-# Rows greater than all that are visible before them or with them; of equal ones the first.
-_LADDER = """
-select _entity, event_us, created_us, _row, _visible from candidates
-qualify coalesce(_order > max(_order) over (partition by _entity order by _visible, _order desc,
-  _row rows between unbounded preceding and 1 preceding), true)"""
+_STREAMED = ("_entity", "_visible", "event_us", "created_us", "_row")
+_BATCH = 262_144  # rows of a history that are offered at a time
+_AT_ONCE = 4_000_000  # questions that are held in memory, at about 60 bytes each
 
 # Rows that repeat the times of an earlier one of their entity with other values.
 _CONFLICTS = """
-with repeated as (select _entity, _order from candidates group by all
+with candidates as ({candidates}),
+repeated as (select _entity, event_us, created_us from candidates group by all
   having min(_values) <> max(_values))
 select count(*) from (select _values <> first_value(_values)
-  over (partition by _entity, _order order by _row) as _differs
-  from candidates semi join repeated using (_entity, _order)) where _differs"""
+  over (partition by _entity, event_us, created_us order by _row) as _differs
+  from candidates semi join repeated using (_entity, event_us, created_us)) where _differs"""
 
 LeftOut = Sequence[tuple[str, int]]
 """(view, event_ts) of runs to be ignored."""
@@ -113,7 +116,8 @@ def build_dataset(
                 f" (order by _event, {quoted(contract.source.id)}) as _transaction from {EVENTS}"
             )
             span = Span(start, end)
-            joined = tuple(_join(engine, contract, history, v, span, left_out) for v in chosen)
+            sources = [_Source(contract, history, view, left_out) for view in chosen]
+            joined = tuple(_join(engine, source, span) for source in sources)
             reader = engine.batches(_dataset(contract, history, chosen, span))
             rows = _write(reader, contract, request_features, out)
     except EngineError as error:
@@ -121,58 +125,100 @@ def build_dataset(
     return DatasetSummary(out, rows, joined)
 
 
-def _join(
-    engine: Engine,
-    contract: Contract,
-    history: Path,
-    view: FeatureView,
-    span: Span,
-    left_out: LeftOut,
-) -> ViewJoin:
+@dataclass(frozen=True)
+class _Source:
+    """A view's rows, as published and without what is left out."""
+
+    contract: Contract
+    history: Path
+    view: FeatureView
+    left_out: LeftOut
+
+    @property
+    def keys(self) -> str:
+        return names(*self.contract.join_keys(self.view))
+
+    def query(self, span: Span, columns: str) -> str:
+        """Rows of numbered entities that can win at some moment of the span."""
+        oldest = span.start - self.view.temporal_join_lookback
+        rows = history_relation(self.contract, self.history, self.view, oldest, span.end)
+        runs = ", ".join(f"{run:d}" for name, run in self.left_out if name == self.view.name)
+        return (
+            f"select _entity, event_us, created_us, _row, {columns} from ({rows})"
+            f" join entities using ({self.keys})"
+            f"{f' where event_us not in ({runs})' if runs else ''}"
+        )
+
+
+def _join(engine: Engine, source: _Source, span: Span) -> ViewJoin:
     """Makes the view's table of winners: a transaction's `_row`, its times and the status."""
-    _make_candidates(engine, contract, history, view, span, left_out)
-    keys = names(*contract.join_keys(view))
-    usable = f"r.event_us >= t._event - {view.temporal_join_lookback:d}"
+    check_history(source.contract, history_file(source.history, source.view), source.view)
     engine.execute(
-        f"create temp table {_winners(view)} as select t._transaction,"
-        f" case when {usable} then r.event_us end as event_us,"
-        f" case when {usable} then r.created_us end as created_us,"
-        f" case when {usable} then r._row end as _row,"
-        f" case when ({usable}) is not true then 'MISSING_KEY'"
-        f" when t._event - r.event_us > {view.online_ttl:d} then 'STALE' else 'OK' end as _status"
-        f" from (select _transaction, _event, _entity from asked join entities using ({keys})) t"
-        f" asof left join ({_LADDER}) r on t._entity = r._entity and t._event >= r._visible"
+        f"create or replace temp table entities as select {source.keys},"
+        f" row_number() over (order by {source.keys}) - 1 as _entity"
+        f" from (select distinct {source.keys} from asked)"
     )
-    counted = f"select _status, count(*) from {_winners(view)} group by 1 order by 1"
+    winners = _winners(source.view)
+    engine.execute(
+        f"create temp table {winners} (_transaction bigint, event_us bigint, created_us bigint,"
+        f" _row bigint, _status varchar)"
+    )
+    (asked,) = engine.row("select count(*) from asked")
+    suspects = [
+        _answer(engine, source, first, first + _AT_ONCE) for first in range(1, asked + 1, _AT_ONCE)
+    ]
+    counted = f"select _status, count(*) from {winners} group by 1 order by 1"
     statuses = dict(engine.execute(counted).fetchall())
-    return ViewJoin(view.name, statuses, int(engine.row(_CONFLICTS)[0]))
+    return ViewJoin(source.view.name, statuses, _conflicts(engine, source, span, suspects))
 
 
-def _make_candidates(
-    engine: Engine,
-    contract: Contract,
-    history: Path,
-    view: FeatureView,
-    span: Span,
-    left_out: LeftOut,
+def _answer(engine: Engine, source: _Source, first: int, end: int) -> Suspects:
+    """Finds the winners of the transactions first <= number < end; returns suspected repeats."""
+    asked = engine.batches(
+        f"select _entity, _event from asked join entities using ({source.keys})"
+        f" where _transaction >= {first:d} and _transaction < {end:d} order by _transaction"
+    ).read_all()
+    entity, moment = (column.to_numpy() for column in asked.columns)
+    (entities,) = engine.row("select count(*) from entities")
+    questions, repeats = Questions(entity, moment, entities), Repeats()
+    span = Span(int(moment[0]), int(moment[-1]) + 1)
+    visible = f"greatest(event_us + {source.view.source_delay:d}, created_us) as _visible"
+    for batch in engine.batches(source.query(span, visible), _BATCH):
+        rows = Rows(*(batch.column(name).to_numpy() for name in _STREAMED))
+        questions.offer(rows)
+        repeats.see(rows)
+    _keep_winners(engine, source.view, first, moment, questions.answers())
+    return repeats.suspects()
+
+
+def _keep_winners(
+    engine: Engine, view: FeatureView, first: int, moment: Ints, answers: Answers
 ) -> None:
-    """The rows that can win for some transaction of the span, values only as a hash."""
-    keys = names(*contract.join_keys(view))
+    """Adds answers to the view's table of winners, judged by its lookback and its TTL."""
+    nobody = answers.event == NEVER
+    found = {name: pa.array(values, mask=nobody) for name, values in answers._asdict().items()}
+    numbers = np.arange(first, first + len(moment))
+    engine.lend("answers", pa.table({"number": numbers, "moment": moment, **found}))
+    usable = f"event >= moment - {view.temporal_join_lookback:d}"
     engine.execute(
-        f"create or replace temp table entities as select {keys},"
-        f" (row_number() over ())::integer as _entity from (select distinct {keys} from asked)"
+        f"insert into {_winners(view)} select number, case when {usable} then event end,"
+        f" case when {usable} then created end, case when {usable} then row end,"
+        f" case when ({usable}) is not true then 'MISSING_KEY'"
+        f" when moment - event > {view.online_ttl:d} then 'STALE' else 'OK' end from answers"
     )
-    oldest = span.start - view.temporal_join_lookback
-    source = history_relation(contract, history, view, oldest, span.end)
-    skipped = ", ".join(f"{run:d}" for name, run in left_out if name == view.name)
-    kept = f"event_us not in ({skipped})" if skipped else "true"
-    engine.execute(
-        f"create or replace temp table candidates as select _entity, event_us, created_us, _row,"
-        f" greatest(event_us + {view.source_delay:d}, created_us) as _visible,"
-        f" event_us::hugeint * {_ABOVE_CREATED} + created_us as _order,"
-        f" hash({names(*(f.name for f in view.features))}) as _values"
-        f" from ({source}) join entities using ({keys}) where {kept}"
-    )
+
+
+def _conflicts(engine: Engine, source: _Source, span: Span, found: Sequence[Suspects]) -> int:
+    """How many of the suspected rows repeat another's times with other values."""
+    values = f"hash({names(*(f.name for f in source.view.features))}) as _values"
+    candidates = source.query(span, values)
+    if not any(suspects.all for suspects in found):
+        pairs = [pa.table({"event_us": s.event, "_entity": s.entity}) for s in found]
+        if not any(map(len, pairs)):
+            return 0
+        engine.lend("suspects", pa.concat_tables(pairs))
+        candidates += " semi join suspects using (_entity, event_us)"
+    return int(engine.row(_CONFLICTS.format(candidates=candidates))[0])
 
 
 def _dataset(contract: Contract, history: Path, views: Sequence[FeatureView], span: Span) -> str:
