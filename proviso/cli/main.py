@@ -26,6 +26,7 @@ STATIONS = {
     "freshness": ("freshness",),
     "catalog": ("catalog",),
     "skew": ("skew",),
+    "drift": ("drift",),
     "gates": ("gate",),
     "bench": ("bench",),
     "local": ("local",),

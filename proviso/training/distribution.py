@@ -1,0 +1,138 @@
+"""How each consumed feature was distributed in training: what drift is measured against.
+
+The card carries it, because whoever watches a release in production has no training data: ten
+quantile bins a feature, and how many independent entities they rest on. Status and default counts
+are in the card's feature section.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from feature_runtime.availability import Status
+from feature_runtime.service import Service
+from proviso.training.data import Rows
+
+BINS = 10
+
+Floats = NDArray[np.float64]
+
+
+class Distribution(BaseModel):
+    """Bins (low.., edges[0]], (edges[0], edges[1]], ... with their counts; nothing lay outside.
+
+    effective: the size of the sample once values of one entity count as one another's echo.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    low: float | None
+    edges: tuple[float, ...]
+    counts: tuple[Annotated[int, Field(ge=0)], ...]
+    effective: Annotated[float, Field(ge=0)]
+
+    @model_validator(mode="after")
+    def _fits(self) -> Distribution:
+        rising = all(a < b for a, b in zip(self.edges, self.edges[1:], strict=False))
+        if len(self.edges) != len(self.counts) or (self.low is None) is bool(self.edges):
+            raise ValueError("found bins that do not fit their edges, wanted a count for each")
+        if not rising or (self.low is not None and self.low > self.edges[0]):
+            raise ValueError("found edges out of order, wanted rising ones from low on")
+        return self
+
+    @property
+    def whole(self) -> Floats:
+        """Counts of all bins, with the empty ones below and above all that training saw."""
+        return np.array([0, *self.counts, 0], dtype=np.float64)
+
+    def bin_of(self, value: float) -> int:
+        """The position of a value in `whole`."""
+        if self.low is None or value < self.low:
+            return 0
+        return 1 + int(np.searchsorted(self.edges, value, side="left"))
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A feature as training saw it; the rates are shares of all rows."""
+
+    distribution: Distribution
+    null_rate: float
+    default_rate: float
+
+
+def distribution_section(service: Service, rows: Rows) -> dict[str, Any]:
+    """The card's `distribution`: per consumed feature the values that were usable."""
+    inputs, join_keys = rows.inputs, {e.name: e.join_key for e in service.entities}
+    codes = {
+        view.name: _codes([inputs.keys[join_keys[name]] for name in view.entities])
+        for view in service.views
+    }
+    section = {}
+    for k, (view, feature) in enumerate(service.consumed):
+        usable = inputs.status[:, k] == Status.OK
+        found = distribution_of(inputs.values[usable, k], codes[view][usable])
+        section[f"{view}:{feature}"] = found.model_dump(mode="json")
+    return section
+
+
+def distribution_of(values: Floats, entities: NDArray[np.int64]) -> Distribution:
+    """values: [n] without NaN; entities: [n] whose they are."""
+    if len(values) == 0:
+        return Distribution(low=None, edges=(), counts=(), effective=0.0)
+    shares = np.arange(1, BINS + 1) / BINS
+    edges = np.unique(np.quantile(values, shares, method="inverted_cdf"))
+    counts = np.bincount(np.searchsorted(edges, values, side="left"), minlength=len(edges))
+    return Distribution(
+        low=float(values.min()),
+        edges=tuple(edges.tolist()),
+        counts=tuple(counts.tolist()),
+        effective=round(effective_size(np.bincount(entities)), 1),
+    )
+
+
+def effective_size(per_entity: NDArray[np.int64] | NDArray[np.float64]) -> float:
+    """Kish: n predictions of which each entity has c are worth n^2 / sum(c^2) independent ones.
+
+    A thousand predictions of one customer are one customer.
+    """
+    counts = per_entity.astype(np.float64)
+    squares = float((counts * counts).sum())
+    return float(counts.sum()) ** 2 / squares if squares else 0.0
+
+
+def references_of(card: Mapping[str, Any]) -> dict[str, Reference]:
+    """What a release's card says of each feature. Raises KeyError, TypeError or ValueError where
+    it says nothing."""
+    features = card["features"]
+    rows = int(card["rows"]["train"]["transactions"])
+    found = {}
+    for name, stated in features["distribution"].items():
+        counts = features["train"][name]
+        nulls = int(counts["status"].get(Status.NULL.name, 0))
+        found[name] = Reference(
+            Distribution.model_validate(_tuples(stated)),
+            nulls / max(1, rows),
+            int(counts["defaults"]) / max(1, rows),
+        )
+    return found
+
+
+def _tuples(stated: Mapping[str, Any]) -> dict[str, Any]:
+    """YAML has lists only."""
+    return {k: tuple(v) if isinstance(v, list) else v for k, v in stated.items()}
+
+
+def _codes(columns: Sequence[NDArray[np.object_]]) -> NDArray[np.int64]:
+    """A number for each distinct combination of ids [n]."""
+    codes: NDArray[np.int64] = np.zeros(len(columns[0]), dtype=np.int64)
+    for column in columns:
+        distinct, position = np.unique(column, return_inverse=True)
+        _, codes = np.unique(codes * len(distinct) + position, return_inverse=True)
+    return codes
