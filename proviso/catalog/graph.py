@@ -20,9 +20,10 @@ _GAP = 18.0
 _HEAD = 46.0
 _PORT = 6.0
 _MARGIN = 10.0
-_CHARACTER = 6.7  # units that a character of 12 units takes at most, as measured in Chromium
-_X = {"source": 0.0, "view": 186.0, "service": 672.0, "model": 936.0}
-_WIDTHS = {"source": 126.0, "view": 312.0, "service": 196.0, "model": 172.0}
+_INSET = 20.0
+_NARROW, _BOLD = 6.7, 7.4  # units that a character takes on average, as measured in Chromium
+_X = {"source": 0.0, "view": 180.0, "service": 660.0, "model": 922.0}
+_WIDTHS = {"source": 130.0, "view": 300.0, "service": 206.0, "model": 186.0}
 TONES = 6
 
 Kind = Literal["source", "view", "service", "model"]
@@ -138,7 +139,7 @@ def _views(contract: Contract, under: dict[str, str]) -> list[Box]:
 def _rows(view: FeatureView, top: float, consumed: set[str]) -> Iterator[Row]:
     for number, feature in enumerate(view.features):
         name = f"{view.name}:{feature.name}"
-        label = fit(feature.name, _WIDTHS["view"] - 24)
+        label = fit(feature.name, _WIDTHS["view"] - _INSET, _NARROW)
         yield Row(name, label, top + ROW * (number + 0.5), name in consumed)
 
 
@@ -187,7 +188,8 @@ def _box(
 ) -> Box:
     width = _WIDTHS[kind]
     shown = name.partition(":")[0] if kind == "model" else name
-    label, note = fit(shown, width - 24), fit(under.get(name, ""), width - 24)
+    label = fit(shown, width - _INSET, _BOLD)
+    note = fit(under.get(name, ""), width - _INSET, _NARROW)
     return Box(kind, name, label, note, _X[kind], round(y, 1), width, height, rows, tone)
 
 
@@ -226,7 +228,7 @@ def _path(x1: float, y1: float, x2: float, y2: float) -> str:
     return f"M{x1:g} {y1:.1f}C{x1 + bend:g} {y1:.1f} {x2 - bend:g} {y2:.1f} {x2:g} {y2:.1f}"
 
 
-def fit(text: str, width: float) -> str:
+def fit(text: str, width: float, character: float) -> str:
     """As much of the text as there is room for."""
-    room = int(width / _CHARACTER)
+    room = int(width / character)
     return text if len(text) <= room else text[: room - 1] + "…"

@@ -22,7 +22,7 @@ from proviso.catalog.entries import (
     service_entries,
     view_entries,
 )
-from proviso.catalog.graph import lineage_graph
+from proviso.catalog.graph import WIDTH, lineage_graph
 from proviso.contracts.contract import Contract, FeatureView, Scheduled
 from proviso.history.statistics import FeatureStatistics
 from proviso.pages.shell import environment, write_page
@@ -58,6 +58,8 @@ def context(contract: Contract, measured: Measured, made_at: datetime) -> dict[s
         "made_at": format_moment(to_microseconds(made_at.replace(microsecond=0))),
         "as_of": measured.as_of,
         "graph": lineage_graph(contract, _under(contract, measured)),
+        "graph_width": WIDTH,
+        "states": {entry.name: entry.state for entry in _features(views)},
         "views": views,
         "features": sorted(_features(views), key=lambda e: (e.feature.name, e.view.name)),
         "services": services,
