@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, NamedTuple
 
 from feature_runtime.availability import Row, Status, Value, ViewTimes, availability
@@ -60,7 +61,7 @@ def naive_history(
     end: int,
 ) -> list[HistoryRow]:
     """The view's history in [start, end), sorted by event_ts and ids."""
-    reference = _Reference(engine, contract, view)
+    reference = Reference(engine, contract, view)
     keys = contract.join_keys(view)
     entities: dict[Ids, list[Event]] = {}
     for event in events:
@@ -84,13 +85,23 @@ def naive_join(
 
 
 @dataclass(frozen=True)
-class _Reference:
+class Reference:
     """One view, computed entity by entity; the engine's answers are kept, it is slow to ask."""
 
     engine: Engine
     contract: Contract
     view: FeatureView
     answers: dict[tuple[object, ...], tuple[Value, ...]] = field(default_factory=dict)
+
+    @cached_property
+    def selected(self) -> str:
+        """The view's features as SQL."""
+        return feature_columns(self.view)
+
+    @cached_property
+    def conditions(self) -> dict[str, str]:
+        """The condition of each aggregate as SQL."""
+        return {a.name: aggregate_where(self.contract, a) for a in self.view.aggregates}
 
     def rows(self, events: Sequence[Event], start: int, end: int) -> list[Row]:
         """All rows of the entity whose events these are."""
@@ -122,7 +133,7 @@ class _Reference:
         totals = [self._aggregate(a, events, end, now) for a in self.view.aggregates]
         named = zip(totals, self.view.aggregates, strict=True)
         table = ", ".join(f"{total}::hugeint as {names(a.name)}" for total, a in named)
-        return self._ask(f"select {feature_columns(self.view)} from (select {table})", ())
+        return self._ask(f"select {self.selected} from (select {table})", ())
 
     def _aggregate(self, a: Aggregate, events: Sequence[Event], end: int, now: int) -> int:
         inside = [event for event in events if _inside(a, event, end, now)]
@@ -133,11 +144,11 @@ class _Reference:
         """Events that meet an aggregate's condition, which sees labels only if dated so."""
         if aggregate.where is None:
             return list(events)
-        where, label = aggregate_where(self.contract, aggregate), self.contract.source.label.column
+        where, label = self.conditions[aggregate.name], self.contract.source.label.column
         asked = []
         for event in events:
-            labelled = aggregate.dated == "label" and event.label is not None
-            columns = {**event.columns, **({label: event.label} if labelled else {})}
+            known = {label: event.label} if aggregate.dated == "label" else {}
+            columns = {**event.columns, **known}
             asked.append((where, *columns.items()))
         self._judge(where, [q for q in dict.fromkeys(asked) if q not in self.answers])
         return [e for e, q in zip(events, asked, strict=True) if self.answers[q][0]]
@@ -146,12 +157,11 @@ class _Reference:
         """Keeps whether the condition holds for the columns of each question."""
         for first in range(0, len(questions), _AT_ONCE):
             some = questions[first : first + _AT_ONCE]
-            tables = " union all ".join(
-                f"select {i:d} as _i, {', '.join(f'? as {names(name)}' for name, _ in columns)}"
-                for i, (_, *columns) in enumerate(some)
-            )
-            cells = [value for _, *columns in some for _, value in columns]
-            self.engine.execute(f"select _i, {where} from ({tables})", cells)
+            columns = names(*(name for name, _ in some[0][1:]))
+            cells = [value for _, *pairs in some for _, value in pairs]
+            rows = ", ".join(f"({i:d}{', ?' * (len(q) - 1)})" for i, q in enumerate(some))
+            asked = f"(values {rows}) asked(_i, {columns})"
+            self.engine.execute(f"select _i, {where} from {asked}", cells)
             for i, found in self.engine.fetchall():
                 self.answers[some[i]] = (bool(found),)
 
