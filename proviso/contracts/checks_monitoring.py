@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import get_args
 
 from proviso.contracts.base import Problem
 from proviso.contracts.contract import Contract, QualityGate
 from proviso.contracts.metrics import ALWAYS_MONITORED, METRICS, Covers, Metric
-from proviso.contracts.places import in_plan, listed, repeated
+from proviso.contracts.places import in_contract, in_plan, listed, repeated
 from proviso.contracts.plan import Plan, Trigger
 
 _MEASURES = {
@@ -46,6 +46,7 @@ def monitoring_problems(contract: Contract | None, plan: Plan) -> Iterator[Probl
     metrics = [monitored.metric for monitored in plan.monitoring]
     yield from repeated(in_plan("monitoring"), metrics, "two bounds would contradict each other")
     yield from _unmonitored(contract, set(metrics))
+    yield from _unscheduled(contract, metrics)
     for monitored in plan.monitoring:
         place = in_plan(f"monitoring[{monitored.metric}]")
         bound = Bound.of(monitored.threshold)
@@ -71,6 +72,19 @@ def _unmonitored(contract: Contract | None, monitored: set[str]) -> Iterator[Pro
         if metric not in monitored:
             place = in_plan("monitoring")
             yield Problem(place, f"no {metric}", "its threshold, action and owner", why)
+
+
+def _unscheduled(contract: Contract | None, monitored: Sequence[str]) -> Iterator[Problem]:
+    """Figures about features are measured by jobs, and only the contract says when they run."""
+    scheduled = {gate.metric for gate in contract.quality_gates} if contract else set(METRICS)
+    if scheduled - set(METRICS):
+        return  # the unknown one may be meant, and is a problem of its own
+    for name in dict.fromkeys(monitored):
+        metric = METRICS.get(name)
+        if metric and metric.covers == "features" and name not in scheduled:
+            why = "the plan monitors it, and nothing would measure it"
+            wanted = "one with its bound, schedule and owner"
+            yield Problem(in_contract("quality_gates"), f"none of {name}", wanted, why)
 
 
 def _looser(plan: Plan, gate: QualityGate) -> Iterator[Problem]:

@@ -10,8 +10,10 @@ from tests.unit.contracts.edits import (
     PAIR,
     SERVICE,
     Edit,
+    again,
     contract,
     problems_after,
+    without,
 )
 
 VARIANTS: dict[str, tuple[Edit, str]] = {
@@ -116,10 +118,18 @@ VARIANTS: dict[str, tuple[Edit, str]] = {
         ),
     ),
     "gate that nobody monitors": (
-        contract("quality_gates/no_skew/metric", "feature_drift_psi"),
+        again("quality_gates/no_skew", name="no_drift", metric="feature_drift_psi"),
         (
             "serving_release_plan.yml: monitoring: found no feature_drift_psi, wanted its "
-            "threshold, action and owner (the contract's quality gate no_skew bounds it)"
+            "threshold, action and owner (the contract's quality gate no_drift bounds it)"
+        ),
+    ),
+    "monitor without a schedule": (
+        without("quality_gates/no_skew"),
+        (
+            "feature_store_contract.yml: quality_gates: found none of skew_failure_rate, wanted "
+            "one with its bound, schedule and owner (the plan monitors it, and nothing would "
+            "measure it)"
         ),
     ),
 }
