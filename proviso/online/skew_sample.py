@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from feature_runtime import keys, timeline
@@ -121,8 +122,12 @@ def _compare_view(sides: Sides, view: View, ask: Ask, window: Window, tally: _Ta
     comparison = _Comparison(sides, view, definition, ask.at, window)
     for some in _batches(clear):
         blobs = sides.store.read([comparison.key(one.ids) for one in some])
-        for one, blob in zip(some, blobs, strict=True):
-            tally.rows += map(row_of, comparison.features(one, blob))
+        pairs = list(zip(some, blobs, strict=True))
+        lost = [one.ids for one, blob in pairs if blob is None and one.rows]
+        elsewhere = comparison.elsewhere(lost)
+        for one, blob in pairs:
+            seen = elsewhere.get(one.ids, "")
+            tally.rows += map(row_of, comparison.features(one, blob, seen))
 
 
 def _clear_of_writes(
@@ -151,19 +156,34 @@ class _Comparison:
     at: int
     window: Window
 
-    def key(self, ids: Ids) -> bytes:
-        return keys.timeline_key(
-            keys.entity_key(self.view.entities, ids), self.view.name, self.view.schema
-        )
+    def key(self, ids: Ids, schema: str | None = None) -> bytes:
+        entity = keys.entity_key(self.view.entities, ids)
+        return keys.timeline_key(entity, self.view.name, schema or self.view.schema)
 
-    def features(self, one: Sampled, blob: bytes | None) -> Iterator[Compared]:
+    @cached_property
+    def other_schemas(self) -> list[str]:
+        return sorted(self.sides.store.schemas(self.view.name) - {self.view.schema})
+
+    def elsewhere(self, lost: Sequence[Ids]) -> dict[Ids, str]:
+        """Which entities without a key have one under another schema, in words."""
+        if not lost:
+            return {}
+        found = {}
+        for schema in self.other_schemas:
+            blobs = self.sides.store.read([self.key(ids, schema) for ids in lost])
+            for ids, blob in zip(lost, blobs, strict=True):
+                if blob is not None:
+                    found[ids] = f"found a key of schema {schema}, wanted {self.view.schema}"
+        return found
+
+    def features(self, one: Sampled, blob: bytes | None, elsewhere: str) -> Iterator[Compared]:
         """Every consumed feature of an entity, both sides."""
         offline = Winner(*availability(self.view.times, one.rows, self.at))
         early = _future_row(self.view, blob, self.latest)
         online = winner(self.view, blob, self.at)
         if early is not None:
             online = Winner(early, offline.status)
-        seen = self._seen(blob, online, early)
+        seen = self._seen(blob, online, early) or elsewhere
         entity = "|".join(map(str, one.ids))
         columns = zip(
             self.definition.features,

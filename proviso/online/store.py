@@ -159,7 +159,15 @@ class OnlineStore:
     def timeline_keys(self, view: str, schema: str) -> Iterator[bytes]:
         """The keys of a view's schema, in no order, asked for in bounded steps; one that moves
         meanwhile may come twice."""
-        pattern, cursor = timeline_key("*", view, schema), 0
+        return self._scan(timeline_key("*", view, schema))
+
+    def schemas(self, view: str) -> set[str]:
+        """All schemas under which a view has been written."""
+        found = self._scan(watermark_key(view, "*"))
+        return {key.decode().rpartition(":")[2] for key in found}
+
+    def _scan(self, pattern: bytes) -> Iterator[bytes]:
+        cursor = 0
         while True:
             with self._errors():
                 cursor, found = self._client.scan(cursor, match=pattern, count=KEYS_A_SCAN)

@@ -277,9 +277,12 @@ def test_a_candidate_is_not_helped_by_keys_of_another_schema(world: World) -> No
         if key.startswith(b"fs:watermark"):
             continue
         world.held.client.rename(key, key.replace(schema.encode(), OTHER_SCHEMA.encode()))
+    world.held.store.advance(view.name, OTHER_SCHEMA, T, T)
     done = world.skew()
     assert done.code == 1
     assert set(done.json["kinds"]) == {"MISSING_KEY"}
+    said = f"found a key of schema {OTHER_SCHEMA}, wanted {schema}"
+    assert all(said in row["review_note"] for row in world.in_review())
 
 
 @pytest.mark.parametrize("at", [T - DAY, T + HOUR], ids=["before", "after"])
