@@ -20,7 +20,7 @@ from proviso.contracts.base import InputError, Refused
 STATIONS = {
     "contracts": ("init", "validate"),
     "history": ("simulate", "features", "dataset"),
-    "training": ("train", "score", "releases"),
+    "training": ("train", "score", "certify", "releases"),
     "online": ("materialize", "replay"),
     "promotion": ("shadow", "load"),
     "freshness": ("freshness",),

@@ -8,11 +8,13 @@ from typing import Annotated, Any
 import typer
 
 from proviso.cli.console import Json, day, duration, emit, moment, note, step
+from proviso.contracts.base import ContractError
 from proviso.contracts.loading import load_contract, load_plan
 from proviso.simulation.spec import load_simulation
 from proviso.training.card import named_metrics
 from proviso.training.data import Days, Project, Request, plan_for
 from proviso.training.examples import build_examples, rebind_examples
+from proviso.training.recertify import recertify, renew
 from proviso.training.release import read_release
 from proviso.training.score import score_file
 from proviso.training.spec import load_spec
@@ -27,6 +29,7 @@ def register(app: typer.Typer) -> None:
     """Adds this station's commands."""
     app.command("train")(train_command)
     app.command("score")(score_command)
+    app.command("certify")(certify_command)
     releases = typer.Typer(help="The committed example releases.", no_args_is_help=True)
     releases.command("build")(build_command)
     releases.command("rebind")(rebind_command)
@@ -82,6 +85,34 @@ def score_command(
     result = {"release": chosen.id, "out": str(out), **counts}
     text = ", ".join(f"{name} {n}" for name, n in counts.items())
     emit(result, as_json, lambda: f"{chosen.id}: {text} -> {out}")
+
+
+def certify_command(
+    ctx: typer.Context,
+    release: Annotated[Path, typer.Option(help="Release directory.")],
+    transactions: Annotated[Path, typer.Option(help="The file that it was trained on.")],
+    history: Annotated[
+        Path | None, typer.Option(help="Computed history to use; default: computed here.")
+    ] = None,
+    renew_it: Annotated[
+        bool, typer.Option("--renew", help="Where only code has changed, keep the new one.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Make a release's leakage certificate again and say in what its own differs (exit 1)."""
+    chosen = read_release(release)
+    with step(f"certify {chosen.id}"):
+        again = recertify(_project(ctx.obj, None), chosen, transactions, history, note)
+    if renew_it:
+        renew(chosen, again)
+    elif again.problems:
+        raise ContractError(list(again.problems))
+    counted = {name: again.certificate[name]["rows"] for name in ("train", "test")}
+    recomputed = sum(again.certificate["recomputed"].values())
+    result = {"release": chosen.id, **counted, "recomputed": recomputed, "renewed": renew_it}
+    rows = sum(counted.values())
+    said = f"{chosen.id}: {rows} rows judged again, {recomputed} computed again, no difference"
+    emit(result, as_json, lambda: said)
 
 
 def build_command(

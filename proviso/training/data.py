@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -125,6 +125,19 @@ def joined_inputs(
         views = [view.name for view in _consumed(project)]
         build_dataset(project.contract, history, request.transactions, start, end, dataset, views)
         return read_inputs(dataset, project.contract, project.service)
+
+
+@contextmanager
+def with_history(
+    project: Project, request: Request, out: Path, progress: Progress
+) -> Iterator[Request]:
+    """The request with a history: its own, or one computed here that lives as long as this."""
+    if request.history is not None:
+        yield request
+        return
+    with _working_folder(out) as work:
+        history = _history(project, request, work / "history", progress)
+        yield replace(request, history=history)
 
 
 def rows_of(project: Project, inputs: EncoderInputs, days: Days) -> Rows:

@@ -19,6 +19,7 @@ from feature_runtime.release import read_release as read_parsed
 from feature_runtime.service import Service
 from proviso.contracts.base import ContractError, InputError, Problem
 from proviso.contracts.contract import Contract
+from proviso.contracts.files import replacing
 from proviso.contracts.plan import Plan
 from proviso.contracts.section import runtime_service, service_section
 from proviso.training.signature import CLASSES, INPUT, OUTPUT, check_signature
@@ -72,6 +73,7 @@ class Draft:
     model: bytes
     baseline: bytes
     card: Mapping[str, Any]
+    certificate: Mapping[str, Any] | None = None
 
 
 def write_release(draft: Draft, directory: Path) -> Release:
@@ -86,9 +88,14 @@ def write_release(draft: Draft, directory: Path) -> Release:
     (model_directory / "1" / "model.onnx").write_bytes(draft.model)
     (model_directory / "config.pbtxt").write_text(config)
     (directory / BASELINE_FILE).write_bytes(draft.baseline)
-    text = yaml.safe_dump(dict(parsed), sort_keys=False, allow_unicode=True, width=100)
-    (directory / RELEASE_FILE).write_text(_HEADER + text)
+    _write_text(parsed, directory)
     return read_release(directory)
+
+
+def replace_certificate(release: Release, certificate: Mapping[str, Any]) -> Release:
+    """The release with another certificate; it is no part of the id, which stays."""
+    _write_text({**release.parsed, "certificate": certificate}, release.directory)
+    return read_release(release.directory)
 
 
 def read_release(directory: Path) -> Release:
@@ -124,7 +131,8 @@ def rebind(directory: Path, contract: Contract, plan: Plan) -> Release:
     """The same model under the present source, contract and plan: new digests, a new id.
 
     Raises ContractError when what the features mean, or their order, has changed since the
-    model was trained: such a model has to be trained again.
+    model was trained: such a model has to be trained again. The leakage certificate goes with the
+    model as it is: nothing was judged here, so nothing in it may change.
     """
     before = read_release(directory)
     after = runtime_service(contract, plan)
@@ -141,7 +149,14 @@ def rebind(directory: Path, contract: Contract, plan: Plan) -> Release:
             ]
         )
     model, baseline = before.model_file.read_bytes(), before.baseline_file.read_bytes()
-    return write_release(Draft(contract, plan, model, baseline, before.card), directory)
+    evidence = before.parsed.get("certificate")
+    return write_release(Draft(contract, plan, model, baseline, before.card, evidence), directory)
+
+
+def _write_text(parsed: Mapping[str, Any], directory: Path) -> None:
+    text = yaml.safe_dump(dict(parsed), sort_keys=False, allow_unicode=True, width=100)
+    with replacing(directory / RELEASE_FILE) as temporary:
+        temporary.write_text(_HEADER + text)
 
 
 def _assemble(draft: Draft) -> tuple[dict[str, Any], str]:
@@ -169,7 +184,7 @@ def _assemble(draft: Draft) -> tuple[dict[str, Any], str]:
         "base_images": base_images,
         "service": service,
         "card": dict(draft.card),
-        "certificate": None,
+        "certificate": None if draft.certificate is None else dict(draft.certificate),
     }
     return parsed, triton_config(plan, width, identifier)
 

@@ -16,6 +16,7 @@ from proviso.contracts.base import InputError
 from proviso.history.arrays import EncoderInputs
 from proviso.training import card
 from proviso.training.card import Judged
+from proviso.training.certificate import Material, bound, certify
 from proviso.training.data import (
     Progress,
     Project,
@@ -27,6 +28,7 @@ from proviso.training.data import (
     labels_known,
     rows_of,
     usable_rows,
+    with_history,
 )
 from proviso.training.fitting import Exported, fit_model, fit_reference
 from proviso.training.metrics import Metrics, known_compromised, measure
@@ -63,18 +65,34 @@ class Run:
 def train(project: Project, request: Request, out: Path, progress: Progress) -> Trained:
     """Trains, proves, judges, and writes the release directory `out` with predictions.parquet.
 
-    Raises InputError when the data cannot train a model, ContractError when an exported model
-    is not the fitted one.
+    Raises InputError when the data cannot train a model, ContractError when a value of the
+    dataset is not what the rule says, or an exported model is not the fitted one.
     """
     check_days(request)
     check_place(out)
-    run = prepare(project, request, out, progress)
+    run, certificate = certified(project, request, out, progress)
     model, baseline = _fit(run, progress)
     judged = _judge(run, model, baseline)
-    draft = Draft(project.contract, project.plan, model.onnx, baseline.onnx, _card(run, judged))
+    draft = Draft(
+        project.contract,
+        project.plan,
+        model.onnx,
+        baseline.onnx,
+        _card(run, judged),
+        bound(certificate, model.onnx),
+    )
     release = write_release(draft, out)
     _write_predictions(run, model.scores, out / PREDICTIONS_FILE)
     return Trained(release, judged.model, judged.baseline)
+
+
+def certified(
+    project: Project, request: Request, out: Path, progress: Progress
+) -> tuple[Run, dict[str, Any]]:
+    """A run's rows and the certificate of them, which lacks the model. Raises ContractError."""
+    with with_history(project, request, out, progress) as known:
+        run = prepare(project, known, out, progress)
+        return run, certify(_material(run), progress)
 
 
 def prepare(project: Project, request: Request, out: Path, progress: Progress) -> Run:
@@ -92,10 +110,19 @@ def prepare(project: Project, request: Request, out: Path, progress: Progress) -
     return Run(project, request, inputs, train_rows, known, used, test_rows)
 
 
-def _fit(run: Run, progress: Progress) -> tuple[Exported, Exported]:
-    """Model and baseline on the same rows, NaN where the policy says so."""
-    vectors = run.train.encoded.vector[run.used]
+def _material(run: Run) -> Material:
+    return Material(run.project, run.request, run.train.inputs, run.test.inputs, *_fitted_on(run))
+
+
+def _fitted_on(run: Run) -> tuple[NDArray[np.float32], NDArray[np.int8]]:
+    """Vectors and labels of the used rows, NaN where the policy says so."""
     labels = run.train.inputs.labels[run.used].astype(np.int8)
+    return run.train.encoded.vector[run.used], labels
+
+
+def _fit(run: Run, progress: Progress) -> tuple[Exported, Exported]:
+    """Model and baseline on the same rows."""
+    vectors, labels = _fitted_on(run)
     test = run.test.encoded.vector
     progress(f"fit on {len(labels)} rows, {int(labels.sum())} of them positive")
     names = run.project.service.vector

@@ -1,0 +1,91 @@
+"""Computes sampled rows of history again from the transactions, by the naive oracle.
+
+The join can be right and the history wrong; here the history's own values are held to the words
+of docs/time.md, one entity and one run (or arrival) at a time, to the bit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from feature_runtime.availability import Row, Value
+from feature_runtime.moments import format_moment
+from proviso.contracts.contract import Contract, FeatureView, Scheduled
+from proviso.history.engine import Engine, connect, names
+from proviso.history.oracle import Event, Ids, Reference
+from proviso.history.transactions import EVENTS, load_transactions
+from proviso.training.rejudge import Winner
+
+
+def recompute(
+    contract: Contract, transactions: Path, samples: Mapping[str, Sequence[Winner]]
+) -> Iterator[str]:
+    """Each sampled row, by view, that the transactions do not give. Raises InputError."""
+    with connect() as engine:
+        load_transactions(engine, contract, transactions)
+        for name, winners in samples.items():
+            view = contract.view_by_name[name]
+            reference = Reference(engine, contract, view)
+            events = _events(engine, contract, view, {winner.ids for winner in winners})
+            for winner in winners:
+                yield from _wrong(reference, winner, events[winner.ids])
+
+
+def _events(
+    engine: Engine, contract: Contract, view: FeatureView, wanted: set[Ids]
+) -> Mapping[Ids, list[Event]]:
+    """All transactions of some entities."""
+    keys, source = contract.join_keys(view), contract.source
+    columns = names(*keys, "_event", "_arrival", source.label.column, "_label_known")
+    found: dict[Ids, list[Event]] = {ids: [] for ids in wanted}
+    if wanted:
+        places = ", ".join([f"({', '.join('?' for _ in keys)})"] * len(wanted))
+        engine.execute(
+            f"select {columns}, {names(*source.columns)} from {EVENTS}"
+            f" where ({names(*keys)}) in ({places})",
+            [value for ids in wanted for value in ids],
+        )
+        for row in engine.fetchall():
+            ids, (event, arrival, label, known, *values) = row[: len(keys)], row[len(keys) :]
+            cells = dict(zip(source.columns, values, strict=True))
+            named = dict(zip(keys, ids, strict=True))
+            found[ids].append(Event(named, event, arrival, label, known, cells))
+    return found
+
+
+def _wrong(reference: Reference, winner: Winner, events: Sequence[Event]) -> Iterator[str]:
+    """What is wrong with a row: the oracle publishes none such by its created_ts.
+
+    A stamp may be later than the plan, so only a later created_ts tells rows apart.
+    """
+    view, row = reference.view, winner.row
+    start, end = row.event_ts, row.event_ts + 1
+    if not isinstance(view.publication, Scheduled):
+        start, end = _arrivals(events, row)
+    published = [
+        found.values
+        for found in reference.rows(events, start, end)
+        if found.event_ts == row.event_ts and found.created_ts <= row.created_ts
+    ]
+    if not any(_same(row.values, values) for values in published):
+        at = format_moment(row.event_ts)
+        wanted = published or "no such row"
+        yield f"{view.name}: the row of {winner.ids} at {at} has {row.values}, wanted {wanted}"
+
+
+def _arrivals(events: Sequence[Event], row: Row) -> tuple[int, int]:
+    """From when to when the row's event was the latest that had arrived."""
+    mine = [e.arrival_ts for e in events if e.event_ts == row.event_ts]
+    later = [e.arrival_ts for e in events if e.event_ts > row.event_ts]
+    start = min(mine, default=row.event_ts)
+    return start, max(start, min([*later, row.created_ts + 1]))
+
+
+def _same(one: Sequence[Value], other: Sequence[Value]) -> bool:
+    """Equal to the bit and of the same types; floats by their hex, in which -0.0 is not 0.0."""
+    return [_exact(value) for value in one] == [_exact(value) for value in other]
+
+
+def _exact(value: Value) -> str:
+    return value.hex() if isinstance(value, float) else repr(value)

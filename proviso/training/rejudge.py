@@ -1,0 +1,322 @@
+"""Judges a dataset again from raw history, by the rule itself and not by the join.
+
+For every transaction and consumed view `availability` picks the winner among the entity's rows as
+they were published; the dataset must hold that winner's times, statuses and values to the bit.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from feature_runtime.availability import Row, Status, ViewTimes, availability, feature_statuses
+from feature_runtime.keys import EntityId
+from feature_runtime.service import Service
+from proviso.contracts.contract import Contract, FeatureView
+from proviso.history.arrays import NO_ROW, EncoderInputs
+from proviso.history.engine import Engine, connect, names, quoted
+from proviso.history.relation import history_relation
+from proviso.history.transactions import EVENTS, load_transactions
+
+Progress = Callable[[str], None]
+Moments = NDArray[np.int64]
+_AT_ONCE = 1_000_000  # rows of history in memory
+_NEWEST = 8  # rows that the rule is shown first
+_NAMED = 5  # differences that are named; the others are counted
+
+
+@dataclass(frozen=True)
+class Question:
+    """A dataset to be judged: its rows must be the transactions of start <= t < end."""
+
+    contract: Contract
+    service: Service
+    history: Path
+    transactions: Path
+    inputs: EncoderInputs
+    start: int
+    end: int
+
+
+@dataclass(frozen=True)
+class Winner:
+    """A row that the rule chose, with all features of its view."""
+
+    ids: tuple[EntityId, ...]
+    row: Row
+
+
+@dataclass(frozen=True)
+class JudgedView:
+    """What the rule says of one view: statuses by name, values judged, history that was read.
+
+    history: content digest of all rows that could answer, as published. sample: some winners.
+    differences: how many places of the dataset say something else; the first are `named`.
+    """
+
+    view: str
+    statuses: dict[str, int]
+    values: int
+    rows: int
+    history: str
+    sample: tuple[Winner, ...]
+    differences: int
+    named: tuple[str, ...]
+
+
+def rejudge(
+    question: Question, sample: int, seed: int, progress: Progress
+) -> Iterator[JudgedView | str]:
+    """Judges view by view. A text instead says that the dataset's rows are not the transactions.
+
+    Raises InputError when history or transactions cannot be read.
+    """
+    contract, inputs = question.contract, question.inputs
+    with connect() as engine:
+        load_transactions(engine, contract, question.transactions, question.start, question.end)
+        yield from _other_rows(engine, question)
+        for position, consumed in enumerate(question.service.views):
+            view = contract.view_by_name[consumed.name]
+            chance = np.random.default_rng((seed, position)).random(len(inputs))
+            judgement = _Judgement(question, view, sample, chance)
+            _number(engine, contract, view)
+            judgement.judge(engine, progress)
+            yield judgement.result()
+
+
+def _other_rows(engine: Engine, question: Question) -> Iterator[str]:
+    """Whether ids, keys and moments are the source's own, in its order."""
+    inputs, source = question.inputs, question.contract.source
+    wanted = {source.id: inputs.ids, **inputs.keys}
+    engine.execute(
+        f"select _event, {names(*wanted)} from {EVENTS} order by _event, {quoted(source.id)}"
+    )
+    columns = list(zip(*engine.fetchall(), strict=True)) or [()] * (len(wanted) + 1)
+    if len(columns[0]) != len(inputs):
+        yield f"rows: found {len(inputs)}, wanted {len(columns[0])} transactions"
+        return
+    for name, own in zip(("moments", *wanted), columns, strict=True):
+        held = inputs.at if name == "moments" else wanted[name]
+        if held.tolist() != list(own):
+            yield f"{name}: found others than those of the transactions"
+
+
+def _number(engine: Engine, contract: Contract, view: FeatureView) -> None:
+    """Numbers the entities asked about in the order of their keys."""
+    keys = names(*contract.join_keys(view))
+    engine.execute(
+        f"create or replace temp table judged as select {keys},"
+        f" (row_number() over (order by {keys}) - 1)::bigint as _entity"
+        f" from (select distinct {keys} from {EVENTS})"
+    )
+
+
+@dataclass(frozen=True)
+class _Timeline:
+    """One entity's rows in order; the first lies at `first` of the table that has their values."""
+
+    first: int
+    events: list[int]
+    created: list[int]
+
+    def ask(self, times: ViewTimes, t: int) -> tuple[Row | None, Status]:
+        """What the rule says at t; the winner's `run_id` is its place in the table.
+
+        Not every row is shown to the rule. One before t - lookback is never usable; one after t is
+        not visible at t, for no source delay is negative; and the rows lie in the order by which
+        the greatest usable one wins, so that a winner among the newest is the winner of all. When
+        the newest hold none, the rule sees the whole lookback.
+        """
+        oldest = bisect_left(self.events, t - times.lookback)
+        end = bisect_right(self.events, t, lo=oldest)
+        newest = max(oldest, end - _NEWEST)
+        winner, status = availability(times, self._rows(newest, end), t)
+        if winner is None and newest > oldest:
+            return availability(times, self._rows(oldest, end), t)
+        return winner, status
+
+    def _rows(self, start: int, end: int) -> list[Row]:
+        return [Row(self.events[i], self.created[i], (), self.first + i) for i in range(start, end)]
+
+
+@dataclass
+class _Judgement:
+    """One view under judgement; arrays [n] and [n, features] of what the rule says."""
+
+    question: Question
+    view: FeatureView
+    sample: int
+    chance: NDArray[np.float64]
+    status: NDArray[np.int8] = field(init=False)
+    times: NDArray[np.int64] = field(init=False)
+    feature_status: NDArray[np.int8] = field(init=False)
+    values: NDArray[np.float64] = field(init=False)
+    drawn: list[tuple[float, Winner]] = field(default_factory=list)
+    rows: int = 0
+    digests: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        count, width = len(self.question.inputs), len(self.view.features)
+        self.status = np.full(count, Status.MISSING_KEY, dtype=np.int8)
+        self.times = np.full((count, 2), NO_ROW, dtype=np.int64)
+        self.feature_status = np.full((count, width), Status.MISSING_KEY, dtype=np.int8)
+        self.values = np.full((count, width), np.nan, dtype=np.float64)
+
+    def judge(self, engine: Engine, progress: Progress) -> None:
+        """Asks the rule about every row, some entities' history at a time."""
+        contract, view, question = self.question.contract, self.view, self.question
+        keys = contract.join_keys(view)
+        engine.execute(
+            f"select _entity from {EVENTS} join judged using ({names(*keys)})"
+            f" order by _event, {quoted(contract.source.id)}"
+        )
+        entity = np.array([number for (number,) in engine.fetchall()], dtype=np.int64)
+        oldest = question.start - view.temporal_join_lookback
+        source = history_relation(contract, question.history, view, oldest, question.end)
+        relation = f"({source}) join judged using ({names(*keys)})"
+        rows, entities = engine.row(
+            f"select (select count(*) from {relation}), (select count(*) from judged)"
+        )
+        parts = max(1, min(entities, -(-rows // _AT_ONCE)))
+        for part in range(parts):
+            first, after = part * entities // parts, (part + 1) * entities // parts
+            table = engine.batches(
+                f"select * exclude (_row) from (select * from {relation}"
+                f" where _entity >= {first:d} and _entity < {after:d}"
+                f" order by _entity, event_us, created_us, _row)"
+            ).read_all()
+            self._judge_part(table, entity, range(first, after))
+            progress(f"certificate: {view.name}, entities {after:,} of {entities:,}")
+
+    def _judge_part(self, table: pa.Table, entity: Moments, part: range) -> None:
+        self._digest(table)
+        asked = np.flatnonzero((entity >= part.start) & (entity < part.stop))
+        asked = asked[np.argsort(entity[asked], kind="stable")]
+        owners = _integers(table["_entity"])
+        starts = np.searchsorted(owners, entity[asked], side="left")
+        ends = np.searchsorted(owners, entity[asked], side="right")
+        winners = np.full(len(asked), -1, dtype=np.int64)
+        events, created = _integers(table["event_us"]), _integers(table["created_us"])
+        for group in _runs(entity[asked]):
+            low, high = int(starts[group.start]), int(ends[group.start])
+            mine = _Timeline(low, events[low:high].tolist(), created[low:high].tolist())
+            for i in group:
+                winners[i] = self._winner(mine, int(asked[i]))
+        self._keep(table, asked[winners >= 0], winners[winners >= 0])
+
+    def _winner(self, mine: _Timeline, asked: int) -> int:
+        """Where in the table the rule's winner is, -1 without one."""
+        view, t = self.view, int(self.question.inputs.at[asked])
+        times = ViewTimes(view.source_delay, view.temporal_join_lookback, view.online_ttl)
+        winner, status = mine.ask(times, t)
+        self.status[asked] = status
+        if winner is None:
+            return -1
+        self.times[asked] = winner.event_ts, winner.created_ts
+        return winner.run_id
+
+    def _keep(self, table: pa.Table, asked: Moments, winners: Moments) -> None:
+        """Statuses and values of the winners, and the part's share of the sample."""
+        features = [f.name for f in self.view.features]
+        dtypes = [f.dtype for f in self.view.features]
+        chosen = table.take(pa.array(winners))
+        values = list(zip(*(chosen[name].to_pylist() for name in features), strict=True))
+        keys = self.question.contract.join_keys(self.view)
+        ids = list(zip(*(chosen[key].to_pylist() for key in keys), strict=True))
+        for i, row, mine in zip(asked, values, ids, strict=True):
+            event, created = map(int, self.times[i])
+            winner = Row(event, created, row)
+            status = Status(int(self.status[i]))
+            self.feature_status[i] = feature_statuses(status, winner, dtypes)
+            self.values[i] = [np.nan if v is None else float(v) for v in row]
+            self.drawn.append((float(self.chance[i]), Winner(mine, winner)))
+        self.drawn = sorted(self.drawn, key=lambda drawn: drawn[0])[: self.sample]
+
+    def _digest(self, table: pa.Table) -> None:
+        """Takes a part into the content digest, column by column: parts leave no trace in it."""
+        self.rows += table.num_rows
+        for name in table.column_names:
+            for what, content in _content(table[name]).items():
+                digest = self.digests.setdefault(f"{name} {what}", hashlib.sha256())
+                digest.update(content)
+
+    def result(self) -> JudgedView:
+        """The judgement, compared with what the dataset says."""
+        codes, counts = np.unique(self.status, return_counts=True)
+        differences = list(self._differences())
+        lines = "".join(f"{n}={d.hexdigest()}\n" for n, d in sorted(self.digests.items()))
+        features = [f for view, f in self.question.service.consumed if view == self.view.name]
+        return JudgedView(
+            self.view.name,
+            {Status(c).name: int(n) for c, n in zip(codes, counts, strict=True)},
+            len(self.status) * len(features),
+            self.rows,
+            "sha256:" + hashlib.sha256(lines.encode()).hexdigest(),
+            tuple(winner for _, winner in self.drawn),
+            sum(count for count, _ in differences),
+            tuple(said for _, said in differences),
+        )
+
+    def _differences(self) -> Iterator[tuple[int, str]]:
+        """Per part of the dataset that differs: in how many rows, and the first of them."""
+        inputs, view = self.question.inputs, self.view.name
+        for name, held, wanted in (
+            ("event_ts", inputs.event_ts[view], self.times[:, 0]),
+            ("created_ts", inputs.created_ts[view], self.times[:, 1]),
+        ):
+            yield from self._compare(name, held, wanted)
+        places = {feature.name: j for j, feature in enumerate(self.view.features)}
+        for k, (owner, feature) in enumerate(self.question.service.consumed):
+            if owner == view:
+                j = places[feature]
+                status = f"status of {feature}"
+                yield from self._compare(status, inputs.status[:, k], self.feature_status[:, j])
+                yield from self._compare(feature, inputs.values[:, k], self.values[:, j])
+
+    def _compare(
+        self, what: str, held: NDArray[Any], wanted: NDArray[Any]
+    ) -> Iterator[tuple[int, str]]:
+        rows = np.flatnonzero(bits(held) != bits(wanted))
+        if len(rows):
+            ids = self.question.inputs.ids[rows[:_NAMED]]
+            pairs = zip(ids, held[rows[:_NAMED]], wanted[rows[:_NAMED]], strict=True)
+            first = "; ".join(f"of {i} found {h}, wanted {w}" for i, h, w in pairs)
+            yield len(rows), f"{self.view.name}: {what} differs in {len(rows)} rows: {first}"
+
+
+def bits(values: NDArray[Any]) -> NDArray[np.int64]:
+    """Numbers as comparable bits; every NaN is the same NaN, 0.0 is not -0.0."""
+    if values.dtype != np.float64:
+        return values.astype(np.int64)
+    return np.where(np.isnan(values), np.nan, values).view(np.int64)
+
+
+def _runs(numbers: Moments) -> Iterator[range]:
+    """Stretches of equal numbers in a sorted array."""
+    edges = [0, *(np.flatnonzero(np.diff(numbers)) + 1).tolist(), len(numbers)]
+    return (range(a, b) for a, b in pairwise(edges) if a < b)
+
+
+def _integers(column: pa.ChunkedArray) -> Moments:
+    return np.array(column.to_numpy(), dtype=np.int64)
+
+
+def _content(column: pa.ChunkedArray) -> dict[str, bytes]:
+    """A column's values, and where it has none, whatever the chunks."""
+    missing = np.asarray(column.is_null().to_numpy(), dtype=np.bool_).tobytes()
+    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+        texts = [text or "" for text in column.to_pylist()]
+        return {"missing": missing, "values": "".join(f"{len(t)}:{t}" for t in texts).encode()}
+    filled = pc.fill_null(column, pa.scalar(0).cast(column.type))
+    wide = np.float64 if pa.types.is_floating(column.type) else np.int64
+    return {"missing": missing, "values": np.asarray(filled.to_numpy(), dtype=wide).tobytes()}
