@@ -27,7 +27,7 @@ from proviso.history.engine import (
     names,
     quoted,
 )
-from proviso.history.questions import NEVER, Answers, Ints, Questions, Repeats, Rows, Suspects
+from proviso.history.questions import NEVER, Answers, Questions, Repeats, Rows, Suspects
 from proviso.history.relation import (
     check_history,
     history_file,
@@ -175,36 +175,34 @@ def _join(engine: Engine, source: _Source, span: Span) -> ViewJoin:
 def _answer(engine: Engine, source: _Source, first: int, end: int) -> Suspects:
     """Finds the winners of the transactions first <= number < end; returns suspected repeats."""
     asked = engine.batches(
-        f"select _entity, _event from asked join entities using ({source.keys})"
-        f" where _transaction >= {first:d} and _transaction < {end:d} order by _transaction"
+        f"select _entity, _event, _transaction from asked join entities using ({source.keys})"
+        f" where _transaction >= {first:d} and _transaction < {end:d} order by _entity, _event"
     ).read_all()
-    entity, moment = (column.to_numpy() for column in asked.columns)
+    entity, moment = (asked[name].to_numpy() for name in ("_entity", "_event"))
     (entities,) = engine.row("select count(*) from entities")
     questions, repeats = Questions(entity, moment, entities), Repeats()
-    span = Span(int(moment[0]), int(moment[-1]) + 1)
+    span = Span(int(moment.min()), int(moment.max()) + 1)
     visible = f"greatest(event_us + {source.view.source_delay:d}, created_us) as _visible"
     for batch in engine.batches(source.query(span, visible), _BATCH):
         rows = Rows(*(batch.column(name).to_numpy() for name in _STREAMED))
         questions.offer(rows)
         repeats.see(rows)
-    _keep_winners(engine, source.view, first, moment, questions.answers())
+    _keep_winners(engine, source.view, asked, questions.answers())
     return repeats.suspects()
 
 
-def _keep_winners(
-    engine: Engine, view: FeatureView, first: int, moment: Ints, answers: Answers
-) -> None:
+def _keep_winners(engine: Engine, view: FeatureView, asked: pa.Table, answers: Answers) -> None:
     """Adds answers to the view's table of winners, judged by its lookback and its TTL."""
     nobody = answers.event == NEVER
-    found = {name: pa.array(values, mask=nobody) for name, values in answers._asdict().items()}
-    numbers = np.arange(first, first + len(moment))
-    engine.lend("answers", pa.table({"number": numbers, "moment": moment, **found}))
-    usable = f"event >= moment - {view.temporal_join_lookback:d}"
+    for name, values in answers._asdict().items():
+        asked = asked.append_column(name, pa.array(values, mask=nobody))
+    engine.lend("answers", asked)
+    usable = f"event >= _event - {view.temporal_join_lookback:d}"
     engine.execute(
-        f"insert into {_winners(view)} select number, case when {usable} then event end,"
+        f"insert into {_winners(view)} select _transaction, case when {usable} then event end,"
         f" case when {usable} then created end, case when {usable} then row end,"
         f" case when ({usable}) is not true then 'MISSING_KEY'"
-        f" when moment - event > {view.online_ttl:d} then 'STALE' else 'OK' end from answers"
+        f" when _event - event > {view.online_ttl:d} then 'STALE' else 'OK' end from answers"
     )
 
 

@@ -8,15 +8,16 @@ answer. No row is sorted, and each is seen once.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 Ints = np.ndarray[Any, np.dtype[np.int64]]
+Table = np.ndarray[Any, np.dtype[np.int64]]
 NEVER = int(np.iinfo(np.int64).min)
 """The event of a question that has no answer."""
 
-_NO_ROW = int(np.iinfo(np.int64).max)
 _GAP = 2048  # rows that a thread of the engine reads at a time
 
 
@@ -50,71 +51,64 @@ class Questions:
     """Who is asked about when, and the best row offered to each question so far."""
 
     def __init__(self, entity: Ints, moment: Ints, entities: int) -> None:
-        """Questions in order of their moments; entities are numbers below `entities`."""
-        count = len(moment)
-        self._moment = moment
-        self._number = np.argsort(entity, kind="stable")  # place by (entity, moment) -> number
-        self._entity = entity[self._number]
-        self._end = np.searchsorted(self._entity, np.arange(entities), side="right")
-        self._index()
-        self._event = np.full(count, NEVER)
-        self._created = np.full(count, NEVER)
-        self._row = np.full(count, _NO_ROW)
+        """Questions in order of their entities, which are numbers below `entities`, and moments."""
+        self._entity, self._moment = entity, moment
+        self._start, self._end = int(moment.min()), int(moment.max()) + 1
+        # Lines are compared in turn: event, created, and of equal rows the first in the file.
+        self._best: Table = np.full((3, len(moment)), NEVER)
+        self._index(entities)
 
-    def _index(self) -> None:
-        """Cells of an entity and 2**shift consecutive questions: about one place in each."""
-        count, entities = len(self._moment), len(self._end)
-        self._shift = entities.bit_length() - 1
-        self._width = (count >> self._shift) + 1
-        starts = np.arange(self._width) << self._shift
-        cells = np.arange(entities)[:, None] * (count + 1) + starts
-        places = self._entity * (count + 1) + self._number
-        self._cells = np.append(np.searchsorted(places, cells.ravel()), count)
-        self._rounds = int(np.diff(self._cells).max()).bit_length()
+    def _index(self, entities: int) -> None:
+        """Cells of an entity and 2**shift microseconds, with about one question in each."""
+        span, each = self._end - self._start, max(1, len(self._moment) // entities)
+        self._shift = (span // each).bit_length()
+        self._width = (span >> self._shift) + 1
+        sizes = np.bincount(
+            self._cell(self._entity, self._moment), minlength=entities * self._width
+        )
+        self._first = np.append(0, np.cumsum(sizes))
+        self._rounds = int(sizes.max()).bit_length()
+
+    def _cell(self, entity: Ints, moment: Ints) -> Ints:
+        return entity * self._width + ((moment - self._start) >> self._shift)
 
     def offer(self, rows: Rows) -> None:
         """Lets each row be the answer to the first question that may see it, if it is greater."""
-        number = np.searchsorted(self._moment, rows.visible)
-        place = self._first_place(rows.entity, number)
-        asked = place < self._end[rows.entity]
-        self._keep(place[asked], rows.event[asked], rows.created[asked], rows.row[asked])
+        place = self._place(rows.entity, np.clip(rows.visible, self._start, self._end))
+        asked = place < self._first[(rows.entity + 1) * self._width]
+        values = (rows.event, rows.created, -rows.row)
+        self._keep(place[asked], [value[asked] for value in values])
 
-    def _first_place(self, entity: Ints, number: Ints) -> Ints:
-        """The first place of an entity, or else the one after its last, not before a question."""
-        cell = entity * self._width + (number >> self._shift)
-        low, high = self._cells[cell], self._cells[cell + 1]
+    def _place(self, entity: Ints, moment: Ints) -> Ints:
+        """The entity's first question that is not before a moment, or else the next entity's."""
+        cell = self._cell(entity, moment)
+        low, high = self._first[cell], self._first[cell + 1]
         for _ in range(self._rounds):
             several = np.flatnonzero(low < high)
             middle = (low[several] + high[several]) >> 1
-            before = self._number[middle] < number[several]
+            before = self._moment[middle] < moment[several]
             low[several[before]] = middle[before] + 1
             high[several[~before]] = middle[~before]
         return low
 
-    def _keep(self, place: Ints, event: Ints, created: Ints, row: Ints) -> None:
-        """Keeps the greatest (event, created) of each place; of equal ones the first row."""
-        newer = event > self._event[place]
-        self._created[place[newer]] = NEVER
-        self._row[place[newer]] = _NO_ROW
-        np.maximum.at(self._event, place, event)
-        same = event == self._event[place]
-        place, created, row = place[same], created[same], row[same]
-        self._row[place[created > self._created[place]]] = _NO_ROW
-        np.maximum.at(self._created, place, created)
-        same = created == self._created[place]
-        np.minimum.at(self._row, place[same], row[same])
+    def _keep(self, place: Ints, values: Sequence[Ints]) -> None:
+        """Keeps the greatest values of each question; what follows a greater one starts anew."""
+        for line, best in enumerate(self._best):
+            greater = place[values[line] > best[place]]
+            for following in self._best[line + 1 :]:
+                following[greater] = NEVER
+            np.maximum.at(best, place, values[line])
+            equal = values[line] == best[place]
+            place, values = place[equal], [value[equal] for value in values]
 
     def answers(self) -> Answers:
-        """The answers to all questions, by number, once every row has been offered."""
-        event, created, row = self._event, self._created, self._row
-        ascending = np.lexsort((-row, created, event))
-        rank = np.empty_like(ascending)
-        rank[ascending] = np.arange(len(rank))
-        entity = self._entity * len(rank)
-        best = ascending[np.maximum.accumulate(entity + rank) - entity]
-        by_number = np.empty_like(best)
-        by_number[self._number] = best
-        return Answers(event[by_number], created[by_number], row[by_number])
+        """The answers, in order of the questions, once every row has been offered."""
+        best, step = self._best, 1
+        while (same := self._entity[step:] == self._entity[:-step]).any():
+            earlier, later = best[:, :-step], best[:, step:]
+            best[:, step:] = np.where(same & _greater(earlier, later), earlier, later)
+            step *= 2
+        return Answers(best[0], best[1], -best[2])
 
 
 class Repeats:
@@ -125,8 +119,8 @@ class Repeats:
     """
 
     def __init__(self) -> None:
-        self._first: list[Ints] = [np.empty((3, 0), np.int64)]
-        self._last: list[Ints] = [np.empty((3, 0), np.int64)]
+        self._first: list[Table] = [np.empty((3, 0), np.int64)]
+        self._last: list[Table] = [np.empty((3, 0), np.int64)]
 
     def see(self, rows: Rows) -> None:
         """Looks at the next rows."""
@@ -149,7 +143,7 @@ class Repeats:
         return Suspects(bool((low != high).any()), event=low[0], entity=low[1])
 
 
-def _greater(columns: Ints, others: Ints) -> Any:
+def _greater(columns: Table, others: Table) -> Any:
     """Column by column of two tables, whether the former is greater, compared from the top."""
     greater = columns[-1] > others[-1]
     for one, other in zip(columns[-2::-1], others[-2::-1], strict=True):
@@ -157,7 +151,7 @@ def _greater(columns: Ints, others: Ints) -> Any:
     return greater
 
 
-def _ranks(table: Ints) -> Ints:
+def _ranks(table: Table) -> Ints:
     """The rank of each column among all, compared from the top; equal ones have equal ranks."""
     ascending = np.lexsort(table[::-1])
     ordered = table[:, ascending]
