@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from feature_runtime import timeline
+from feature_runtime import moments, timeline
 from feature_runtime.availability import Row, Value, availability
 from feature_runtime.identity import digest
 from feature_runtime.moments import DAY, HOUR, MINUTE, SECOND, format_moment
@@ -20,6 +20,9 @@ from proviso.contracts.base import InputError
 from proviso.contracts.checks_skew import skew_problems
 from proviso.contracts.section import runtime_service
 from proviso.contracts.skew_cases import parse_cases
+from proviso.gates.desk import Desk
+from proviso.gates.register import Subject
+from proviso.gates.skew import skew_findings
 from proviso.online.envelope import Evidence, parse_evidence
 from proviso.online.materialize import times_of
 from proviso.online.skew_sample import Question, Sides, skew_test
@@ -464,6 +467,29 @@ def test_signing_makes_the_evidence_beside_the_rows_pass(world: World) -> None:
     assert after.passed
     assert (after.made_at, after.files) == (before.made_at, before.files)
     assert (after.figures["skew_failure_rate"], after.figures["signed"]) == (0, 1)
+
+
+def test_the_gate_says_no_until_the_owner_has_signed(world: World) -> None:
+    off_by(2)(world)
+    here = replace(world, out=world.out / "evidence")
+    here.skew("--release", world.release.directory, "--evidence", here.out)
+    project = world.project
+    subject = Subject(project.contracts, project.contract, project.plan, world.release)
+
+    def said(now: int) -> list[tuple[bool, str]]:
+        desk = Desk(here.out, world.release.id, project.plan, now)
+        return [(finding.ok, finding.detail) for finding in skew_findings(subject, desk)]
+
+    [(ok, detail)] = said(moments.now())
+    assert not ok
+    assert detail.startswith("REVIEW VALUE courier_load_6h:fees_24h of courier")
+    [row] = here.in_review()
+    soon = format_moment(moments.now() + HOUR)
+    assert here.sign(row["case_id"], "--expires", soon).code == 0
+    [(ok, detail)] = said(moments.now())
+    assert ok, detail
+    [(ok, _)] = said(moments.now() + 2 * HOUR)
+    assert not ok, "the signature has ended"
 
 
 def test_evidence_of_other_rows_is_not_signed_into_passing(world: World) -> None:
