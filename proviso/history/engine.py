@@ -62,6 +62,15 @@ class Engine:
         with _errors():
             self._connection.register(name, table)
 
+    @contextmanager
+    def in_order(self) -> Iterator[None]:
+        """Inside the block what is read in an order is written in it, without being sorted."""
+        self.execute("set preserve_insertion_order = true")
+        try:
+            yield
+        finally:
+            self.execute("set preserve_insertion_order = false")
+
 
 @contextmanager
 def _errors() -> Iterator[None]:

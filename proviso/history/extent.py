@@ -6,12 +6,14 @@ change it: a history can grow by its last day, as long as what it has read is st
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from feature_runtime.moments import format_moment
 from proviso.contracts.base import InputError
 from proviso.contracts.contract import Contract, FeatureView, Scheduled
 from proviso.history.engine import SCHEMA_KEY, Engine, quoted
@@ -19,7 +21,7 @@ from proviso.history.relation import check_history
 from proviso.history.transactions import EVENTS, Transactions
 
 EXTENT_KEY = "proviso.extent"
-_SEPARATOR = "chr(31)"
+_DIGESTS = "digests"
 
 Moment = Annotated[int, Field(ge=0)]
 
@@ -66,26 +68,24 @@ def final_end(view: FeatureView, as_of: int, end: int | None = None) -> int:
     return max((bound - 1) // every * every + 1, 0)
 
 
-def measured(
-    engine: Engine, contract: Contract, view: FeatureView, start: int, end: int, rows: int
-) -> Extent:
-    """The extent of final runs in [start, end), computed from the table `events`."""
-    transactions, digest = _used(engine, contract, view, end)
+def measured(engine: Engine, view: FeatureView, start: int, end: int, rows: int) -> Extent:
+    """The extent of final runs in [start, end), computed from the events that were digested."""
+    transactions, digest = _used(engine, view, end)
     return Extent(start=start, end=end, transactions=transactions, digest=digest, rows=rows)
 
 
 def verified(
     engine: Engine, contract: Contract, view: FeatureView, path: Path, loaded: Transactions
 ) -> Extent:
-    """The extent of a file that can go on from the table `events`. Raises InputError."""
+    """The extent of a file that can go on from the events that were digested. Raises InputError."""
     extent = read_extent(contract, view, path)
-    found = measured(engine, contract, view, extent.start, extent.end, extent.rows)
+    found = measured(engine, view, extent.start, extent.end, extent.rows)
     if (found.transactions, found.digest) != (extent.transactions, extent.digest):
-        known = f"{found.transactions} transactions ({found.digest})"
+        arrived = f"arrived before {format_moment(used_until(view, extent.end))}"
         raise InputError.of(
             loaded.path,
-            f"{known} of the time that {path} was computed from",
-            f"{extent.transactions} ({extent.digest}) as they were",
+            f"{found.transactions} transactions that {arrived}, digest {found.digest}",
+            f"{extent.transactions}, digest {extent.digest}, which {path} was computed from",
             "what was used has changed; `proviso features --backfill` corrects published runs",
         )
     return extent
@@ -110,9 +110,9 @@ def read_extent(contract: Contract, view: FeatureView, path: Path) -> Extent:
     return extent
 
 
-def rebased(engine: Engine, contract: Contract, view: FeatureView, extent: Extent) -> Extent:
+def rebased(engine: Engine, view: FeatureView, extent: Extent) -> Extent:
     """The same extent over the transactions as they are now."""
-    transactions, digest = _used(engine, contract, view, extent.end)
+    transactions, digest = _used(engine, view, extent.end)
     return extent.model_copy(update={"transactions": transactions, "digest": digest})
 
 
@@ -121,23 +121,34 @@ def used_until(view: FeatureView, end: int) -> int:
     return end + view.source_delay if isinstance(view.publication, Scheduled) else end
 
 
-def _used(engine: Engine, contract: Contract, view: FeatureView, end: int) -> tuple[int, str]:
-    """Number and digest of what the last run before `end` could read; any order, any file.
+def digest_events(engine: Engine, contract: Contract) -> None:
+    """Makes the table from which extents are measured out of the table `events`, once for all."""
+    source = contract.source
+    columns = [source.id, *(e.join_key for e in contract.entities), *source.columns]
+    label = [source.id, source.label.column, "_label_known"]
+    engine.execute(
+        f"create or replace temp table {_DIGESTS} as select _arrival,"
+        f" {_digest([*columns, '_event', '_arrival'])} as _whole,"
+        f" case when _label_known is not null then greatest(_label_known, _arrival) end as _known,"
+        f" {_digest(label)} as _label from {EVENTS}"
+    )
+
+
+def _digest(columns: Sequence[str]) -> str:
+    """A number that no other values are likely to have, in this engine's version or another's."""
+    texts = (f"coalesce({quoted(name)}::varchar, '')" for name in columns)
+    return f"md5_number_lower(concat({', chr(31), '.join(texts)}))::hugeint"
+
+
+def _used(engine: Engine, view: FeatureView, end: int) -> tuple[int, str]:
+    """Number and digest of what the last run before `end` could read, in any order.
 
     A label counts from when it is known.
     """
     bound = used_until(view, end)
-    source = contract.source
-    always = [source.id, *(e.join_key for e in contract.entities), *source.columns]
-    known = f"greatest(_label_known, _arrival) < {bound:d}"
-    parts = [f"{quoted(name)}::varchar" for name in [*always, "_event", "_arrival"]]
-    parts += [
-        f"coalesce(case when {known} then {quoted(name)} end::varchar, '')"
-        for name in (source.label.column, "_label_known")
-    ]
-    text = f"concat({f', {_SEPARATOR}, '.join(parts)})"
-    count, total = engine.row(
-        f"select count(*), coalesce(sum(md5_number_lower({text})::hugeint), 0)"
-        f" from {EVENTS} where _arrival < {bound:d}"
+    count, whole, labels = engine.row(
+        f"select count(*), coalesce(sum(_whole), 0),"
+        f" coalesce(sum(_label) filter (where _known < {bound:d}), 0)"
+        f" from {_DIGESTS} where _arrival < {bound:d}"
     )
-    return count, f"{total % 2**64:016x}"
+    return count, f"{(whole + labels) % 2**64:016x}"

@@ -34,7 +34,7 @@ from proviso.history.engine import (
     quoted,
     write_parquet,
 )
-from proviso.history.extent import final_end, measured, notes_of
+from proviso.history.extent import digest_events, final_end, measured, notes_of
 from proviso.history.relation import history_file
 from proviso.history.transactions import EVENTS, Transactions, load_transactions
 
@@ -69,10 +69,12 @@ class Span:
 class Computed:
     """A query of a span's rows in the order of a file, and how many runs and rows they are.
 
-    runs: those between the first event and the span's end; of an on-event view its rows.
+    first: where in the span the transactions begin; runs: those from there on, of an on-event
+    view its rows.
     """
 
     query: str
+    first: int
     runs: int
     rows: int
 
@@ -141,10 +143,11 @@ def chosen_views(contract: Contract, views: Sequence[str] | None) -> list[Featur
 
 
 def load_some(engine: Engine, contract: Contract, transactions: Path) -> Transactions:
-    """Loads a file that has transactions. Raises InputError."""
+    """Loads and digests a file that has transactions. Raises InputError."""
     loaded = load_transactions(engine, contract, transactions)
     if loaded.rows == 0:
         raise InputError.of(transactions, "no row", "transactions to compute features from")
+    digest_events(engine, contract)
     return loaded
 
 
@@ -161,7 +164,7 @@ def _compute(
     span = _span(view, loaded, start, end)
     final = final_end(view, loaded.whole_until, span.end)
     with computed(engine, contract, view, span) as made:
-        extent = measured(engine, contract, view, start or 0, final, made.rows)
+        extent = measured(engine, view, start or 0, final, made.rows)
         write_parquet(engine, made.query, path, notes_of(contract, view, extent))
     seconds = time.monotonic() - began
     return ViewHistory(view.name, path, made.rows, span.start, span.end, seconds, made.runs)
@@ -267,7 +270,7 @@ def _scheduled(engine: Engine, contract: Contract, view: FeatureView, grid: Grid
         f" from states), (select coalesce(min(_event), {grid.end:d}) from {EVENTS})"
     )
     runs = range(max(grid.start, first_run(view, event)), grid.end, grid.every)
-    return Computed(query, len(runs), int(rows))
+    return Computed(query, runs.start, len(runs), int(rows))
 
 
 def _states(contract: Contract, view: FeatureView, grid: Grid, entities: range) -> str:
@@ -349,8 +352,8 @@ def _on_event(engine: Engine, contract: Contract, view: FeatureView) -> Computed
         f" {feature_columns(view)} from (select _entity, _from, _at, {values} from states{joined})"
         f" join entities e using (_entity) order by _from, _entity, _at"
     )
-    rows = int(engine.row("select count(*) from states")[0])
-    return Computed(query, rows, rows)
+    rows, first = engine.row("select count(*), coalesce(min(_at), 0) from states")
+    return Computed(query, first, rows, rows)
 
 
 def _arrived(contract: Contract, view: FeatureView, dated: str) -> str:

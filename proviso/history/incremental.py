@@ -114,19 +114,20 @@ def _update(work: _Work, growth: _Growth) -> ViewHistory:
     began = time.monotonic()
     view, path, extent, span = growth.view, growth.path, growth.extent, growth.span
     if span.end <= extent.end and path.is_file():
-        return ViewHistory(view.name, path, 0, span.end, span.end, 0.0, 0, extent.rows)
+        return ViewHistory(view.name, path, 0, span.start, span.start, 0.0, 0, extent.rows)
     until = extent.end if isinstance(view.publication, Scheduled) else None
     with computed(work.engine, work.contract, view, span) as made:
         kept = rows_before(work.engine, path, until) if path.is_file() else 0
-        grown = measured(work.engine, work.contract, view, extent.start, span.end, made.rows)
+        grown = measured(work.engine, view, extent.start, span.end, kept + made.rows)
+        grown = grown.model_copy(update={"backfills": extent.backfills})
         if not work.dry_run and path.is_file():
             work.engine.execute(f"create or replace temp table {_FRESH} as {made.query}")
-            grown = grown.model_copy(update={"backfills": extent.backfills})
             insert_rows(work.engine, work.contract, view, path, _FRESH, until, grown)
         elif not work.dry_run:
             write_parquet(work.engine, made.query, path, notes_of(work.contract, view, grown))
+    end = first_run(view, span.end)
     seconds = time.monotonic() - began
-    return ViewHistory(view.name, path, made.rows, span.start, span.end, seconds, made.runs, kept)
+    return ViewHistory(view.name, path, made.rows, made.first, end, seconds, made.runs, kept)
 
 
 def backfill_history(
@@ -180,7 +181,7 @@ def _corrected(work: _Work, view: FeatureView, path: Path) -> _Growth:
     start = first_run(view, max(extent.start, extent.end))
     _update(work, _Growth(view, path, extent, Span(start, final_end(view, work.moment))))
     extent = read_extent(work.contract, view, path)
-    extent = rebased(work.engine, work.contract, view, extent)
+    extent = rebased(work.engine, view, extent)
     return _Growth(view, path, extent, Span(extent.start, extent.end))
 
 
@@ -205,12 +206,13 @@ def _backfill(work: _Work, growth: _Growth, asked: Span) -> ViewHistory:
     winners = _winners(work, growth, span)
     also = f"select {names(*work.contract.join_keys(view))}, _at from ({winners})"
     done = Backfill(start=span.start, end=span.end, moment=work.moment)
-    grown = extent.model_copy(update={"backfills": (*extent.backfills, done)})
     with computed(work.engine, work.contract, view, span, also) as made:
         query = _different(work, view, made.query, winners)
         work.engine.execute(f"create or replace temp table {_FRESH} as {query}")
         rows = int(work.engine.row(f"select count(*) from {_FRESH}")[0])
+        more = {"rows": extent.rows + rows, "backfills": (*extent.backfills, done)}
         if not work.dry_run:
+            grown = extent.model_copy(update=more)
             insert_rows(work.engine, work.contract, view, path, _FRESH, None, grown)
     seconds = time.monotonic() - began
     return ViewHistory(view.name, path, rows, span.start, span.end, seconds, made.runs, extent.rows)
