@@ -23,6 +23,8 @@ from proviso.catalog.entries import (
     view_entries,
 )
 from proviso.catalog.graph import WIDTH, lineage_graph
+from proviso.contracts.base import ContractError
+from proviso.contracts.checks_views import view_problems
 from proviso.contracts.contract import Contract, FeatureView, Scheduled
 from proviso.history.statistics import FeatureStatistics
 from proviso.pages.shell import environment, write_page
@@ -41,6 +43,16 @@ class Bar:
     width: float
     height: float
     title: str
+
+
+def check_views(contract: Contract) -> None:
+    """Refuses a contract whose views cannot be described: an entity or a name that means nothing.
+
+    What has only come to its end is described, and pointed out. Raises ContractError.
+    """
+    problems = [p for view in contract.feature_views for p in view_problems(contract, view)]
+    if problems:
+        raise ContractError(problems)
 
 
 def write_catalog(contract: Contract, measured: Measured, made_at: datetime, path: Path) -> None:

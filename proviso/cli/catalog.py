@@ -11,7 +11,7 @@ import typer
 
 from proviso.catalog.entries import Measured
 from proviso.catalog.measuring import freshness_of, statistics_of
-from proviso.catalog.page import summary, write_catalog
+from proviso.catalog.page import check_views, summary, write_catalog
 from proviso.cli.console import Json, emit, moment, note, step
 from proviso.contracts.loading import load_contract, load_plan
 from proviso.online.freshness import Question, bound_of
@@ -49,6 +49,7 @@ def catalog(
 ) -> None:
     """Write the contract as a page: features, owners, lineage, consumers, what ends when."""
     contract = load_contract(ctx.obj)
+    check_views(contract)
     measured = Measured(releases=tuple(read_release(found) for found in release or []))
     if history is not None:
         with step("figures of the history"):

@@ -295,3 +295,18 @@ def test_what_cannot_be_read_is_wrong_use(
     assert done.code == 2
     assert said in done.err
     assert not out.exists()
+
+
+def test_a_contract_whose_views_mean_nothing_is_refused_and_an_end_is_not(tmp_path: Path) -> None:
+    contracts, out = tmp_path / "contracts", tmp_path / "c.html"
+    contracts.mkdir()
+    path, text = contracts / CONTRACT_FILE, template_text(CONTRACT_FILE)
+    path.write_text(text.replace("entities: [courier]", "entities: [nobody]"))
+    done = call("--contracts", contracts, "catalog", "--out", out)
+    assert done.code == 1
+    assert "feature_views[courier_load_6h].entities: found nobody" in done.err
+    assert not out.exists()
+    path.write_text(text.replace("deprecation: {status: active}", "deprecation: {status: retired}"))
+    done = call("--contracts", contracts, "catalog", "--out", out)
+    assert done.code == 0, done.err
+    assert "is retired, and late_delivery_service_v1 consumes it" in done.out
