@@ -257,7 +257,7 @@ def _unmeasurable(
     if question.t < earliest:
         yield (
             f"{view.name}: found as-of {format_moment(question.t)}, wanted "
-            f"{format_moment(earliest)} or later (what was served before has been merged away)"
+            f"{format_moment(earliest)} or later (from there on the store tells what it serves)"
         )
     if served.entities == 0 and not isinstance(view.publication, OnEvent):
         yield f"{view.name}: found no live entity, wanted some to ask about"
