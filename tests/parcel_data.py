@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,12 +52,23 @@ class Project:
         return Materializer(self.contract, self.history, store, clocks)
 
 
-def make(directory: Path, end: int, couriers: int, days: int = 4) -> Project:
-    """Simulates `days` until `end` and computes their history."""
+def make(
+    directory: Path,
+    end: int,
+    couriers: int,
+    days: int = 4,
+    edits: Iterable[tuple[str, str]] = (),
+) -> Project:
+    """Simulates `days` until `end` and computes their history.
+
+    edits: (old, new) in the contract's text.
+    """
     contracts = directory / "contracts"
     write_template(contracts)
     _edit(contracts / "simulation.yml", "count: 120", f"count: {couriers}")
     _edit(contracts / "serving_release_plan.yml", "write_deadline: PT30S", "write_deadline: PT1S")
+    for old, new in edits:
+        _edit(contracts / "feature_store_contract.yml", old, new)
     contract, plan = load_contract(contracts), load_plan(contracts)
     transactions, history = directory / "deliveries.parquet", directory / "history"
     simulate(contracts, contract, transactions, days, 5, end)

@@ -31,8 +31,9 @@ class Horizon:
 
     `live`: created_ts is the plan's, which the writer is about to replace by its stamp, so that
     no row is written twice. `after`: rows that the plan makes visible by then are already in
-    the store (its watermark). `store`: its token; rows that a journal says it was sent are in it,
-    too. `left_out`: event_ts of runs that were never published.
+    the store (its watermark); of later ones those are wanted, too, that lost to a newer one, since
+    their stamp says that they were not readable as planned. `store`: its token; rows that a
+    journal says it was sent are in it, too. `left_out`: event_ts of runs that were never published.
     """
 
     clock: int
@@ -56,7 +57,7 @@ def writable_rows(
     """Rows of runs started by the clock that can still win for some t >= clock - margin; how many.
 
     Ordered by entity, read while they are used. Rows that lost to a newer visible one are left
-    out, as a merge would.
+    out, as a merge would, unless they have been missed (`Horizon.after`).
     """
     keys = names(*contract.join_keys(view))
     with connect(_MEMORY) as engine:
@@ -85,11 +86,12 @@ def _writable(contract: Contract, history: Path, view: FeatureView, horizon: Hor
     relation = planned_relation if horizon.live else history_relation
     source = relation(contract, history, view, oldest, started + 1)
     keys = names(*contract.join_keys(view))
-    newest = (
-        f"{_selected(contract, view, source)} where {condition}"
-        f" qualify visible_us > {seen:d} or row_number() over (partition by {keys},"
-        f" visible_us <= {seen:d} order by event_us desc, created_us desc) = 1"
-    )
+    newest = f"{_selected(contract, view, source)} where {condition}"
+    if horizon.after is None:
+        newest += (
+            f" qualify visible_us > {seen:d} or row_number() over (partition by {keys},"
+            f" visible_us <= {seen:d} order by event_us desc, created_us desc) = 1"
+        )
     sent = stamps_relation(contract, history, view) if horizon.live else None
     if sent is None:
         return newest

@@ -119,16 +119,27 @@ class Materializer:
             done += sender.send(rows, Pace(view, progress, total), maybe_sent=False)
         complete = complete_until(self.contract, self.history, view, clock)
         # The watermark first: rows that it does not cover must be known by the journal.
-        mark = self.advance(view, complete, max(clock, done.clock if horizon.live else clock))
+        mark = self.advance(view, complete, self._comparable(clock, done, horizon))
         if sender.journal:
             sender.journal.fold()
         counts = (done.rows, done.changed, done.conflicts, done.late_batches, done.resent)
         return Written(view.name, self.contract.schema_of(view), *counts, mark.complete)
+
+    def _comparable(self, clock: int, done: Tally, horizon: Horizon) -> int:
+        """The clock of a run, of which a margin before anybody may compare.
+
+        Before the stamps of a view's first live run offline goes by the plan, and nothing was
+        served; so that one counts as if it had merged a margin after its last stamp.
+        """
+        if not horizon.live or not done.clock:
+            return clock
+        first = horizon.after is None
+        return done.clock + (self.clocks.write_deadline + self.clocks.margin if first else 0)
 
     def _horizon(self, sender: Sender, clock: int, missing: frozenset[int]) -> Horizon:
         margin = self.clocks.margin
         if sender.journal is None:
             return Horizon(clock, margin, left_out=missing)
         known = self.store.watermark(sender.view.name, self.contract.schema_of(sender.view))
-        after = known.complete if known else None
+        after = known.complete if known and known.complete else None  # 0: never complete
         return Horizon(clock, margin, True, after, sender.token, missing)

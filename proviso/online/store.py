@@ -126,8 +126,7 @@ class OnlineStore:
         """Merges (key, packed rows) pairs in one pipeline.
 
         as_of None: the store's own clock. mark: the watermark whose merge clock rises with it,
-        before a key forgets anything. Raises InputError when the store refuses a row; a store
-        that lost its scripts in a restart gets them again.
+        before a key forgets anything. Raises InputError when the store refuses a row.
         """
         clock = "" if as_of is None else str(as_of)
         durations = (times.source_delay, times.lookback, margin)
@@ -143,6 +142,7 @@ class OnlineStore:
         return Merged(sum(a[0] for a in answers), sum(a[1] for a in answers), done)
 
     def _executed(self, pipeline: Any) -> list[Any]:
+        """The answers; a store that lost its scripts in a restart gets them again."""
         calls = list(pipeline.command_stack)
         try:
             return list(pipeline.execute())
@@ -209,8 +209,10 @@ class OnlineStore:
     def advance(self, view: str, schema: str, complete: int, merge_clock: int) -> Watermark:
         """Moves the watermark of a complete run; it never goes back."""
         key = watermark_key(view, schema)
+        pipeline = self._client.pipeline(transaction=False)
+        pipeline.evalsha(self._advance, 1, key, complete, merge_clock)
         with self._errors():
-            found = self._client.evalsha(self._advance, 1, key, complete, merge_clock)
+            [found] = self._executed(pipeline)
         return Watermark(int(found[0]), int(found[1]))
 
 

@@ -1,0 +1,297 @@
+"""A writer killed with SIGKILL at any point loses nothing: who runs next finishes its work.
+
+The real command is killed between two calls of the store, inside one, after the store has done
+it and before the writer knows, and between any two changes of its files.
+"""
+
+from __future__ import annotations
+
+import random
+import shutil
+import subprocess
+import sys
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from feature_runtime.availability import Row, availability, visible_from
+from feature_runtime.moments import DAY, MINUTE, SECOND, now
+from proviso.contracts.contract import FeatureView
+from proviso.history.engine import connect, names
+from proviso.history.published import late_intervals
+from proviso.history.relation import history_relation, stamps_relation
+from proviso.history.segments import segments, stamps_file
+from proviso.online.materialize import times_of
+from tests.parcel_data import Held, Ids, Project, all_rows, make, running_store
+from tests.program import Done, call
+from tests.store_proxy import Proxy, port_of, running
+
+KILLED = -9
+PROGRAM = Path(sys.executable).with_name("proviso")
+SCRIPT = Path(__file__).parents[1] / "killed_writer.py"
+AHEAD = (
+    ("{schedule: P1D, duration: PT15M}", "{schedule: P1D, duration: PT20H}"),
+    ("online_ttl: PT26H", "online_ttl: PT47H"),
+)
+"""A run takes so long that nearly always one has started and cannot be read yet."""
+
+CALLS, CHANGES = range(1, 90), range(1, 40)
+"""More than an undisturbed writer makes; a point after its end kills nobody."""
+
+
+@dataclass(frozen=True)
+class World:
+    """A project whose history each test has a copy of, and an empty store."""
+
+    project: Project
+    held: Held
+
+    def command(self, as_of: str, url: str = "") -> list[str]:
+        """The command line of a writer."""
+        return [
+            *("--contracts", str(self.project.contracts), "materialize", "--json"),
+            *("--history", str(self.project.history), "--as-of", as_of),
+            *("--store", url or self.held.url),
+            *("--store-password-file", str(self.held.password_file)),
+        ]
+
+    def run(self, as_of: str = "now") -> list[dict[str, Any]]:
+        """An undisturbed writer; what it says of each view."""
+        done: Done = call(*self.command(as_of))
+        assert done.code == 0, done.err
+        found: list[dict[str, Any]] = done.json["views"]
+        return found
+
+
+@pytest.fixture(scope="module")
+def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Held]:
+    with running_store(tmp_path_factory.mktemp("store")) as held:
+        yield held
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    return make(tmp_path_factory.mktemp("parcels"), now(), couriers=250, edits=AHEAD)
+
+
+@pytest.fixture
+def world(made: Project, valkey: Held, tmp_path: Path) -> World:
+    return fresh(made, valkey, tmp_path)
+
+
+def fresh(made: Project, held: Held, directory: Path) -> World:
+    """An empty store and a history that nobody has written."""
+    held.client.flushdb()
+    history = directory / "history"
+    shutil.copytree(made.history, history)
+    return World(replace(made, history=history), held)
+
+
+def killed_at_call(world: World, number: int, *, answered: bool, as_of: str = "now") -> int:
+    """Kills a writer at a script call; its exit status."""
+    proxy = Proxy(port_of(world.held.url), number, answered)
+    with running(proxy) as url:
+        command = [str(PROGRAM), *world.command(as_of, url)]
+        child = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        proxy.stopped = child.kill
+        _, said = child.communicate()
+    assert child.returncode in {0, KILLED}, said.decode()
+    return child.returncode
+
+
+def killed_at_change(world: World, number: int) -> int:
+    """Kills a writer before it changes a name; its exit status."""
+    command = [sys.executable, str(SCRIPT), str(number), str(world.project.history)]
+    done = subprocess.run([*command, *world.command("now")], capture_output=True, check=False)
+    assert done.returncode in {0, KILLED}, done.stderr.decode()
+    return done.returncode
+
+
+def offline_rows(project: Project, view: FeatureView) -> Mapping[Ids, list[Row]]:
+    """What training reads, by entity."""
+    keys = project.contract.join_keys(view)
+    planned = {(ids, r.event_ts): r for ids, rows in all_rows(project, view).items() for r in rows}
+    found: dict[Ids, list[Row]] = defaultdict(list)
+    with connect() as engine:
+        source = history_relation(project.contract, project.history, view)
+        engine.execute(f"select {names(*keys)}, event_us, created_us from ({source})")
+        for *ids, event, created in engine.fetchall():
+            row = planned[tuple(ids), event]
+            found[tuple(ids)].append(row._replace(created_ts=created))
+    return found
+
+
+def stamps_of(project: Project, view: FeatureView) -> list[tuple[Any, ...]]:
+    """(ids..., event, planned) of every row that was written with another stamp than planned."""
+    stamps = stamps_relation(project.contract, project.history, view)
+    assert stamps is not None
+    keys = names(*project.contract.join_keys(view))
+    with connect() as engine:
+        engine.execute(f"select {keys}, event_us, planned_us from ({stamps}) order by all")
+        return engine.fetchall()
+
+
+def assert_whole(world: World) -> None:
+    """What a key holds is what offline reads, for ever after the last write; each row once."""
+    project, held = world.project, world.held
+    for view in project.contract.feature_views:
+        mark = held.store.watermark(view.name, project.contract.schema_of(view))
+        assert mark is not None
+        assert mark.complete > 0
+        assert not segments(project.history, view)
+        stamps = stamps_of(project, view)
+        assert len(stamps) == len(set(stamps))
+        times, offline = times_of(view), offline_rows(project, view)
+        plan = all_rows(project, view)
+        for ids, rows in offline.items():
+            kept = held.rows(project, view, ids)
+            assert set(kept) <= set(rows)
+            edges = {e for r in rows for e in (visible_from(times, r), visible_from(times, r) - 1)}
+            lowest = mark.merge_clock - project.plan.clock_margin
+            for t in {lowest, mark.merge_clock, *(e for e in edges if e >= lowest)}:
+                assert availability(times, kept, t) == availability(times, rows, t), (ids, t)
+            last = max(visible_from(times, row) for row in rows)
+            planned = availability(times, plan[ids], last)[0]
+            served = availability(times, kept, last)[0]
+            assert (served and served[::2]) == (planned and planned[::2])
+
+
+@pytest.mark.parametrize(
+    ("number", "answered"),
+    [
+        pytest.param(3, False, id="inside a batch"),
+        pytest.param(17, True, id="when a batch is done and not acknowledged"),
+        pytest.param(40, False, id="in a later batch", marks=pytest.mark.long),
+    ],
+)
+def test_a_writer_killed_while_it_sends_is_finished_by_the_next(
+    world: World, number: int, answered: bool
+) -> None:
+    assert killed_at_call(world, number, answered=answered) == KILLED
+    assert any(segments(world.project.history, v) for v in world.project.contract.feature_views)
+    written = world.run()
+    assert sum(view["resent"] for view in written) == 1
+    assert_whole(world)
+    assert [view["rows"] for view in world.run()] == [0, 0]
+
+
+@pytest.mark.parametrize(
+    "number",
+    [
+        pytest.param(6, id="before an acknowledgement is kept"),
+        pytest.param(2, id="before its first batch", marks=pytest.mark.long),
+        pytest.param(11, id="while it folds", marks=pytest.mark.long),
+    ],
+)
+def test_a_writer_killed_while_it_keeps_its_journal_is_finished_by_the_next(
+    world: World, number: int
+) -> None:
+    assert killed_at_change(world, number) == KILLED
+    world.run()
+    assert_whole(world)
+    assert [view["rows"] for view in world.run()] == [0, 0]
+
+
+def test_a_killed_writers_batch_is_late_and_what_nobody_knows_is_listed(world: World) -> None:
+    project = world.project
+    view = project.contract.feature_views[0]
+    assert killed_at_call(world, 2, answered=True) == KILLED
+    [batch] = segments(project.history, view)
+    stamp = min(pq.read_table(batch.path)["created_ts"].cast("int64").to_pylist())
+    while world.held.store.clock() <= stamp:
+        pass
+    written = world.run()[0]
+    assert (written["resent"], written["late_batches"]) == (1, 1)
+    late = late_intervals(project.contract, project.history, view)
+    offline = offline_rows(project, view)
+    assert late
+    for ids, gaps in late.items():
+        for gap in gaps:
+            assert any(
+                r.event_ts == gap.event_ts and r.created_ts == gap.start for r in offline[ids]
+            )
+            assert gap.start <= stamp + MINUTE
+            assert stamp < gap.end <= world.held.store.clock()
+
+
+def test_an_emptied_store_is_written_whole_again(world: World) -> None:
+    """What a journal knows was in another store."""
+    assert killed_at_call(world, 30, answered=True) == KILLED
+    world.held.client.flushdb()
+    written = world.run()
+    rows = [view["rows"] - view["resent"] for view in written]
+    assert all(rows)
+    for view in world.project.contract.feature_views:
+        for ids in all_rows(world.project, view):
+            assert world.held.rows(world.project, view, ids)
+
+
+AS_OF = "2026-05-30T00:20:00Z"
+LAST = 1_780_272_000 * SECOND
+
+
+@pytest.fixture(scope="module")
+def old(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    return make(tmp_path_factory.mktemp("old"), LAST - DAY, couriers=250)
+
+
+def everything(held: Held) -> dict[bytes, Any]:
+    """All of a store: bytes of timelines, fields of watermarks."""
+    found: dict[bytes, Any] = {}
+    for key in held.client.scan_iter(count=1_000):
+        kind = held.client.type(key)
+        found[key] = held.client.get(key) if kind == b"string" else held.client.hgetall(key)
+    return found
+
+
+@pytest.mark.parametrize("number", [25, pytest.param(4, marks=pytest.mark.long)])
+def test_a_replays_writer_is_finished_to_the_byte(
+    old: Project, valkey: Held, tmp_path: Path, number: int
+) -> None:
+    world = fresh(old, valkey, tmp_path)
+    world.run(AS_OF)
+    wanted = everything(valkey)
+    valkey.client.flushdb()
+    assert killed_at_call(world, number, answered=False, as_of=AS_OF) == KILLED
+    assert everything(valkey) != wanted
+    world.run(AS_OF)
+    assert everything(valkey) == wanted
+    assert not stamps_file(world.project.history, old.contract.feature_views[0]).exists()
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("number", CHANGES)
+def test_killed_before_any_change_of_a_file(world: World, number: int) -> None:
+    killed_at_change(world, number)
+    world.run()
+    assert_whole(world)
+    assert [view["rows"] for view in world.run()] == [0, 0]
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("answered", [False, True])
+@pytest.mark.parametrize("number", CALLS[::2])
+def test_killed_at_any_call_of_the_store(world: World, number: int, answered: bool) -> None:
+    killed_at_call(world, number, answered=answered)
+    world.run()
+    assert_whole(world)
+    assert [view["rows"] for view in world.run()] == [0, 0]
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("seed", range(8))
+def test_killed_again_and_again(world: World, seed: int) -> None:
+    chance = random.Random(seed)
+    for _ in range(6):
+        if chance.random() < 0.5:
+            killed_at_change(world, chance.choice(CHANGES[:20]))
+        else:
+            killed_at_call(world, chance.choice(CALLS[:50]), answered=chance.random() < 0.5)
+    world.run()
+    assert_whole(world)
+    assert [view["rows"] for view in world.run()] == [0, 0]
