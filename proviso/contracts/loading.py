@@ -9,6 +9,10 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
+from yaml._yaml import CParser
+from yaml.composer import Composer
+from yaml.constructor import SafeConstructor
+from yaml.resolver import Resolver
 
 from proviso.contracts.base import ContractError, InputError, Problem
 from proviso.contracts.contract import Contract
@@ -28,11 +32,18 @@ _UNION_BRANCHES = {"Scheduled", "OnEvent"}
 Model = TypeVar("Model", bound=BaseModel)
 
 
-class _PlainYaml(yaml.SafeLoader):
+class _PlainYaml(Composer, CParser, SafeConstructor, Resolver):
     """YAML 1.2's core, as a reviewer reads it: `on` and `no` are words, `010` is not eight.
 
-    A key stated twice, a key that is not text, an alias or a tag of its own is an error.
+    A key stated twice, a key that is not text, an alias or a tag of its own is an error. Scanned
+    by libyaml, several times as fast; composed here, where aliases can be seen.
     """
+
+    def __init__(self, stream: str) -> None:
+        CParser.__init__(self, stream)
+        Composer.__init__(self)
+        SafeConstructor.__init__(self)
+        Resolver.__init__(self)
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         if self.check_event(yaml.AliasEvent):
@@ -97,7 +108,7 @@ def read_text(path: Path) -> str:
 def parse_yaml(file: str, text: str) -> Any:
     """Plain data of YAML text. Raises ContractError."""
     try:
-        return yaml.load(text, Loader=_PlainYaml)
+        return _PlainYaml(text).get_single_data()
     except RecursionError:
         raise ContractError([Problem(file, "nesting without end", "plain YAML")]) from None
     except (yaml.YAMLError, ValueError) as error:
