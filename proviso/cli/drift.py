@@ -11,13 +11,11 @@ from feature_runtime.moments import now
 from proviso.cli.console import Json, emit
 from proviso.contracts.base import InputError
 from proviso.contracts.loading import load_contract
-from proviso.online.drift import Drift, measure
-from proviso.online.envelope import Evidence, write_evidence
+from proviso.online.drift import Drift, evidence_of, measure
+from proviso.online.envelope import write_evidence
 from proviso.online.served import read_served
 from proviso.training.distribution import Reference, references_of
 from proviso.training.release import RELEASE_FILE, Release, read_release
-
-KIND = "drift"
 
 
 def drift(
@@ -41,20 +39,8 @@ def drift(
     distributions = {name: one.distribution for name, one in references.items()}
     served = read_served(record, found.id, found.service, distributions)
     result = measure(contract, references, served)
-    made_at = now()
     where = evidence or Path("evidence") / found.id
-    write_evidence(
-        where,
-        Evidence(
-            KIND,
-            found.id,
-            made_at,
-            served.last or made_at,
-            result.reasons,
-            result.warnings,
-            result.figures,
-        ),
-    )
+    write_evidence(where, evidence_of(found.id, served, result, now()))
     shown = {"reasons": result.reasons, "warnings": result.warnings, **result.figures}
     emit(shown, as_json, lambda: _text(result))
     if result.reasons:

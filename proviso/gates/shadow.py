@@ -11,6 +11,7 @@ from typing import Any, get_args
 from feature_runtime.moments import parse_moment
 from proviso.contracts.base import InputError
 from proviso.contracts.plan import Role
+from proviso.gates.certificate import certificate_findings
 from proviso.gates.desk import Desk, judged
 from proviso.gates.files import read_evidence
 from proviso.gates.monitors import quality_gate_findings
@@ -22,6 +23,7 @@ from proviso.online.evidence import REPLAY_FILE, passed
 
 def shadow_findings(subject: Subject, desk: Desk) -> Iterator[Finding]:
     """What the shadow stage needs beside all of `register`."""
+    yield from certificate_findings(subject)
     yield judged(desk, "coverage", "populated keys", "every live entity has its key")
     yield judged(desk, "freshness", "freshness", "every view is within its objective")
     yield from skew_findings(subject, desk)

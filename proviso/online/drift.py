@@ -18,9 +18,11 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from proviso.contracts.contract import Contract, QualityGate
+from proviso.online.envelope import Evidence
 from proviso.online.served import Served, ServedFeature
 from proviso.training.distribution import Reference
 
+KIND = "drift"
 USUAL_BOUND = 0.25
 """Where the contract bounds nothing; by custom the point from which a population has changed."""
 
@@ -64,6 +66,19 @@ class Drift:
     figures: Mapping[str, Any]
     reasons: tuple[str, ...]
     warnings: tuple[str, ...]
+
+
+def evidence_of(release: str, served: Served, found: Drift, made_at: int) -> Evidence:
+    """The measurement for the gate, as of the last prediction that was served."""
+    return Evidence(
+        KIND,
+        release,
+        made_at,
+        served.last or made_at,
+        found.reasons,
+        found.warnings,
+        found.figures,
+    )
 
 
 def measure(contract: Contract, references: Mapping[str, Reference], served: Served) -> Drift:
