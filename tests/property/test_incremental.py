@@ -147,7 +147,14 @@ def _compare(engine: Engine, case: Case) -> None:
             assert found == _reference(engine, owner, view, case), view.name
 
 
-@settings(max_examples=15)
+@pytest.mark.long
+@settings(max_examples=150)
+@given(case=cases())
+def test_any_partition_gives_the_whole_history_often(engine: Engine, case: Case) -> None:
+    _compare(engine, case)
+
+
+@settings(max_examples=6)
 @given(case=cases())
 def test_any_partition_with_a_correction_gives_the_whole_history(
     engine: Engine, case: Case
@@ -155,10 +162,10 @@ def test_any_partition_with_a_correction_gives_the_whole_history(
     _compare(engine, case)
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(2))
 def test_every_sixth_hour_of_many_sales_gives_the_whole_history(engine: Engine, seed: int) -> None:
     dtype = ("string", "int64")[seed % 2]
     sales = sorted(random_events(seed, dtype, 60), key=lambda e: e.arrival_ts)
     updates = [ZERO + hour * HOUR + seed for hour in range(-6, 19, 6)]
     span = (ZERO - 9 * HOUR, ZERO + 2 * HOUR)
-    _compare(engine, Case(dtype, sales, updates, *span, ZERO + 5 * HOUR, seed > 1))
+    _compare(engine, Case(dtype, sales, updates, *span, ZERO + 5 * HOUR, seed == 1))
