@@ -173,7 +173,11 @@ class _Judgement:
         self.values = np.full((count, width), np.nan, dtype=np.float64)
 
     def judge(self, engine: Engine, progress: Progress) -> None:
-        """Asks the rule about every row, some entities' history at a time."""
+        """Asks the rule about every row, some entities' history at a time.
+
+        What is created at the end or later can answer no question before the end. Without it the
+        content digest does not depend on how far the history goes on.
+        """
         contract, view, question = self.question.contract, self.view, self.question
         keys = contract.join_keys(view)
         engine.execute(
@@ -183,6 +187,7 @@ class _Judgement:
         entity = np.array([number for (number,) in engine.fetchall()], dtype=np.int64)
         oldest = question.start - view.temporal_join_lookback
         source = history_relation(contract, question.history, view, oldest, question.end)
+        source = f"select * from ({source}) where created_us < {question.end:d}"
         relation = f"({source}) join judged using ({names(*keys)})"
         rows, entities = engine.row(
             f"select (select count(*) from {relation}), (select count(*) from judged)"

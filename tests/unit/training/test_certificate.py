@@ -1,0 +1,334 @@
+"""A training set with a value that could not be used is refused; so is history that is wrong."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import pytest
+
+from feature_runtime.moments import DAY, HOUR, parse_moment
+from proviso.contracts.base import ContractError, InputError
+from proviso.contracts.contract import Contract
+from proviso.history.join import DatasetSummary, build_dataset
+from proviso.history.journal import Stamped, open_journal
+from proviso.history.relation import history_file
+from proviso.training import certificate, data
+from proviso.training.certificate import SEED
+from proviso.training.data import Days, Project, Request
+from proviso.training.recertify import recertify, renew
+from proviso.training.rejudge import JudgedView, Question, Winner, rejudge
+from proviso.training.release import Release, read_release, rebind, replace_certificate
+from proviso.training.spec import Boosting, TrainingSpec
+from proviso.training.train import certified, prepare, train
+from tests import parcel_data
+
+END = parse_moment("2026-03-29T00:00:00Z")
+VIEW = "courier_load_6h"
+SAMPLE = 6
+Tamper = Callable[[pa.Table], pa.Table]
+
+
+@dataclass(frozen=True)
+class Made:
+    """A parcels project, its request, and where releases may go."""
+
+    folder: Path
+    project: Project
+    request: Request
+
+    @property
+    def history(self) -> Path:
+        assert self.request.history is not None
+        return self.request.history
+
+    def certify(self, **changes: Any) -> dict[str, Any]:
+        request = replace(self.request, **changes)
+        return certified(self.project, request, self.folder / "release", _quiet)[1]
+
+    def other_history(self, name: str) -> Path:
+        """A copy of the history that may be damaged."""
+        copy = self.folder / name
+        shutil.copytree(self.history, copy)
+        return copy
+
+
+def _quiet(_: str) -> None:
+    pass
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Made]:
+    folder = tmp_path_factory.mktemp("certificate")
+    parcels = parcel_data.make(folder, END, 40, days=10)
+    spec = TrainingSpec(boosting=Boosting(trees=20, max_depth=3))
+    request = Request(
+        parcels.transactions,
+        Days(END - 6 * DAY, END - 4 * DAY),
+        Days(END - 2 * DAY, END - DAY),
+        parcels.contract.source.label.delay,
+        parcels.history,
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(certificate, "SAMPLE", SAMPLE)
+        yield Made(folder, Project(parcels.contract, parcels.plan, spec), request)
+
+
+@pytest.fixture(scope="module")
+def release(made: Made) -> Release:
+    return train(made.project, made.request, made.folder / "release", _quiet).release
+
+
+@pytest.fixture
+def joined(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[..., Any]], None]:
+    """Puts another join in the place of training's."""
+    return lambda join: monkeypatch.setattr(data, "build_dataset", join)
+
+
+def column(table: pa.Table, name: str, change: Callable[[Any], Any], row: int) -> pa.Table:
+    """The table with one cell changed."""
+    cells = table[name].to_pylist()
+    cells[row] = change(cells[row])
+    place = table.schema.get_field_index(name)
+    return table.set_column(place, table.schema.field(name), pa.array(cells, table[name].type))
+
+
+def tampering(change: Tamper) -> Callable[..., DatasetSummary]:
+    """A join whose dataset is changed after it was written."""
+
+    def join(*arguments: Any) -> DatasetSummary:
+        summary = build_dataset(*arguments)
+        pq.write_table(change(pq.read_table(summary.path)), summary.path)
+        return summary
+
+    return join
+
+
+def an_ok_row(table: pa.Table) -> int:
+    """Where the view's value was usable, on the train days."""
+    return pc.index(table[f"{VIEW}__status"], "OK").as_py()  # type: ignore[no-any-return]
+
+
+def test_every_row_of_train_and_test_days_is_judged(release: Release) -> None:
+    found, rows = release.parsed["certificate"], release.card["rows"]
+    assert found["differences"] == 0
+    for days in ("train", "test"):
+        assert found[days]["rows"] == rows[days]["transactions"] > 0
+        for name, view in found[days]["views"].items():
+            assert sum(view["status"].values()) == found[days]["rows"]
+            consumed = sum(v == name for v, _ in release.service.consumed)
+            assert view["values"] == found[days]["rows"] * consumed
+    assert found["recomputed"] == dict.fromkeys(found["train"]["views"], 2 * SAMPLE)
+    assert found["digests"]["model"] == release.digests["model"]
+
+
+def test_the_same_data_gives_the_same_certificate_with_any_history_that_covers_it(
+    made: Made, release: Release
+) -> None:
+    computed = made.certify(history=None)
+    kept = release.parsed["certificate"]
+    digests = {k: v for k, v in kept["digests"].items() if k != "model"}
+    assert computed == {**kept, "digests": digests}
+
+
+def test_parts_leave_no_trace(
+    made: Made, release: Release, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("proviso.training.rejudge._AT_ONCE", 100)
+    assert made.certify()["train"] == release.parsed["certificate"]["train"]
+
+
+def hasty(contract: Contract) -> Contract:
+    """The contract as if every row could be read at its own event time."""
+    views = [v.model_copy(update={"source_delay": 0}) for v in contract.feature_views]
+    return contract.model_copy(update={"feature_views": views})
+
+
+def test_a_join_that_looks_ahead_makes_training_fail(
+    made: Made, joined: Callable[..., None]
+) -> None:
+    leaky = made.other_history("leaky")
+    for view in made.project.contract.feature_views:
+        path = history_file(leaky, view)
+        table = pq.read_table(path).replace_schema_metadata(None)
+        place = table.schema.get_field_index("created_ts")
+        event = table["event_ts"].cast(table["created_ts"].type)
+        pq.write_table(table.set_column(place, "created_ts", event), path)
+
+    def join(contract: Contract, _: Path, *rest: Any) -> DatasetSummary:
+        return build_dataset(hasty(contract), leaky, *rest)
+
+    joined(join)
+    out = made.folder / "never"
+    with pytest.raises(ContractError, match=f"{VIEW}: event_ts differs in") as refused:
+        train(made.project, made.request, out, _quiet)
+    assert "differences in all" in str(refused.value)
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "said"),
+    [
+        ("event_ts", lambda t: t - HOUR, "event_ts differs in 1 rows"),
+        ("created_ts", lambda t: t + 1, "created_ts differs in 1 rows"),
+        ("status", lambda _: "STALE", "status of deliveries_24h differs in 1 rows"),
+        ("deliveries_24h", lambda n: n + 1, "deliveries_24h differs in 1 rows"),
+        ("deliveries_24h", lambda _: None, "deliveries_24h differs in 1 rows"),
+    ],
+)
+def test_one_altered_cell_of_the_dataset_is_named(
+    made: Made,
+    joined: Callable[..., None],
+    name: str,
+    change: Callable[[Any], Any],
+    said: str,
+) -> None:
+    def tamper(table: pa.Table) -> pa.Table:
+        place, full_name = an_ok_row(table), f"{VIEW}__{name}"
+        if not name.endswith("_ts"):
+            return column(table, full_name, change, place)
+        at = table.schema.get_field_index(full_name)
+        kept = table[full_name].type
+        moments = table.set_column(at, full_name, table[full_name].cast(pa.int64()))
+        moved = column(moments, full_name, change, place)
+        return moved.set_column(at, full_name, moved[full_name].cast(kept))
+
+    joined(tampering(tamper))
+    with pytest.raises(ContractError, match=f"{VIEW}: {said}"):
+        made.certify()
+
+
+def test_a_row_that_is_not_the_transaction_is_refused(
+    made: Made, joined: Callable[..., None]
+) -> None:
+    joined(tampering(lambda table: column(table, "courier_id", lambda k: k + 1, 0)))
+    with pytest.raises(ContractError, match="courier_id: found others than those of the trans"):
+        made.certify()
+
+
+def a_sampled_row(made: Made) -> Winner:
+    """A row that the certificate will compute again."""
+    run = prepare(made.project, made.request, made.folder / "release", _quiet)
+    days = made.request.train
+    question = Question(
+        made.project.contract,
+        made.project.service,
+        made.history,
+        made.request.transactions,
+        run.train.inputs,
+        days.first,
+        days.end,
+    )
+    found = next(iter(rejudge(question, SAMPLE, SEED, _quiet)))
+    assert isinstance(found, JudgedView)
+    assert found.view == VIEW
+    return found.sample[0]
+
+
+def test_one_altered_value_of_history_is_found_in_the_transactions(made: Made) -> None:
+    """Join and rule agree on what history says; only the transactions know better."""
+    winner = a_sampled_row(made)
+    history = made.other_history("altered")
+    contract = made.project.contract
+    view = contract.view_by_name[VIEW]
+    path = history_file(history, view)
+    table = pq.read_table(path)
+    key = contract.join_keys(view)[0]
+    mine = pc.and_(
+        pc.equal(table[key], winner.ids[0]),
+        pc.equal(table["event_ts"].cast(pa.int64()), winner.row.event_ts),
+    )
+    place = pc.index(mine, True).as_py()
+    pq.write_table(column(table, "deliveries_24h", lambda n: n + 1, place), path)
+    with pytest.raises(ContractError, match=f"{VIEW}: the row of") as refused:
+        made.certify(history=history)
+    assert f"{VIEW}: the row of {winner.ids} at" in str(refused.value)
+
+
+def test_a_row_published_late_is_judged_by_its_stamp(
+    made: Made, joined: Callable[..., None]
+) -> None:
+    """With the stamp the row may be read later; a join that does not know of it is refused."""
+    winner = a_sampled_row(made)
+    stamped = made.other_history("stamped")
+    view = made.project.contract.view_by_name[VIEW]
+    row = winner.row
+    late = row.created_ts + 12 * HOUR
+    stamp = Stamped(winner.ids, row.event_ts, row.created_ts, late, b"key", b"rows")
+    with open_journal(made.project.contract, stamped, view) as journal:
+        journal.acknowledge(journal.intend("0" * 16, [stamp]), late)
+    assert made.certify(history=stamped)["train"] != made.certify()["train"]
+    joined(lambda contract, _, *rest: build_dataset(contract, made.history, *rest))
+    with pytest.raises(ContractError, match=f"{VIEW}: event_ts differs in"):
+        made.certify(history=stamped)
+
+
+def test_binding_again_keeps_the_certificate_as_it_was(made: Made, release: Release) -> None:
+    plan = made.project.plan
+    changed = plan.decision.model_copy(update={"threshold": 0.25})
+    copy = made.folder / "rebound"
+    shutil.copytree(release.directory, copy)
+    again = rebind(copy, made.project.contract, plan.model_copy(update={"decision": changed}))
+    assert again.id != release.id
+    assert again.parsed["certificate"] == release.parsed["certificate"]
+    meaning = certificate.meaning_digest(again.parsed["service"])
+    assert meaning == again.parsed["certificate"]["digests"]["contract"]
+
+
+def test_a_default_of_another_value_is_another_meaning(release: Release) -> None:
+    service = release.parsed["service"]
+    before = certificate.meaning_digest(service)
+    policy = service["views"][0]["features"][0]["policy"]
+    approved = {**policy, "approved_by": "somebody@else.example", "expires": None}
+    other = {**policy, "kind": "default", "value": 41.0}
+    digests = []
+    for changed in (approved, other):
+        first, *features = service["views"][0]["features"]
+        view = {**service["views"][0], "features": [{**first, "policy": changed}, *features]}
+        views = [view, *service["views"][1:]]
+        digests.append(certificate.meaning_digest({**service, "views": views}))
+    assert digests[0] == before != digests[1]
+
+
+def edited(release: Release, folder: Path, change: Callable[[dict[str, Any]], object]) -> Release:
+    """A copy of the release whose certificate somebody edited."""
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(release.directory, folder)
+    copy = read_release(folder)
+    found = dict(copy.parsed["certificate"])
+    change(found)
+    return replace_certificate(copy, found)
+
+
+def test_certifying_again_names_what_was_edited(made: Made, release: Release) -> None:
+    def forge(found: dict[str, Any]) -> None:
+        found["train"]["views"][VIEW]["status"]["OK"] += 1
+
+    forged = edited(release, made.folder / "forged", forge)
+    again = recertify(made.project, forged, made.request.transactions, made.history, _quiet)
+    [problem] = again.problems
+    assert problem.path == f"release.yml: certificate.train.views.{VIEW}.status.OK"
+    with pytest.raises(InputError, match="train it again"):
+        renew(forged, again)
+
+
+def test_only_a_certificate_by_older_code_is_renewed(made: Made, release: Release) -> None:
+    old = edited(release, made.folder / "old", lambda c: c["code"].update(rule="sha256:0"))
+    again = recertify(made.project, old, made.request.transactions, made.history, _quiet)
+    assert [p.path for p in again.problems] == ["release.yml: certificate.code.rule"]
+    renewed = renew(old, again)
+    assert renewed.parsed["certificate"] == release.parsed["certificate"]
+    assert renewed.id == release.id
+
+
+def test_other_transactions_cannot_certify_a_release(made: Made, release: Release) -> None:
+    other = made.folder / "other.parquet"
+    pq.write_table(pq.read_table(made.request.transactions).slice(1), other)
+    with pytest.raises(InputError, match="was trained on that file"):
+        recertify(made.project, release, other, made.history, _quiet)
