@@ -30,6 +30,7 @@ from proviso.training.data import (
     usable_rows,
     with_history,
 )
+from proviso.training.distribution import distribution_section
 from proviso.training.fitting import Exported, fit_model, fit_reference
 from proviso.training.metrics import Metrics, known_compromised, measure
 from proviso.training.release import Draft, Release, check_place, write_release
@@ -158,6 +159,7 @@ def _card(run: Run, judged: Judged) -> dict[str, Any]:
         "features": {
             "train": card.feature_section(service, run.train),
             "test": card.feature_section(service, run.test),
+            "distribution": distribution_section(service, run.train),
         },
         "metrics": card.metrics_section(project.spec, project.plan, judged),
         "onnx": card.proof_section(judged, TOLERANCE),

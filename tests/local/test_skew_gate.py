@@ -361,23 +361,29 @@ def test_a_test_of_now_begins_again_when_a_writer_comes_meanwhile(world: World) 
     assert {row.verdict for row in found.rows} == {"PASS"}
 
 
-def test_who_was_just_being_written_is_left_out_by_count(world: World) -> None:
+@pytest.mark.parametrize(
+    ("since", "until", "left_out"),
+    [(-30, 30, 1), (-150, -61, 0), (61, 150, 0), (-150, -60, 1), (60, 150, 1)],
+    ids=["at T", "before", "after", "a margin before", "a margin after"],
+)
+def test_who_was_just_being_written_is_left_out_by_count(
+    world: World, since: int, until: int, left_out: int
+) -> None:
+    """A batch was readable, seconds from T, until the store said that it had it."""
     history = world.out / "history"
     shutil.copytree(world.project.history, history)
     here = replace(world, project=replace(world.project, history=history))
     view, row = world.project.contract.feature_views[0], world.served()
-    stamp, done = T - 30 * SECOND, T + 30 * SECOND
-    stamps = [Stamp(world.victim, row.event_ts, row.created_ts, stamp, done)]
-    record_stamps(world.project.contract, history, view, stamps)
+    stamp = Stamp(
+        world.victim, row.event_ts, row.created_ts, T + since * SECOND, T + until * SECOND
+    )
+    record_stamps(world.project.contract, history, view, [stamp])
     deleted(world)
     found = here.skew()
-    assert found.code == 0
-    assert found.json["left_out"] == {view.name: 1, "courier_zone_daily": 0}
-    assert str(world.victim[0]) not in {
-        cells["entity_key"]
-        for cells in csv.DictReader(here.rows_file.read_text().splitlines())
-        if cells["feature_view"] == view.name
-    }
+    assert found.json["left_out"] == {view.name: left_out, "courier_zone_daily": 0}
+    lost = [cells for cells in here.in_review() if cells["entity_key"] == str(world.victim[0])]
+    assert bool(lost) is not bool(left_out)
+    assert found.code == bool(lost)
 
 
 class Failing(OnlineStore):

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
+import yaml
 
 from proviso.cli.main import app_main
 from proviso.contracts import loading
+from proviso.online.envelope import parse_evidence
 from proviso.training.release import read_release
+from tests.program import call
 
 TEMPLATE = Path(loading.__file__).parent / "template"
 TEST = ("2026-05-25", "2026-05-31")
@@ -94,6 +99,85 @@ def test_score_equals_the_predictions_of_training(
     for row, prediction in zip(scored, predicted, strict=True):
         assert row["rejected"] == prediction["rejected"]
         assert row["probability"] == (None if row["rejected"] else prediction["score"])
+
+
+def test_the_card_holds_how_every_feature_was_distributed(release: Path) -> None:
+    features = read_release(release).card["features"]
+    assert set(features["distribution"]) == set(features["train"])
+    for name, found in features["distribution"].items():
+        usable = features["train"][name]["status"].get("OK", 0)
+        assert sum(found["counts"]) == usable > 0
+        assert 1 < found["effective"] < usable, "couriers come again and again"
+
+
+def write_record(release: Path, path: Path, times: float) -> None:
+    """A record of 600 predictions for as many couriers, distributed like training times `times`."""
+    known = read_release(release)
+    shapes = known.card["features"]["distribution"]
+    chance = np.random.default_rng(1)
+    columns = {
+        name: chance.choice(shape["edges"], 600, p=np.array(shape["counts"]) / sum(shape["counts"]))
+        for name, shape in shapes.items()
+    }
+    with path.open("w") as file:
+        for i in range(600):
+            line = {
+                "schema": "proviso.prediction.v1",
+                "release": known.id,
+                "scored_at": "2026-06-01T12:00:00Z",
+                "entities": {"courier": i, "zone": i},
+                "features": {
+                    name: {"value": column[i] * times, "status": "OK"}
+                    for name, column in columns.items()
+                },
+            }
+            file.write(json.dumps(line) + "\n")
+
+
+def test_drift_is_measured_against_the_card(folder: Path, release: Path, tmp_path: Path) -> None:
+    record, evidence = tmp_path / "record.jsonl", tmp_path / "evidence"
+    words = ("drift", "--release", release, "--record", record, "--evidence", evidence, "--json")
+    write_record(release, record, times=1.0)
+    done = call("--contracts", TEMPLATE, *words)
+    assert (done.code, done.json["reasons"]) == (0, [])
+    verdicts = {one["feature"]: one["verdict"] for one in done.json["features"]}
+    assert "DRIFT" not in verdicts.values()
+    assert verdicts["courier_zone_daily:visits_30d"] == "PASS"
+    assert verdicts["courier_load_6h:fees_24h"] == "INCONCLUSIVE", "120 couriers are too few"
+    write_record(release, record, times=3.0)
+    done = call("--contracts", TEMPLATE, *words)
+    assert done.code == 0
+    assert any(
+        text.startswith("PSI of courier_zone_daily:visits_30d") for text in done.json["warnings"]
+    )
+    found = parse_evidence(evidence / "drift.json", (evidence / "drift.json").read_bytes())
+    assert found.release == read_release(release).id
+    assert found.figures["predictions"] == 600
+    contracts = folder / "gated"
+    shutil.copytree(TEMPLATE, contracts, dirs_exist_ok=True)
+    with (contracts / "feature_store_contract.yml").open("a") as file:
+        file.write(
+            "  - {name: no_drift, metric: feature_drift_psi, max: 0.25, schedule: P1D,"
+            " blocks: shadow, owner: science@parcels.example}\n"
+        )
+    done = call("--contracts", contracts, *words)
+    assert done.code == 1
+    assert any(
+        text.startswith("PSI of courier_zone_daily:visits_30d") for text in done.json["reasons"]
+    )
+
+
+def test_drift_needs_a_card_that_knows_training(release: Path, tmp_path: Path) -> None:
+    without = tmp_path / "release"
+    shutil.copytree(release, without)
+    stated = yaml.safe_load((without / "release.yml").read_text())
+    del stated["card"]["features"]["distribution"]
+    (without / "release.yml").write_text(yaml.safe_dump(stated, sort_keys=False))
+    done = call(
+        "--contracts", TEMPLATE, "drift", "--release", without, "--record", tmp_path / "none"
+    )
+    assert done.code == 2
+    assert "train the release again" in done.err
 
 
 def test_overlapping_days_are_wrong_use(
