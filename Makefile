@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 VENV := .venv/bin
 
-.PHONY: help setup demo test test-long verify bench-quality format releases lock clean
+.PHONY: help setup demo test test-long verify bench-quality bench-materialize format releases lock clean
 
 help: ## this list
 	@sed -n 's/^\([a-z][a-z-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | while IFS=$$'\t' read -r name text; do printf '  %-12s %s\n' "$$name" "$$text"; done
@@ -30,6 +30,10 @@ test-long: setup ## the tests that take too long for every day
 
 bench-quality: setup ## what each group of features is worth (TRANSACTIONS=FILE.parquet WEEKS="DAY ...")
 	@$(VENV)/proviso bench quality --transactions "$(TRANSACTIONS)" $(foreach w,$(WEEKS),--week $(w))
+
+bench-materialize: setup ## what the online timeline costs against plain SET (ENTITIES=N ROUNDS=R)
+	@$(VENV)/proviso bench materialize $(if $(ENTITIES),--entities "$(ENTITIES)") \
+	  $(if $(ROUNDS),--rounds "$(ROUNDS)")
 
 format: setup ## lay out all code
 	@$(VENV)/ruff check --fix .
