@@ -215,7 +215,7 @@ def _conflicts(engine: Engine, source: _Source, span: Span, found: Sequence[Susp
         if not any(map(len, pairs)):
             return 0
         engine.lend("suspects", pa.concat_tables(pairs))
-        candidates += " semi join suspects using (_entity, event_us)"
+        candidates = f"from ({candidates}) semi join suspects using (_entity, event_us)"
     return int(engine.row(_CONFLICTS.format(candidates=candidates))[0])
 
 
