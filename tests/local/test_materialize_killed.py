@@ -40,7 +40,7 @@ AHEAD = (
 )
 """A run takes so long that nearly always one has started and cannot be read yet."""
 
-CALLS, CHANGES = range(1, 90), range(1, 40)
+CALLS, CHANGES = range(1, 64), range(1, 28)
 """More than an undisturbed writer makes; a point after its end kills nobody."""
 
 
@@ -275,7 +275,7 @@ def test_killed_before_any_change_of_a_file(world: World, number: int) -> None:
 
 @pytest.mark.long
 @pytest.mark.parametrize("answered", [False, True])
-@pytest.mark.parametrize("number", CALLS[::2])
+@pytest.mark.parametrize("number", CALLS[::4])
 def test_killed_at_any_call_of_the_store(world: World, number: int, answered: bool) -> None:
     killed_at_call(world, number, answered=answered)
     world.run()
@@ -291,7 +291,7 @@ def test_killed_again_and_again(world: World, seed: int) -> None:
         if chance.random() < 0.5:
             killed_at_change(world, chance.choice(CHANGES[:20]))
         else:
-            killed_at_call(world, chance.choice(CALLS[:50]), answered=chance.random() < 0.5)
+            killed_at_call(world, chance.choice(CALLS[:40]), answered=chance.random() < 0.5)
     world.run()
     assert_whole(world)
     assert [view["rows"] for view in world.run()] == [0, 0]
