@@ -23,6 +23,7 @@ STATIONS = {
     "training": ("train", "score", "certify", "releases"),
     "online": ("materialize", "replay"),
     "promotion": ("shadow", "load"),
+    "schemas": ("coverage", "schemas"),
     "freshness": ("freshness",),
     "catalog": ("catalog",),
     "skew": ("skew",),

@@ -29,7 +29,21 @@ def live_entities(
     if isinstance(view.publication, Scheduled):
         newest = "where event_us = (select max(event_us) from readable)"
     query = f"with readable as materialized ({readable}) select distinct {keys} from readable "
+    yield from _fetched(query + newest, t)
+
+
+def visible_entities(
+    contract: Contract, history: Path, view: FeatureView, t: int
+) -> Iterator[tuple[EntityId, ...]]:
+    """Ids, in the view's entity order, of all whom the rule finds a row for at `t`, by the plan."""
+    keys = names(*contract.join_keys(view))
+    last = t - view.source_delay
+    rows = planned_relation(contract, history, view, t - view.temporal_join_lookback, last + 1)
+    yield from _fetched(f"select distinct {keys} from ({rows}) where created_us <= ?", t)
+
+
+def _fetched(query: str, t: int) -> Iterator[tuple[EntityId, ...]]:
     with connect() as engine:
-        cursor = engine.execute(query + newest, [t])
+        cursor = engine.execute(query, [t])
         while found := cursor.fetchmany(_FETCH):
             yield from found

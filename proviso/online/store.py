@@ -174,6 +174,15 @@ class OnlineStore:
         found = self._scan(watermark_key(view, "*"))
         return {key.decode().rpartition(":")[2] for key in found}
 
+    def every_key(self) -> Iterator[bytes]:
+        """All timelines and watermarks, as `timeline_keys` gives those of one schema."""
+        return self._scan(b"fs:*")
+
+    def remove(self, keys: Sequence[bytes]) -> int:
+        """Forgets some keys, in one UNLINK; returns how many there were."""
+        with self._errors():
+            return int(self._client.unlink(*keys)) if keys else 0
+
     def _scan(self, pattern: bytes) -> Iterator[bytes]:
         cursor = 0
         while True:
