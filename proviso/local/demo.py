@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,7 @@ from proviso.history.features import compute_history
 from proviso.local import drills
 from proviso.local.calendar import Weeks, last_weeks
 from proviso.local.checks import demand
+from proviso.local.evidence import Gathering, gather
 from proviso.local.journal import Journal
 from proviso.local.page import page_of
 from proviso.local.processes import Stack
@@ -38,7 +40,7 @@ from proviso.training.data import Project, Request
 from proviso.training.spec import load_spec
 from proviso.training.train import Trained, train
 
-STEPS = 8
+STEPS = 9
 
 
 @dataclass(frozen=True)
@@ -106,6 +108,8 @@ def demo(settings: Settings) -> Path:
             _say_where(embedded, journal)
         with journal.step(f"replay {settings.sample} held-out transactions, REST and gRPC"):
             played = _replay(settings, project, embedded, transactions, weeks, journal)
+        with journal.step("populated keys, freshness, skew test and drift at the last request"):
+            _gather(settings, embedded, played, journal)
         with journal.step("three requests that must not be scored as if nothing were wrong"):
             refusals = _refusals(settings, processes, embedded, played, journal)
         with journal.step("gate: register, shadow, and shadow again with one altered value"):
@@ -237,6 +241,14 @@ def clients_of(embedded: Embedded) -> Clients:
     return Clients(*both)
 
 
+def _gather(settings: Settings, embedded: Embedded, played: Played, journal: Journal) -> None:
+    """What the gate needs beside the replay, as of the last request."""
+    at = played.rehearsal.cases[-1].question.t
+    asked = Gathering(played.stage, at, embedded.endpoint.record, settings.evidence)
+    for line in gather(asked, journal.tick):
+        journal.say(line)
+
+
 def _refusals(
     settings: Settings, processes: Stack, embedded: Embedded, played: Played, journal: Journal
 ) -> list[Refusal]:
@@ -264,6 +276,7 @@ def _gates(
     for verdict in (first, second):
         demand(settings.release, [f.detail for f in verdict.refusals], "a gate that lets it pass")
     altered = settings.work / "evidence-altered"
+    shutil.copytree(settings.evidence, altered, dirs_exist_ok=True)
     what = asyncio.run(_altered(played, embedded, altered))
     journal.say(f"altered in the store: {what}")
     third = _gate(settings, "shadow", altered, journal)
