@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from proviso.contracts.contract import Contract
+from proviso.contracts.contract import Contract, FeatureView, OnEvent
 from proviso.gates.verdict import Verdict
 from proviso.history.arrays import read_inputs
 from proviso.local.report import Refusal, ReportData
@@ -42,15 +42,16 @@ def page_of(
         verdicts=[_shown(verdict, meant) for verdict, meant in verdicts],
         steps=steps,
         threshold=service.decision.threshold,
-        freshness={
-            view.name: {
-                "slo_s": contract.view_by_name[view.name].freshness_slo / 1e6,
-                "ttl_s": view.times.ttl / 1e6,
-            }
-            for view in service.views
-        },
+        freshness={view.name: _limits(contract.view_by_name[view.name]) for view in service.views},
         commands=commands,
     )
+
+
+def _limits(view: FeatureView) -> dict[str, float | None]:
+    """Seconds. The objective of an on-event view is of its watermark's lag, not of a row's age."""
+    on_event = isinstance(view.publication, OnEvent)
+    slo = None if on_event else view.freshness_slo / 1e6
+    return {"slo_s": slo, "ttl_s": view.online_ttl / 1e6}
 
 
 def _shown(verdict: Verdict, meant: bool) -> dict[str, Any]:
