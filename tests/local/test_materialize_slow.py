@@ -117,7 +117,7 @@ def test_what_training_reads_is_what_was_served(
     seconds = 1.3 * project.plan.write_deadline / SECOND
     proxy = Proxy(port_of(held.url), hold=dict.fromkeys(held_calls, seconds))
     written, served = written_while_watched(project, held, view, proxy)
-    assert written.rows > 5 * BATCH
+    assert written.rows > 2 * BATCH
     assert proxy.calls > max((0, *held_calls))
     late = late_intervals(project.contract, project.history, view)
     assert written.late_batches == len({gap.end for gaps in late.values() for gap in gaps})
@@ -130,7 +130,7 @@ def test_what_training_reads_is_what_was_served(
     ]
     assert [one for one in wrong if not unknown(late, one)] == []
     assert len(wrong) >= len(held_calls)
-    assert len({one.row for one in served if one.ids == min(offline)}) > 1
+    assert len({(one.ids, one.row) for one in served}) > len({one.ids for one in served})
 
 
 def test_runs_that_were_missed_were_not_readable_as_planned(project: Project, held: Held) -> None:
