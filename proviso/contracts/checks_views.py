@@ -21,10 +21,8 @@ RESERVED = {"event_ts", "created_ts", "status"}
 def view_problems(contract: Contract, view: FeatureView) -> Iterator[Problem]:
     """Everything about a view but its features' own definitions."""
     yield from _names(contract, view)
-    unknown = [name for name in view.entities if name not in contract.entity_by_name]
-    for name in unknown:
-        wanted = f"one of {listed(contract.entity_by_name)}"
-        yield Problem(of_view(view, "entities"), name, wanted, "a view needs keys to be read by")
+    unknown = list(entity_problems(contract, view))
+    yield from unknown
     if not unknown:
         yield from _key_pattern(contract, view)
     yield from _durations(view)
@@ -34,6 +32,15 @@ def view_problems(contract: Contract, view: FeatureView) -> Iterator[Problem]:
         yield from _on_event(view, view.publication)
     yield from _population(contract, view)
     yield from _lineage(contract, view)
+
+
+def entity_problems(contract: Contract, view: FeatureView) -> Iterator[Problem]:
+    """Entities that the contract does not know: without them a view has no keys at all."""
+    for name in view.entities:
+        if name not in contract.entity_by_name:
+            wanted = f"one of {listed(contract.entity_by_name)}"
+            why = "a view needs keys to be read by"
+            yield Problem(of_view(view, "entities"), name, wanted, why)
 
 
 def _names(contract: Contract, view: FeatureView) -> Iterator[Problem]:

@@ -15,6 +15,7 @@ from yaml.constructor import SafeConstructor
 from yaml.resolver import Resolver
 
 from proviso.contracts.base import ContractError, InputError, Problem
+from proviso.contracts.checks_views import entity_problems
 from proviso.contracts.contract import Contract
 from proviso.contracts.plan import Plan
 from proviso.contracts.wording import wanted, why_required
@@ -133,7 +134,15 @@ def load_model(path: Path, model: type[Model]) -> Model:
 
 
 def load_contract(directory: Path) -> Contract:
-    return load_model(directory / CONTRACT_FILE, Contract)
+    """The contract of a directory, whose views have keys. Raises ContractError.
+
+    What else may be wrong with it `proviso validate` says; nothing could be computed from this.
+    """
+    contract = load_model(directory / CONTRACT_FILE, Contract)
+    problems = [p for view in contract.feature_views for p in entity_problems(contract, view)]
+    if problems:
+        raise ContractError(problems)
+    return contract
 
 
 def load_plan(directory: Path) -> Plan:

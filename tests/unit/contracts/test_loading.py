@@ -7,7 +7,15 @@ from pathlib import Path
 import pytest
 
 from proviso.contracts.base import ContractError
-from proviso.contracts.loading import MAX_BYTES, parse_yaml, read_text
+from proviso.contracts.loading import (
+    CONTRACT_FILE,
+    MAX_BYTES,
+    load_contract,
+    parse_yaml,
+    read_text,
+)
+
+ROOT = Path(__file__).parents[3]
 
 
 def refused(text: str) -> str:
@@ -59,3 +67,12 @@ def test_a_file_is_bounded_and_text(tmp_path: Path) -> None:
         with pytest.raises(ContractError) as caught:
             read_text(path)
         assert str(caught.value).startswith(message)
+
+
+def test_a_view_of_an_unknown_entity_cannot_be_computed(tmp_path: Path) -> None:
+    text = (ROOT / "contracts" / CONTRACT_FILE).read_text()
+    broken = text.replace("entities: [merchant]", "entities: [shop]")
+    (tmp_path / CONTRACT_FILE).write_text(broken)
+    wanted = r"feature_views\[merchant_risk_daily\].entities: found shop, wanted one of"
+    with pytest.raises(ContractError, match=wanted):
+        load_contract(tmp_path)
