@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 VENV := .venv/bin
 
-.PHONY: help setup demo test test-long verify bench-quality bench-materialize format releases lock clean
+.PHONY: help setup demo test test-long verify bench-quality bench-materialize bench-join format releases lock clean
 
 help: ## this list
 	@sed -n 's/^\([a-z][a-z-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | while IFS=$$'\t' read -r name text; do printf '  %-12s %s\n' "$$name" "$$text"; done
@@ -34,6 +34,12 @@ bench-quality: setup ## what each group of features is worth (TRANSACTIONS=FILE.
 bench-materialize: setup ## what the online timeline costs against plain SET (ENTITIES=N ROUNDS=R)
 	@$(VENV)/proviso bench materialize $(if $(ENTITIES),--entities "$(ENTITIES)") \
 	  $(if $(ROUNDS),--rounds "$(ROUNDS)")
+
+bench-join: setup ## the point-in-time join beside others (GROWTH=1 LABELS=N ROWS=N ENTITIES=N ROUNDS=R OUT=DIR)
+	@scripts/setup-peers
+	@$(VENV)/proviso bench join $(if $(GROWTH),--growth) $(if $(LABELS),--labels "$(LABELS)") \
+	  $(if $(ROWS),--rows "$(ROWS)") $(if $(ENTITIES),--entities "$(ENTITIES)") \
+	  $(if $(ROUNDS),--rounds "$(ROUNDS)") $(if $(OUT),--out "$(OUT)")
 
 format: setup ## lay out all code
 	@$(VENV)/ruff check --fix .

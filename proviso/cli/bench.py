@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from feature_runtime import moments
+from proviso.bench import join as joining
+from proviso.bench import join_growth
 from proviso.bench import materialize as writing
+from proviso.bench.join_data import Size
 from proviso.bench.quality import requests, table, worth_of_freshness, worth_of_groups
 from proviso.cli.console import Json, day, emit, note
 from proviso.contracts.contract import Scheduled
+from proviso.contracts.files import replacing
 from proviso.contracts.loading import load_contract, load_plan
 from proviso.local import valkey
 from proviso.local.processes import Stack
@@ -61,6 +67,47 @@ def materialize(
     emit(speeds.figures(), as_json, lambda: writing.table(speeds))
 
 
+def join(
+    labels: Annotated[int, typer.Option("--labels", min=1, help="Questions.")] = 1_000_000,
+    rows: Annotated[int, typer.Option("--rows", min=100, help="Rows of history.")] = 10_000_000,
+    entities: Annotated[int, typer.Option("--entities", min=1, help="Customers.")] = 50_000,
+    rounds: Annotated[int, typer.Option("--rounds", min=1, max=50, help="How often.")] = 3,
+    memory: Annotated[
+        str | None, typer.Option("--memory", help="The engine's bound (4GB; in --growth 1GB).")
+    ] = None,
+    growth: Annotated[
+        bool, typer.Option("--growth", help="A tenth of the rows to three times as many instead.")
+    ] = False,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Directory for the table, figures and picture.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Say how fast and how right the point-in-time join is, beside others on the same data."""
+    size = Size(labels, rows, entities)
+    if growth:
+        benches = join_growth.grow(size, rounds, memory or "1GB", note)
+        text, pictures = join_growth.growth_table(benches), join_growth.growth_picture(benches)
+    else:
+        benches = [joining.compare(size, rounds, memory or "4GB", note)]
+        text, pictures = joining.table(benches[0]), ""
+    figures = {"benches": [asdict(bench) for bench in benches]}
+    if out is not None:
+        name = "join-growth" if growth else "join"
+        contents = {"md": f"{text}\n", "json": json.dumps(figures, indent=1), "svg": pictures}
+        _write(out, name, contents)
+    emit(figures, as_json, lambda: text)
+
+
+def _write(out: Path, name: str, contents: dict[str, str]) -> None:
+    """Files of one name; what is empty is left out."""
+    out.mkdir(parents=True, exist_ok=True)
+    for ending, content in contents.items():
+        if content:
+            with replacing(out / f"{name}.{ending}") as unfinished:
+                unfinished.write_text(content, encoding="utf-8")
+
+
 @contextmanager
 def _private_store(directory: Path) -> Iterator[OnlineStore]:
     with Stack() as stack:
@@ -77,6 +124,7 @@ def register(app: typer.Typer) -> None:
     bench = typer.Typer(help="Measurements that the docs quote.", no_args_is_help=True)
     bench.command("quality")(quality)
     bench.command("materialize")(materialize)
+    bench.command("join")(join)
     bench.callback()(_group)
     app.add_typer(bench, name="bench")
 
