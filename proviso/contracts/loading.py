@@ -17,11 +17,11 @@ from yaml.resolver import Resolver
 from proviso.contracts.base import ContractError, InputError, Problem
 from proviso.contracts.checks_views import entity_problems
 from proviso.contracts.contract import Contract
+from proviso.contracts.places import CONTRACT_FILE as CONTRACT_FILE
+from proviso.contracts.places import PLAN_FILE as PLAN_FILE
 from proviso.contracts.plan import Plan
 from proviso.contracts.wording import wanted, why_required
 
-CONTRACT_FILE = "feature_store_contract.yml"
-PLAN_FILE = "serving_release_plan.yml"
 PAYLOADS_FILE = "online_feature_payloads.jsonl"
 SKEW_FILE = "skew_test_cases.csv"
 SIMULATION_FILE = "simulation.yml"

@@ -7,7 +7,9 @@ from collections.abc import Iterable, Iterator
 
 from proviso.contracts.base import Problem
 from proviso.contracts.contract import Feature, FeatureService, FeatureView
-from proviso.contracts.loading import CONTRACT_FILE, PLAN_FILE
+
+CONTRACT_FILE = "feature_store_contract.yml"
+PLAN_FILE = "serving_release_plan.yml"
 
 
 def in_contract(path: str) -> str:
