@@ -17,7 +17,7 @@ from proviso.contracts.loading import load_contract, load_plan
 from proviso.contracts.section import consumed_views, service_of
 from proviso.online.clients import Client, Clients, GrpcClient, RestClient
 from proviso.online.evidence import passed, summarize
-from proviso.online.materialize import Clocks, Materializer
+from proviso.online.materialize import Clocks, Materializer, Written
 from proviso.online.replay import Span, Stage, perform, rehearse
 from proviso.online.store import OnlineStore
 from proviso.training.release import read_release
@@ -38,14 +38,22 @@ def materialize(
     release: Annotated[
         list[Path] | None, typer.Option("--release", help="Releases in force (repeatable).")
     ] = None,
+    view: Annotated[
+        list[str] | None,
+        typer.Option("--view", help="Only this view (repeatable), as one that nobody follows."),
+    ] = None,
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
-    """Write the history's rows into the online store, ahead of their visibility."""
+    """Write the history's rows into the online store, ahead of their visibility.
+
+    After a crash run it again: it finishes what was begun.
+    """
     contract, plan = load_contract(ctx.obj), load_plan(ctx.obj)
     views = _views(contract, release or [])
     if not release:
         views = consumed_views(contract, service_of(contract, plan))
+    views = _chosen(views, view or [])
     clock = None if as_of == "now" else moment("--as-of", as_of)
     if dry_run:
         plan_of = {"as_of": as_of, "views": {v.name: contract.schema_of(v) for v in views}}
@@ -58,8 +66,23 @@ def materialize(
     emit(
         {"views": [asdict(w) for w in written]},
         as_json,
-        lambda: "\n".join(f"{w.view}: {w.rows} rows, {w.changed} keys changed" for w in written),
+        lambda: "\n".join(map(_said, written)),
     )
+
+
+def _said(done: Written) -> str:
+    counts = {"batches late": done.late_batches, "batches of a dead writer resent": done.resent}
+    more = [f"{count} {what}" for what, count in counts.items() if count]
+    return ", ".join([f"{done.view}: {done.rows} rows, {done.changed} keys changed", *more])
+
+
+def _chosen(views: list[FeatureView], wanted: list[str]) -> list[FeatureView]:
+    """The views asked for; all where none is."""
+    known = [view.name for view in views]
+    for name in wanted:
+        if name not in known:
+            raise InputError.of("--view", repr(name), f"one of {', '.join(known)}")
+    return [view for view in views if not wanted or view.name in wanted]
 
 
 def _views(contract: Contract, releases: list[Path]) -> list[FeatureView]:

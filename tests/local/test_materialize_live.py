@@ -193,6 +193,12 @@ def test_the_command_writes_and_says_what(project: Project, held: Held) -> None:
     assert all(stamps_of(project, view) for view in project.contract.feature_views)
 
 
+def test_the_command_writes_one_view_alone(project: Project, held: Held) -> None:
+    done = call(*materialize(project, held, "--as-of", "now", "--view", "courier_load_6h"))
+    assert (done.code, "courier_zone_daily" in done.out) == (0, False)
+    assert not list(held.client.scan_iter("fs:*courier_zone_daily*"))
+
+
 def test_the_command_takes_a_moment(project: Project, held: Held) -> None:
     done = call(*materialize(project, held, "--as-of", "2018-06-20"))
     assert done.code == 0, done.err
@@ -222,6 +228,7 @@ def test_a_release_of_another_schema_is_wrong_use(held: Held, tmp_path: Path) ->
         ("--history", "nowhere", "no such file, wanted history"),
         ("--store-password-file", "nowhere", "wanted a readable password file"),
         ("--store", "redis://127.0.0.1:1", "wanted a store that answers"),
+        ("--view", "courier", "--view: found 'courier', wanted one of courier_load_6h"),
         ("--release", "nowhere", "wanted the release.yml of a release directory"),
     ],
 )
