@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -145,6 +146,34 @@ def test_merges_at_one_clock_commute_and_repeat(
     # The store may have let go of what lies behind every lookback; no decision hangs on that.
     for t in pod_moments(clock):
         assert availability(TIMES, stored[0], t) == availability(TIMES, stored[1], t)
+
+
+@settings(max_examples=100)
+@given(st.lists(writes(), min_size=2, max_size=5))
+def test_many_keys_in_one_call_are_merged_each_for_itself(
+    store: redis.Redis, entities: list[list[Write]]
+) -> None:
+    """As a writer sends them; sent again later, as after a crash, they change no decision."""
+    names = [KEY + str(n).encode() for n in range(len(entities))]
+    store.delete(*names)
+    history: dict[bytes, set[Row]] = {name: set() for name in names}
+    greatest = 0
+    rounds = list(zip_longest(*entities))
+    for merges in [*rounds, *rounds]:
+        sent = {name: write for name, write in zip(names, merges, strict=True) if write}
+        if not sent:
+            continue
+        greatest = max(greatest, *(write.clock for write in sent.values()))
+        blobs = [timeline.pack(SCHEMA, write.rows) for write in sent.values()]
+        arguments = (TIMES.source_delay, TIMES.lookback, MARGIN, greatest * TICK)
+        store.eval(timeline.MERGE_LUA, len(sent), *sent, *blobs, *arguments)
+        for name, write in sent.items():
+            history[name] |= set(write.rows)
+    found: Any = store.mget(names)
+    for name, blob in zip(names, found, strict=True):
+        kept = () if blob is None else timeline.unpack(SCHEMA, blob)
+        for t in pod_moments(greatest):
+            assert availability(TIMES, kept, t) == availability(TIMES, history[name], t), t
 
 
 @settings(max_examples=200)
