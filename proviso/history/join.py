@@ -27,7 +27,8 @@ from proviso.history.engine import (
     names,
     quoted,
 )
-from proviso.history.questions import NEVER, Answers, Questions, Repeats, Rows, Suspects
+from proviso.history.exchange import as_arrow, as_numpy
+from proviso.history.questions import Answers, Questions, Repeats, Rows, Suspects
 from proviso.history.relation import (
     check_history,
     history_file,
@@ -112,8 +113,7 @@ def build_dataset(
         with connect(memory) as engine:
             load_transactions(engine, contract, transactions, start, end)
             engine.execute(
-                f"create temp table asked as select *, row_number() over"
-                f" (order by _event, {quoted(contract.source.id)}) as _transaction from {EVENTS}"
+                f"create temp view asked as select *, rowid as _transaction from {EVENTS}"
             )
             span = Span(start, end)
             sources = [_Source(contract, history, view, left_out) for view in chosen]
@@ -165,7 +165,7 @@ def _join(engine: Engine, source: _Source, span: Span) -> ViewJoin:
     )
     (asked,) = engine.row("select count(*) from asked")
     suspects = [
-        _answer(engine, source, first, first + _AT_ONCE) for first in range(1, asked + 1, _AT_ONCE)
+        _answer(engine, source, first, first + _AT_ONCE) for first in range(0, asked, _AT_ONCE)
     ]
     counted = f"select _status, count(*) from {winners} group by 1 order by 1"
     statuses = dict(engine.execute(counted).fetchall())
@@ -178,13 +178,13 @@ def _answer(engine: Engine, source: _Source, first: int, end: int) -> Suspects:
         f"select _entity, _event, _transaction from asked join entities using ({source.keys})"
         f" where _transaction >= {first:d} and _transaction < {end:d} order by _entity, _event"
     ).read_all()
-    entity, moment = (asked[name].to_numpy() for name in ("_entity", "_event"))
+    entity, moment = (as_numpy(asked[name]) for name in ("_entity", "_event"))
     (entities,) = engine.row("select count(*) from entities")
     questions, repeats = Questions(entity, moment, entities), Repeats()
     span = Span(int(moment.min()), int(moment.max()) + 1)
     visible = f"greatest(event_us + {source.view.source_delay:d}, created_us) as _visible"
     for batch in engine.batches(source.query(span, visible), _BATCH):
-        rows = Rows(*(batch.column(name).to_numpy() for name in _STREAMED))
+        rows = Rows(*(as_numpy(batch.column(name)) for name in _STREAMED))
         questions.offer(rows)
         repeats.see(rows)
     _keep_winners(engine, source.view, asked, questions.answers())
@@ -193,15 +193,14 @@ def _answer(engine: Engine, source: _Source, first: int, end: int) -> Suspects:
 
 def _keep_winners(engine: Engine, view: FeatureView, asked: pa.Table, answers: Answers) -> None:
     """Adds answers to the view's table of winners, judged by its lookback and its TTL."""
-    nobody = answers.event == NEVER
     for name, values in answers._asdict().items():
-        asked = asked.append_column(name, pa.array(values, mask=nobody))
+        asked = asked.append_column(name, as_arrow(values))
     engine.lend("answers", asked)
-    usable = f"event >= _event - {view.temporal_join_lookback:d}"
+    usable = f"event >= _event - {view.temporal_join_lookback:d}"  # NEVER is long ago
     engine.execute(
         f"insert into {_winners(view)} select _transaction, case when {usable} then event end,"
         f" case when {usable} then created end, case when {usable} then row end,"
-        f" case when ({usable}) is not true then 'MISSING_KEY'"
+        f" case when not {usable} then 'MISSING_KEY'"
         f" when _event - event > {view.online_ttl:d} then 'STALE' else 'OK' end from answers"
     )
 
@@ -211,10 +210,10 @@ def _conflicts(engine: Engine, source: _Source, span: Span, found: Sequence[Susp
     values = f"hash({names(*(f.name for f in source.view.features))}) as _values"
     candidates = source.query(span, values)
     if not any(suspects.all for suspects in found):
-        pairs = [pa.table({"event_us": s.event, "_entity": s.entity}) for s in found]
-        if not any(map(len, pairs)):
+        if not any(len(suspects.event) for suspects in found):
             return 0
-        engine.lend("suspects", pa.concat_tables(pairs))
+        arrays = [as_arrow(np.concatenate([s[i] for s in found])) for i in (1, 2)]
+        engine.lend("suspects", pa.Table.from_arrays(arrays, names=["event_us", "_entity"]))
         candidates = f"from ({candidates}) semi join suspects using (_entity, event_us)"
     return int(engine.row(_CONFLICTS.format(candidates=candidates))[0])
 
@@ -238,7 +237,7 @@ def _dataset(contract: Contract, history: Path, views: Sequence[FeatureView], sp
         f"select t.{quoted(source.id)}, make_timestamptz(t._event) as {SCORING}, {keys},"
         f" t.{quoted(source.label.column)}::tinyint as {LABEL},"
         f" make_timestamptz(t._label_known) as {LABEL_KNOWN}{fields}{columns}"
-        f" from asked t{joins} order by t._transaction"
+        f" from asked t{joins} order by t._event, t.{quoted(source.id)}"
     )
 
 
@@ -298,5 +297,5 @@ def _write(
 def _request_column(feature: RequestFeature, batch: pa.RecordBatch) -> pa.Array:
     if feature.field is not None:
         return batch.column(feature.field)
-    at = batch.column(SCORING).cast(pa.int64()).to_numpy(zero_copy_only=False)
-    return pa.array(CLOCK_FUNCTIONS[feature.function](np.asarray(at, dtype=np.int64)))
+    at = as_numpy(batch.column(SCORING).cast(pa.int64()))
+    return as_arrow(CLOCK_FUNCTIONS[feature.function](at))
