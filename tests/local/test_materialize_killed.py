@@ -41,7 +41,7 @@ AHEAD = (
 )
 """A run takes so long that nearly always one has started and cannot be read yet."""
 
-CALLS, CHANGES = range(1, 64), range(1, 28)
+CALLS, CHANGES = range(1, 52), range(1, 26)
 """More than an undisturbed writer makes; a point after its end kills nobody."""
 
 
