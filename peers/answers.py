@@ -19,16 +19,17 @@ TRANSACTIONS, ROWS = FOLDER / "transactions.parquet", FOLDER / "history" / "acti
 
 def run(prepare: Callable[[], Any], answer: Callable[[Any], None], warm: bool = True) -> None:
     """Prepares and answers (cold), answers again from what is prepared (warm), prints figures."""
-    started = time.perf_counter()
+    started, busy = time.perf_counter(), time.process_time()
     prepared = prepare()
     answer(prepared)
-    cold, peak = time.perf_counter() - started, _peak_memory()
+    cold, cpu = time.perf_counter() - started, time.process_time() - busy
+    peak = _peak_memory()
     again = None
     if warm:
         started = time.perf_counter()
         answer(prepared)
         again = time.perf_counter() - started
-    print(json.dumps({"cold": cold, "warm": again, "peak": peak}))
+    print(json.dumps({"cold": cold, "cpu": cpu, "warm": again, "peak": peak}))
 
 
 def _peak_memory() -> int:

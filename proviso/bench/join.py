@@ -68,6 +68,7 @@ class Figures:
 
     name: str
     cold: list[float] = field(default_factory=list)
+    cpu: list[float] = field(default_factory=list)
     warm: list[float] = field(default_factory=list)
     peak: int = 0
     spilled: int = 0
@@ -120,6 +121,7 @@ def _run(entry: Entry, data: Data, out: Path, memory: str, figures: Figures) -> 
     with TemporaryDirectory(prefix="spill-", dir=out.parent) as spill:
         said, spilled = _process(entry.command(data, out, memory), Path(spill))
     figures.cold.append(said["cold"])
+    figures.cpu.append(said["cpu"])
     if said["warm"] is not None:
         figures.warm.append(said["warm"])
     figures.peak = max(figures.peak, int(said["peak"]))
@@ -168,14 +170,15 @@ def machine() -> str:
 
 def table(bench: Bench) -> str:
     """Markdown: a line for each contestant, then how proviso compares."""
-    header = ["contestant", "cold s (spread)", "warm s", "peak GiB", "spilled GiB", "wrong rows"]
+    header = ["contestant", "cold s", "CPU s", "warm s", "peak GiB", "spilled GiB", "wrong rows"]
     rows = [header, ["---", *["---:"] * (len(header) - 1)]]
     for f in bench.figures:
         wrong = f"{f.wrong:,} ({f.wrong / bench.size.labels:.2%})"
         sizes = [f"{size / 2**30:.2f}" for size in (f.peak, f.spilled)]
-        rows.append([f.name, _spread(f.cold), _spread(f.warm), *sizes, wrong])
+        rows.append([f.name, *map(_spread, (f.cold, f.cpu, f.warm)), *sizes, wrong])
     lines = [f"| {' | '.join(row)} |" for row in rows]
-    lines += ["", f"{bench.size.text}; engine's memory {bench.memory}. {bench.machine}."]
+    lines += ["", "Medians of the rounds, least and most in brackets; CPU: all threads, cold."]
+    lines += [f"{bench.size.text}; engine's memory {bench.memory}. {bench.machine}."]
     lines += [f"Left out: {reason}." for reason in bench.skipped]
     return "\n".join([*lines, "", _verdict(bench)])
 
@@ -195,6 +198,7 @@ def _verdict(bench: Bench) -> str:
     exact = [f for f in bench.figures if f.wrong == 0 and f is not ours]
     fastest = min(exact, key=lambda f: f.seconds)
     against = f"{ours.seconds / bare.seconds:.2f} of the bare ASOF join's from raw files"
+    against += f" ({statistics.median(ours.cpu) / statistics.median(bare.cpu):.2f} in CPU time)"
     if bare.warm:
         share = ours.seconds / statistics.median(bare.warm)
         against += f", {share:.2f} of it over rows that are in memory already"

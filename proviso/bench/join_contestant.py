@@ -1,8 +1,8 @@
 """One contestant of the join bench in a process of its own: `python -m ... NAME FOLDER OUT MEMORY`.
 
 Reads the bench's files, writes its answers, prints one JSON object: seconds from raw files to the
-answers (cold), the same from prepared tables where there can be any (warm), and the peak memory
-of the former. Peers, which have an environment of their own (`peers/`), print the same.
+answers (cold), its seconds of processor time and peak memory, and the seconds from prepared tables
+where there can be any (warm). Peers, which have an environment of their own, print the same.
 """
 
 from __future__ import annotations
@@ -49,12 +49,13 @@ def main(name: str, folder: str, out: str, memory: str) -> None:
     contestant = CONTESTANTS[name]
     with connect(memory) as engine:
         task = Task(engine, Data(Path(folder)), memory, Path(out))
+        busy = time.process_time()
         cold = _seconds(contestant.cold, task)
-        peak = peak_memory()
+        cpu, peak = time.process_time() - busy, peak_memory()
         if contestant.prepare is not None:
             contestant.prepare(task)
         warm = None if contestant.warm is None else _seconds(contestant.warm, task)
-    print(json.dumps({"cold": cold, "warm": warm, "peak": peak}))
+    print(json.dumps({"cold": cold, "cpu": cpu, "warm": warm, "peak": peak}))
 
 
 def peak_memory() -> int:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Callable, Iterator, Sequence
 
-from proviso.bench.join import GROWING, Bench, Progress, compare
+from proviso.bench.join import GROWING, Bench, Figures, Progress, compare
 from proviso.bench.join_data import Size
 
 STEPS = (0.1, 0.3, 1, 3)
@@ -25,28 +26,36 @@ def _scaled(size: Size, step: float) -> Size:
 
 def growth_table(benches: Sequence[Bench]) -> str:
     """Markdown: a line for each size and contestant, then the exponents."""
-    header = ["rows", "contestant", "s", "peak GiB", "spilled GiB", "wrong rows"]
-    rows = [header, ["---:", "---", *["---:"] * 4]]
+    header = ["rows", "contestant", "s", "CPU s", "peak GiB", "spilled GiB", "wrong rows"]
+    rows = [header, ["---:", "---", *["---:"] * (len(header) - 2)]]
     for bench in benches:
         for f in bench.figures:
             sizes = [f"{size / 2**30:.2f}" for size in (f.peak, f.spilled)]
-            rows.append(
-                [f"{bench.size.rows:,}", f.name, f"{f.seconds:.2f}", *sizes, f"{f.wrong:,}"]
-            )
+            seconds = [f"{statistics.median(values):.2f}" for values in (f.cold, f.cpu)]
+            rows.append([f"{bench.size.rows:,}", f.name, *seconds, *sizes, f"{f.wrong:,}"])
     lines = [f"| {' | '.join(row)} |" for row in rows]
-    exponents = [f"{name}: {_exponent(benches, name):.2f}" for name in _names(benches)]
-    lines += ["", f"Time grows with rows to the power of: {', '.join(exponents)}."]
+    for what, value in (("Time", _seconds), ("CPU time", _cpu)):
+        exponents = [f"{name}: {_exponent(benches, name, value):.2f}" for name in _names(benches)]
+        lines += ["", f"{what} grows with rows to the power of: {', '.join(exponents)}."]
     lines += [f"Labels a tenth of the rows; engine's memory {benches[0].memory}."]
     return "\n".join([*lines, f"{benches[-1].machine}."])
+
+
+def _seconds(figures: Figures) -> float:
+    return figures.seconds
+
+
+def _cpu(figures: Figures) -> float:
+    return statistics.median(figures.cpu)
 
 
 def _names(benches: Sequence[Bench]) -> list[str]:
     return [figures.name for figures in benches[0].figures]
 
 
-def _exponent(benches: Sequence[Bench], name: str) -> float:
+def _exponent(benches: Sequence[Bench], name: str, value: Callable[[Figures], float]) -> float:
     """The slope of the line through the logarithms."""
-    points = [(math.log(b.size.rows), math.log(b.of(name).seconds)) for b in benches]
+    points = [(math.log(b.size.rows), math.log(value(b.of(name)))) for b in benches]
     x, y = (sum(values) / len(points) for values in zip(*points, strict=True))
     rise = sum((px - x) * (py - y) for px, py in points)
     return float(rise / sum((px - x) ** 2 for px, _ in points))

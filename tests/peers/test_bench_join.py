@@ -81,5 +81,5 @@ def test_a_line_of_the_growth_table_rises_by_its_exponent() -> None:
 
 
 def _bench(rows: int, seconds: float) -> join.Bench:
-    figures = (join.Figures(join.OURS, cold=[seconds]),)
+    figures = (join.Figures(join.OURS, cold=[seconds], cpu=[2 * seconds]),)
     return join.Bench(Size(1, rows, 1), "1GB", figures, (), "nowhere")
