@@ -16,6 +16,17 @@ from tests.join_cases import VIEWS, Answer, Case, Found, cases, conflicts_in, fa
 @settings(max_examples=40)
 @given(case=cases())
 def test_the_fast_join_equals_the_rule(case: Case) -> None:
+    _equals_the_rule(case)
+
+
+@pytest.mark.long
+@settings(max_examples=1000)
+@given(case=cases())
+def test_the_fast_join_equals_the_rule_in_a_thousand_cases(case: Case) -> None:
+    _equals_the_rule(case)
+
+
+def _equals_the_rule(case: Case) -> None:
     found = fast(case)
     for name in VIEWS:
         assert found.answers[name] == slow(case, name), name
