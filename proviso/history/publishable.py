@@ -15,7 +15,7 @@ from proviso.history.engine import Engine, connect, literal, names
 from proviso.history.relation import history_relation, planned_relation, stamps_relation
 
 _FETCH = 20_000
-_MEMORY = "1GB"
+_MEMORY = "512MB"
 
 
 class EntityRow(NamedTuple):
