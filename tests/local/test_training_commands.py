@@ -101,6 +101,28 @@ def test_score_equals_the_predictions_of_training(
         assert row["probability"] == (None if row["rejected"] else prediction["score"])
 
 
+def test_a_release_is_certified_again_and_renewed_only_where_code_has_changed(
+    proviso: Command,
+    folder: Path,
+    transactions: Path,
+    release: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    copy = folder / "certified"
+    shutil.copytree(release, copy)
+    text = (copy / "release.yml").read_text()
+    words = ["certify", "--release", copy, "--transactions", transactions]
+    parsed = yaml.safe_load(text)
+    parsed["certificate"]["code"]["rule"] = "sha256:older"
+    (copy / "release.yml").write_text(yaml.safe_dump(parsed, sort_keys=False))
+    capsys.readouterr()
+    assert proviso(*words) == 1
+    assert "certificate.code.rule: found sha256:older" in capsys.readouterr().err
+    assert proviso(*words, "--renew", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["renewed"] is True
+    assert (copy / "release.yml").read_text() == text
+
+
 def test_the_card_holds_how_every_feature_was_distributed(release: Path) -> None:
     features = read_release(release).card["features"]
     assert set(features["distribution"]) == set(features["train"])
