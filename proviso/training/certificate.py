@@ -23,6 +23,7 @@ from proviso.contracts.section import service_section
 from proviso.history.arrays import EncoderInputs
 from proviso.training import recompute as recompute_module
 from proviso.training import rejudge as rejudge_module
+from proviso.training import timeline as timeline_module
 from proviso.training.card import data_section
 from proviso.training.data import Days, Project, Request
 from proviso.training.recompute import recompute
@@ -112,7 +113,8 @@ def rule_digest() -> str:
 
 def code_digests() -> dict[str, str]:
     """The code that certified: the rule, the history station, and the certifier itself."""
-    own = (__file__, rejudge_module.__file__, recompute_module.__file__)
+    modules = (rejudge_module, recompute_module, timeline_module)
+    own = [__file__, *(str(module.__file__) for module in modules)]
     station = Path(str(proviso.history.__file__)).parent
     return {
         "rule": rule_digest(),

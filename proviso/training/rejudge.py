@@ -6,8 +6,6 @@ they were published; the dataset must hold that winner's times, statuses and val
 
 from __future__ import annotations
 
-import hashlib
-from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -16,10 +14,9 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from feature_runtime.availability import Row, Status, ViewTimes, availability, feature_statuses
+from feature_runtime.availability import Row, Status, ViewTimes, feature_statuses
 from feature_runtime.keys import EntityId
 from feature_runtime.service import Service
 from proviso.contracts.contract import Contract, FeatureView
@@ -27,11 +24,11 @@ from proviso.history.arrays import NO_ROW, EncoderInputs
 from proviso.history.engine import Engine, connect, names, quoted
 from proviso.history.relation import history_relation
 from proviso.history.transactions import EVENTS, load_transactions
+from proviso.training.timeline import ContentDigest, Timeline
 
 Progress = Callable[[str], None]
 Moments = NDArray[np.int64]
 _AT_ONCE = 1_000_000  # rows of history in memory
-_NEWEST = 8  # rows that the rule is shown first
 _NAMED = 5  # differences that are named; the others are counted
 
 
@@ -121,34 +118,6 @@ def _number(engine: Engine, contract: Contract, view: FeatureView) -> None:
     )
 
 
-@dataclass(frozen=True)
-class _Timeline:
-    """One entity's rows in order; the first lies at `first` of the table that has their values."""
-
-    first: int
-    events: list[int]
-    created: list[int]
-
-    def ask(self, times: ViewTimes, t: int) -> tuple[Row | None, Status]:
-        """What the rule says at t; the winner's `run_id` is its place in the table.
-
-        Not every row is shown to the rule. One before t - lookback is never usable; one after t is
-        not visible at t, for no source delay is negative; and the rows lie in the order by which
-        the greatest usable one wins, so that a winner among the newest is the winner of all. When
-        the newest hold none, the rule sees the whole lookback.
-        """
-        oldest = bisect_left(self.events, t - times.lookback)
-        end = bisect_right(self.events, t, lo=oldest)
-        newest = max(oldest, end - _NEWEST)
-        winner, status = availability(times, self._rows(newest, end), t)
-        if winner is None and newest > oldest:
-            return availability(times, self._rows(oldest, end), t)
-        return winner, status
-
-    def _rows(self, start: int, end: int) -> list[Row]:
-        return [Row(self.events[i], self.created[i], (), self.first + i) for i in range(start, end)]
-
-
 @dataclass
 class _Judgement:
     """One view under judgement; arrays [n] and [n, features] of what the rule says."""
@@ -163,7 +132,7 @@ class _Judgement:
     values: NDArray[np.float64] = field(init=False)
     drawn: list[tuple[float, Winner]] = field(default_factory=list)
     rows: int = 0
-    digests: dict[str, Any] = field(default_factory=dict)
+    content: ContentDigest = field(default_factory=ContentDigest)
 
     def __post_init__(self) -> None:
         count, width = len(self.question.inputs), len(self.view.features)
@@ -204,7 +173,8 @@ class _Judgement:
             progress(f"certificate: {view.name}, entities {after:,} of {entities:,}")
 
     def _judge_part(self, table: pa.Table, entity: Moments, part: range) -> None:
-        self._digest(table)
+        self.rows += table.num_rows
+        self.content.take(table)
         asked = np.flatnonzero((entity >= part.start) & (entity < part.stop))
         asked = asked[np.argsort(entity[asked], kind="stable")]
         owners = _integers(table["_entity"])
@@ -214,12 +184,12 @@ class _Judgement:
         events, created = _integers(table["event_us"]), _integers(table["created_us"])
         for group in _runs(entity[asked]):
             low, high = int(starts[group.start]), int(ends[group.start])
-            mine = _Timeline(low, events[low:high].tolist(), created[low:high].tolist())
+            mine = Timeline(low, events[low:high].tolist(), created[low:high].tolist())
             for i in group:
                 winners[i] = self._winner(mine, int(asked[i]))
         self._keep(table, asked[winners >= 0], winners[winners >= 0])
 
-    def _winner(self, mine: _Timeline, asked: int) -> int:
+    def _winner(self, mine: Timeline, asked: int) -> int:
         """Where in the table the rule's winner is, -1 without one."""
         view, t = self.view, int(self.question.inputs.at[asked])
         times = ViewTimes(view.source_delay, view.temporal_join_lookback, view.online_ttl)
@@ -247,26 +217,17 @@ class _Judgement:
             self.drawn.append((float(self.chance[i]), Winner(mine, winner)))
         self.drawn = sorted(self.drawn, key=lambda drawn: drawn[0])[: self.sample]
 
-    def _digest(self, table: pa.Table) -> None:
-        """Takes a part into the content digest, column by column: parts leave no trace in it."""
-        self.rows += table.num_rows
-        for name in table.column_names:
-            for what, content in _content(table[name]).items():
-                digest = self.digests.setdefault(f"{name} {what}", hashlib.sha256())
-                digest.update(content)
-
     def result(self) -> JudgedView:
         """The judgement, compared with what the dataset says."""
         codes, counts = np.unique(self.status, return_counts=True)
         differences = list(self._differences())
-        lines = "".join(f"{n}={d.hexdigest()}\n" for n, d in sorted(self.digests.items()))
         features = [f for view, f in self.question.service.consumed if view == self.view.name]
         return JudgedView(
             self.view.name,
             {Status(c).name: int(n) for c, n in zip(codes, counts, strict=True)},
             len(self.status) * len(features),
             self.rows,
-            "sha256:" + hashlib.sha256(lines.encode()).hexdigest(),
+            self.content.digest(),
             tuple(winner for _, winner in self.drawn),
             sum(count for count, _ in differences),
             tuple(said for _, said in differences),
@@ -314,14 +275,3 @@ def _runs(numbers: Moments) -> Iterator[range]:
 
 def _integers(column: pa.ChunkedArray) -> Moments:
     return np.array(column.to_numpy(), dtype=np.int64)
-
-
-def _content(column: pa.ChunkedArray) -> dict[str, bytes]:
-    """A column's values, and where it has none, whatever the chunks."""
-    missing = np.asarray(column.is_null().to_numpy(), dtype=np.bool_).tobytes()
-    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
-        texts = [text or "" for text in column.to_pylist()]
-        return {"missing": missing, "values": "".join(f"{len(t)}:{t}" for t in texts).encode()}
-    filled = pc.fill_null(column, pa.scalar(0).cast(column.type))
-    wide = np.float64 if pa.types.is_floating(column.type) else np.int64
-    return {"missing": missing, "values": np.asarray(filled.to_numpy(), dtype=wide).tobytes()}

@@ -12,7 +12,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from feature_runtime.availability import Row, ViewTimes, availability
 from feature_runtime.moments import DAY, HOUR, parse_moment
 from proviso.contracts.base import ContractError, InputError
 from proviso.contracts.contract import Contract
@@ -26,6 +29,7 @@ from proviso.training.recertify import recertify, renew
 from proviso.training.rejudge import JudgedView, Question, Winner, rejudge
 from proviso.training.release import Release, read_release, rebind, replace_certificate
 from proviso.training.spec import Boosting, TrainingSpec
+from proviso.training.timeline import Timeline
 from proviso.training.train import certified, prepare, train
 from tests import parcel_data
 
@@ -332,3 +336,18 @@ def test_other_transactions_cannot_certify_a_release(made: Made, release: Releas
     pq.write_table(pq.read_table(made.request.transactions).slice(1), other)
     with pytest.raises(InputError, match="was trained on that file"):
         recertify(made.project, release, other, made.history, _quiet)
+
+
+MOMENT = st.integers(0, 60)
+
+
+@given(st.lists(st.tuples(MOMENT, MOMENT), max_size=40), MOMENT, st.integers(0, 9))
+def test_what_the_rule_is_not_shown_would_have_changed_nothing(
+    pairs: list[tuple[int, int]], t: int, delay: int
+) -> None:
+    """Also with rows that repeat the times of others, and with many that are not visible yet."""
+    ordered = sorted((event, event + late) for event, late in pairs)
+    timeline = Timeline(100, [event for event, _ in ordered], [created for _, created in ordered])
+    rows = [Row(event, created, (), 100 + i) for i, (event, created) in enumerate(ordered)]
+    times = ViewTimes(delay, lookback=25, ttl=10)
+    assert timeline.ask(times, t) == availability(times, rows, t)
