@@ -28,6 +28,7 @@ STATIONS = {
     "catalog": ("catalog",),
     "skew": ("skew",),
     "drift": ("drift",),
+    "leakage": ("leakage",),
     "gates": ("gate",),
     "bench": ("bench",),
     "local": ("local",),

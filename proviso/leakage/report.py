@@ -1,0 +1,198 @@
+"""What was found, as plain data, as text, and as a page."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from feature_runtime.moments import format_duration
+from proviso.contracts.files import replacing
+from proviso.leakage.charts import Series, grouped
+from proviso.leakage.delays import Effect, Raised
+from proviso.leakage.incident import Outcome
+from proviso.leakage.joins import Join
+from proviso.pages.shell import environment, write_page
+from proviso.training.card import data_section, named_metrics
+from proviso.training.data import Project, Request
+
+_TEMPLATES = Path(__file__).parent / "templates"
+_NAMES = {"auc": "AUC", "average_precision": "average precision"}
+_DIGITS = 6
+_TONES = {
+    Join.NAIVE.value: "bad",
+    Join.BEFORE.value: "positive",
+    Join.SOURCE_DELAY.value: "warn",
+}
+
+
+@dataclass(frozen=True)
+class Findings:
+    """arrival_lag: of the simulated data (us), None for a file that was given."""
+
+    project: Project
+    request: Request
+    arrival_lag: int | None
+    outcomes: Sequence[Outcome]
+    raised: Sequence[Raised]
+
+
+def as_data(found: Findings) -> dict[str, Any]:
+    """All figures; `gap` is claimed minus served."""
+    k = found.project.spec.protocol.k
+    lag = found.arrival_lag
+    return {
+        "model": found.project.plan.model,
+        "data": data_section(found.request),
+        "simulated": None if lag is None else {"arrival_lag": format_duration(lag)},
+        "joins": [_joined(outcome, k) for outcome in found.outcomes],
+        "source_delays": [_delay(one, k) for one in found.raised],
+    }
+
+
+def _joined(outcome: Outcome, k: int) -> dict[str, Any]:
+    claimed, served = (named_metrics(m, k, _DIGITS) for m in (outcome.claimed, outcome.served))
+    return {
+        "join": outcome.join.value,
+        "condition": outcome.join.condition,
+        "training_rows": outcome.training_rows,
+        "leaked": asdict(outcome.total),
+        "views": {view: asdict(leak) for view, leak in outcome.views.items()},
+        "claimed": claimed,
+        "served": served,
+        "gap": {name: _less(claimed[name], served[name]) for name in claimed},
+        "evaluated_rows": outcome.served.rows,
+        "evaluated_positives": outcome.served.positives,
+    }
+
+
+def _delay(one: Raised, k: int) -> dict[str, Any]:
+    return {
+        "source_delay": format_duration(one.delay),
+        "training_values": one.values,
+        "rule_alone": _effect(one.rule, k),
+        "published_again": _effect(one.published, k),
+    }
+
+
+def _effect(effect: Effect, k: int) -> dict[str, Any]:
+    return {"changed_values": effect.changed, **named_metrics(effect.metrics, k, _DIGITS)}
+
+
+def _less(claimed: float | None, served: float | None) -> float | None:
+    return None if claimed is None or served is None else round(claimed - served, _DIGITS)
+
+
+def as_text(data: dict[str, Any]) -> str:
+    """Two tables for a person."""
+    lines = [_headline(data), ""]
+    lines += _table(_join_rows(data))
+    if data["source_delays"]:
+        lines += ["", *_table(_delay_rows(data))]
+    return "\n".join(lines)
+
+
+def _headline(data: dict[str, Any]) -> str:
+    days = data["data"]
+    made = data["simulated"]
+    source = f"simulated, arrival lag {made['arrival_lag']}" if made else "given data"
+    train, test = (" to ".join(days[name]) for name in ("train_days", "test_days"))
+    return f"{data['model']}, {source}: train {train}, test {test}"
+
+
+def _join_rows(data: dict[str, Any]) -> list[list[str]]:
+    metrics = [f"{_named(name)} claimed > served" for name in data["joins"][0]["claimed"]]
+    rows = [["join", "rows leaked", "values leaked", "wrong", *metrics]]
+    for one in data["joins"]:
+        share = one["leaked"]["rows"] / max(one["training_rows"], 1)
+        figures = [
+            f"{_figure(one['claimed'][name])} > {_figure(one['served'][name])}"
+            for name in one["claimed"]
+        ]
+        leak = one["leaked"]
+        counts = [f"{leak['rows']:,} ({share:.1%})", f"{leak['values']:,}", f"{leak['wrong']:,}"]
+        rows.append([one["join"], *counts, *figures])
+    return rows
+
+
+def _delay_rows(data: dict[str, Any]) -> list[list[str]]:
+    first = data["source_delays"][0]
+    names = [name for name in first["rule_alone"] if name != "changed_values"]
+    header = ["source_delay"]
+    for column in ("rule alone", "published again"):
+        header += [f"{column}: changed", *map(_named, names)]
+    rows = [header]
+    for one in data["source_delays"]:
+        cells = [one["source_delay"]]
+        for column in ("rule_alone", "published_again"):
+            share = one[column]["changed_values"] / max(one["training_values"], 1)
+            cells.append(f"{one[column]['changed_values']:,} ({share:.1%})")
+            cells += [_figure(one[column][name]) for name in names]
+        rows.append(cells)
+    return rows
+
+
+def _table(rows: Sequence[Sequence[str]]) -> list[str]:
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    return [
+        "  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]
+
+
+def _named(metric: str) -> str:
+    return _NAMES.get(metric, metric.replace("_precision_at_", " precision@"))
+
+
+def _figure(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}"
+
+
+def write_report(data: dict[str, Any], out: Path) -> None:
+    """Writes `leakage.json` and `leakage.html` into `out`, each whole or not at all."""
+    with replacing(out / "leakage.json") as unfinished:
+        unfinished.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
+    write_page(environment(_TEMPLATES), "leakage.html.j2", _context(data), out / "leakage.html")
+
+
+def _context(data: dict[str, Any]) -> dict[str, Any]:
+    joins = data["joins"]
+    names = [one["join"] for one in joins]
+    by_metric = {
+        _named(metric): grouped(
+            names,
+            [
+                Series("claimed", "warn", [one["claimed"][metric] for one in joins]),
+                Series("served", "model", [one["served"][metric] for one in joins]),
+            ],
+        )
+        for metric in ("average_precision", "auc")
+    }
+    wrong = {
+        Join.NAIVE.value: "bad",
+        Join.BEFORE.value: "positive",
+        Join.SOURCE_DELAY.value: "warn",
+    }
+    leaks = grouped(
+        list(joins[0]["views"]),
+        [
+            Series(
+                one["join"],
+                _TONES[one["join"]],
+                [leak["rows"] / max(one["training_rows"], 1) for leak in one["views"].values()],
+            )
+            for one in joins
+            if one["join"] in _TONES
+        ],
+        percent=True,
+    )
+    return {
+        "headline": _headline(data),
+        "joins": joins,
+        "by_metric": by_metric,
+        "leaks": leaks,
+        "join_table": _join_rows(data),
+        "delay_table": _delay_rows(data) if data["source_delays"] else [],
+    }

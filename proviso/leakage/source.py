@@ -1,0 +1,41 @@
+"""On which data: simulated arrivals that take their time, and the last weeks of a file."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from feature_runtime.moments import DAY, format_moment
+from proviso.contracts.base import InputError
+from proviso.history.engine import connect
+from proviso.history.transactions import load_transactions
+from proviso.simulation.spec import Simulation
+from proviso.training.data import Project, Request
+from proviso.training.examples import example_request
+
+_PUNCTUAL = 4
+"""Who takes longer than this many typical lags is late: one in fifty of an exponential."""
+
+
+def delayed_arrivals(spec: Simulation, lag: int) -> Simulation:
+    """The simulation with another typical lag; the late stay later than nearly all others."""
+    arrival = spec.arrival
+    late = max(arrival.late_from, _PUNCTUAL * lag)
+    changed = arrival.model_copy(update={"typical": lag, "late_from": late})
+    return spec.model_copy(update={"arrival": changed})
+
+
+def last_request(project: Project, transactions: Path, label_delay: int) -> Request:
+    """The last week tests, the one before waits for labels, the one before trains.
+
+    A last day that the data only touches does not count. Raises InputError.
+    """
+    with connect() as engine:
+        loaded = load_transactions(engine, project.contract, transactions)
+    first, last = loaded.first_event or 0, loaded.last_event or 0
+    request = example_request(project, transactions, last + DAY // 2)
+    if request.train.first < first:
+        found = f"events from {format_moment(first)} to {format_moment(last)}"
+        wanted = f"some from {format_moment(request.train.first)} on, or four days"
+        raise InputError.of(transactions, found, wanted)
+    return replace(request, label_delay=label_delay)
