@@ -13,6 +13,8 @@ _STEPS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.25, 0.5, 1.0)
 
 @dataclass(frozen=True)
 class Tick:
+    """A labelled position along an axis."""
+
     at: float
     label: str
 
@@ -86,4 +88,4 @@ def grouped(groups: Sequence[str], series: Sequence[Series], percent: bool = Fal
 def _label(value: float, percent: bool) -> str:
     if not percent:
         return f"{value:.3f}".lstrip("0")
-    return f"{value:.0%}" if value in {0.0, 1.0} else f"{value:.1%}"
+    return f"{value:.0%}" if value == 0 or value >= 0.1 else f"{value:.1%}"

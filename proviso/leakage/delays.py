@@ -8,7 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from feature_runtime.moments import format_duration
-from proviso.contracts.contract import Contract, FeatureView, OnEvent
+from proviso.contracts.contract import FeatureView, OnEvent
 from proviso.history.features import compute_history
 from proviso.leakage.incident import changed_values, scores_of
 from proviso.leakage.joins import Join, believed, views_of, with_views
@@ -72,7 +72,7 @@ def delayed(project: Project, delay: int) -> Project:
 def _delayed(view: FeatureView, delay: int) -> FeatureView:
     publication, ttl = view.publication, view.online_ttl
     if isinstance(publication, OnEvent):
-        publication = OnEvent(on="event", delay=delay + publication.delay)
+        publication = publication.model_copy(update={"delay": delay + publication.delay})
     else:
         ttl = max(ttl, publication.schedule + delay + publication.duration)
     update = {"source_delay": delay, "publication": publication, "online_ttl": ttl}
@@ -80,11 +80,15 @@ def _delayed(view: FeatureView, delay: int) -> FeatureView:
 
 
 def _history(project: Project, request: Request, out: Path) -> Path:
-    contract: Contract = project.contract
     for view in views_of(project):
         start = request.train.first - view.temporal_join_lookback
         compute_history(
-            contract, request.transactions, out, start, request.test.end, [view.name], _quiet
+            project.contract,
+            request.transactions,
+            out,
+            start,
+            request.test.end,
+            [view.name],
         )
     return out
 

@@ -53,17 +53,23 @@ def incident(
         with_history(project, request, out, progress) as known,
         TemporaryDirectory(prefix=".proviso-leakage-", dir=out.absolute().parent) as work,
     ):
-        history = known.history
-        assert history is not None  # with_history gives one
-        exact = prepare(project, known, out, progress)
-        outcomes = []
-        for join in Join:
+        outcomes, exact = [], None
+        for join in (Join.EXACT, *(join for join in Join if join is not Join.EXACT)):
             progress(f"{join.value}: {join.condition}")
-            seen = believed(project, history, join, Path(work) / join.name)
+            seen = believed(project, _history_of(known), join, Path(work) / join.name)
             run = prepare(seen.project, replace(known, history=seen.history), out, _quiet)
+            exact = exact or run
             found = leaked(project.contract, seen, run.train.inputs)
             outcomes.append(_outcome(join, run, exact, found))
-    return tuple(outcomes)
+    first, *others = outcomes
+    return (*others, first)
+
+
+def _history_of(request: Request) -> Path:
+    """The history of a request that has one."""
+    if request.history is None:
+        raise ValueError("found a request without history, wanted one with it")
+    return request.history
 
 
 def _quiet(_: str) -> None:

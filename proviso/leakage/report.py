@@ -23,7 +23,7 @@ _NAMES = {"auc": "AUC", "average_precision": "average precision"}
 _DIGITS = 6
 _TONES = {
     Join.NAIVE.value: "bad",
-    Join.BEFORE.value: "positive",
+    Join.BEFORE.value: "negative",
     Join.SOURCE_DELAY.value: "warn",
 }
 
@@ -169,11 +169,6 @@ def _context(data: dict[str, Any]) -> dict[str, Any]:
             ],
         )
         for metric in ("average_precision", "auc")
-    }
-    wrong = {
-        Join.NAIVE.value: "bad",
-        Join.BEFORE.value: "positive",
-        Join.SOURCE_DELAY.value: "warn",
     }
     leaks = grouped(
         list(joins[0]["views"]),
