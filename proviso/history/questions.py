@@ -15,8 +15,8 @@ import numpy as np
 
 Ints = np.ndarray[Any, np.dtype[np.int64]]
 Table = np.ndarray[Any, np.dtype[np.int64]]
-NEVER = int(np.iinfo(np.int64).min)
-"""The event of a question that has no answer."""
+NEVER = -(2**62)
+"""The event of a question that has no answer: so long ago that differences still fit."""
 
 _GAP = 2048  # rows that a thread of the engine reads at a time
 
