@@ -20,17 +20,18 @@ from proviso.training.spec import TrainingSpec
 from tests.history_data import ZERO, contract, event, write_history, write_transactions
 
 CONTRACTS = Path("contracts")
-ASKED = (60, 65, 72, 75, 150)
+ASKED = (60, 65, 72, 75, 150, 185)
 """Minutes after ZERO at which the buyer buys."""
 
 LEAKS = {
-    # 1:00, 1:05 and 1:12 take run 1:00, readable from 1:15; 2:30 takes a correction of 5:00.
-    Join.NAIVE: [True, True, True, False, True],
+    # 1:00, 1:05 and 1:12 take run 1:00, readable from 1:15; 2:30 takes a correction of 5:00;
+    # 3:05 takes run 3:00, written at 3:02 but not to be read before 3:10.
+    Join.NAIVE: [True, True, True, False, True, True],
     # At 1:00 run 1:00 is not before, so run 0:00 is taken.
-    Join.BEFORE: [False, True, True, False, True],
+    Join.BEFORE: [False, True, True, False, True, True],
     # At 1:05 run 1:00 is less than ten minutes old, so run 0:00 is taken.
-    Join.SOURCE_DELAY: [False, False, True, False, True],
-    Join.EXACT: [False, False, False, False, False],
+    Join.SOURCE_DELAY: [False, False, True, False, True, True],
+    Join.EXACT: [False] * 6,
 }
 
 
@@ -42,13 +43,14 @@ def project() -> Project:
 
 @pytest.fixture
 def history(project: Project, tmp_path: Path) -> Path:
-    """Hourly runs readable after fifteen minutes, the last of them corrected much later."""
+    """Hourly runs readable after fifteen minutes, one corrected much later, one written early."""
     views = project.contract.view_by_name
     hourly = [
         _row("b1", 0, 15 * MINUTE, 0),
         _row("b1", HOUR, HOUR + 15 * MINUTE, 1),
         _row("b1", 2 * HOUR, 2 * HOUR + 15 * MINUTE, 2),
         _row("b1", 2 * HOUR, 5 * HOUR, 3),
+        _row("b1", 3 * HOUR, 3 * HOUR + 2 * MINUTE, 4),
     ]
     write_history(project.contract, views["buyer_hourly"], hourly, tmp_path / "history")
     daily = [HistoryRow(("s1",), Row(ZERO, ZERO + 10 * MINUTE, (0.5,)))]
@@ -99,12 +101,12 @@ def test_a_leak_shows_in_the_values(project: Project, history: Path, tmp_path: P
         _, inputs = _joined(project, history, join, tmp_path)
         values[join] = inputs
     counts = {join: inputs.values[:, 0].tolist() for join, inputs in values.items()}
-    assert counts[Join.NAIVE] == [1, 1, 1, 1, 3]
-    assert counts[Join.BEFORE] == [0, 1, 1, 1, 3]
-    assert counts[Join.SOURCE_DELAY] == [0, 0, 1, 1, 3]
-    assert counts[Join.EXACT] == [0, 0, 0, 1, 2]
+    assert counts[Join.NAIVE] == [1, 1, 1, 1, 3, 4]
+    assert counts[Join.BEFORE] == [0, 1, 1, 1, 3, 4]
+    assert counts[Join.SOURCE_DELAY] == [0, 0, 1, 1, 3, 3]
+    assert counts[Join.EXACT] == [0, 0, 0, 1, 2, 2]
     changed = changed_values(values[Join.NAIVE], values[Join.EXACT])
-    assert changed[:, 0].tolist() == [True, True, True, False, True]
+    assert changed[:, 0].tolist() == [True, True, True, False, True, True]
     assert not np.any(changed[:, 1:])
 
 
