@@ -20,9 +20,13 @@ _EXIT = re.compile(r"\s+# exit (\d)$")
 
 @dataclass(frozen=True)
 class Step:
-    """One command of a page, its exit status, and what the page shows of its output."""
+    """One command of a page, its exit status, and what the page shows of its output.
+
+    long: it takes minutes, and nothing after it needs it.
+    """
 
     page: str
+    long: bool
     command: str
     code: int
     shown: tuple[str, ...]
@@ -39,47 +43,53 @@ class Ran:
 def steps(page: str) -> Iterator[Step]:
     """The commands of a page's console blocks."""
     text = (LAB / page).read_text()
-    for block in re.findall(r"^```console\n(.*?)^```$", text, re.MULTILINE | re.DOTALL):
+    blocks = re.findall(r"^```console( long)?\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    for long, block in blocks:
         first, *others = re.split(r"^\$ ", block, flags=re.MULTILINE)
         assert not first, f"{page}: a console block must begin with a command"
         for part in others:
             command, *shown = part.rstrip("\n").split("\n")
             stated = _EXIT.search(command)
-            yield Step(page, command, int(stated[1]) if stated else 0, tuple(shown))
+            yield Step(page, bool(long), command, int(stated[1]) if stated else 0, tuple(shown))
 
 
-WALK = tuple(step for page in PAGES for step in steps(page))
+WHOLE = tuple(step for page in PAGES for step in steps(page))
+WALK = tuple(step for step in WHOLE if not step.long)
 
 
-def script() -> str:
+def script(walk: tuple[Step, ...]) -> str:
     """All commands for one shell, as a reader types them into one."""
     lines = ["trap 'proviso local down >/dev/null 2>&1' EXIT"]
-    for i, step in enumerate(WALK):
+    for i, step in enumerate(walk):
         lines += [step.command, f'printf "\\n{MARK} {i} %s\\n" $?']
     return "\n".join(lines)
 
 
-@pytest.fixture(scope="module")
-def walked(tmp_path_factory: pytest.TempPathFactory) -> list[Ran]:
-    """The whole walk, once."""
-    folder = tmp_path_factory.mktemp("lab")
+def run(walk: tuple[Step, ...], folder: Path) -> list[Ran]:
+    """Walks in a folder of its own."""
     done = subprocess.run(
-        ["bash", "-c", script()],
+        ["bash", "-c", script(walk)],
         cwd=ROOT,
         env={**os.environ, "TMPDIR": str(folder)},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=570,
         check=False,
     )
     parts = re.split(rf"\n{MARK} \d+ (\d+)\n", done.stdout)
-    assert len(parts) == 2 * len(WALK) + 1, done.stdout[-2_000:] + done.stderr[-2_000:]
+    assert len(parts) == 2 * len(walk) + 1, done.stdout[-2_000:] + done.stderr[-2_000:]
     outputs, codes = parts[:-1:2], parts[1::2]
     return [
         Ran(int(code), tuple(output.rstrip("\n").split("\n")) if output.strip() else ())
         for code, output in zip(codes, outputs, strict=True)
     ]
+
+
+@pytest.fixture(scope="module")
+def walked(tmp_path_factory: pytest.TempPathFactory) -> list[Ran]:
+    """All but what takes minutes, once."""
+    return run(WALK, tmp_path_factory.mktemp("lab"))
 
 
 def as_shown(shown: tuple[str, ...]) -> re.Pattern[str]:
@@ -93,7 +103,16 @@ def as_shown(shown: tuple[str, ...]) -> re.Pattern[str]:
 
 @pytest.mark.parametrize("at", range(len(WALK)), ids=[f"{s.page}:{s.command[:50]}" for s in WALK])
 def test_a_command_does_what_the_page_shows(walked: list[Ran], at: int) -> None:
-    step, ran = WALK[at], walked[at]
+    compare(WALK[at], walked[at])
+
+
+@pytest.mark.long
+def test_the_whole_walk_does_what_the_pages_show(tmp_path: Path) -> None:
+    for step, ran in zip(WHOLE, run(WHOLE, tmp_path), strict=True):
+        compare(step, ran)
+
+
+def compare(step: Step, ran: Ran) -> None:
     output = "".join(f"{line}\n" for line in ran.output)
     assert ran.code == step.code, output
     if step.shown:
