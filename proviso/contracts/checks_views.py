@@ -9,8 +9,7 @@ from feature_runtime.moments import format_duration
 from feature_runtime.timeline import MAX_ROWS
 from proviso.contracts.base import Problem
 from proviso.contracts.contract import Aggregate, Contract, FeatureView, OnEvent, Scheduled
-from proviso.contracts.loading import entity_problems
-from proviso.contracts.places import of_view, repeated
+from proviso.contracts.places import listed, of_view, repeated
 
 ROOM = 1.05
 """How much longer than a whole cycle a row must live: a run that is a little late is no outage."""
@@ -33,6 +32,15 @@ def view_problems(contract: Contract, view: FeatureView) -> Iterator[Problem]:
         yield from _on_event(view, view.publication)
     yield from _population(contract, view)
     yield from _lineage(contract, view)
+
+
+def entity_problems(contract: Contract, view: FeatureView) -> Iterator[Problem]:
+    """Entities that the contract does not know: without them a view has no keys at all."""
+    for name in view.entities:
+        if name not in contract.entity_by_name:
+            wanted = f"one of {listed(contract.entity_by_name)}"
+            why = "a view needs keys to be read by"
+            yield Problem(of_view(view, "entities"), name, wanted, why)
 
 
 def _names(contract: Contract, view: FeatureView) -> Iterator[Problem]:

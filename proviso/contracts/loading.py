@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,7 +15,8 @@ from yaml.constructor import SafeConstructor
 from yaml.resolver import Resolver
 
 from proviso.contracts.base import ContractError, InputError, Problem
-from proviso.contracts.contract import Contract, FeatureView
+from proviso.contracts.checks_views import entity_problems
+from proviso.contracts.contract import Contract
 from proviso.contracts.places import CONTRACT_FILE as CONTRACT_FILE
 from proviso.contracts.places import PLAN_FILE as PLAN_FILE
 from proviso.contracts.plan import Plan
@@ -143,15 +143,6 @@ def load_contract(directory: Path) -> Contract:
     if problems:
         raise ContractError(problems)
     return contract
-
-
-def entity_problems(contract: Contract, view: FeatureView) -> Iterator[Problem]:
-    """Entities that the contract does not know: without them a view has no keys at all."""
-    for name in view.entities:
-        if name not in contract.entity_by_name:
-            place = f"{CONTRACT_FILE}: feature_views[{view.name}].entities"
-            wanted = f"one of {', '.join(sorted(contract.entity_by_name))}"
-            yield Problem(place, name, wanted, "a view needs keys to be read by")
 
 
 def load_plan(directory: Path) -> Plan:
