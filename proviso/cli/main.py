@@ -22,6 +22,7 @@ STATIONS = {
     "history": ("simulate", "features", "dataset"),
     "training": ("train", "score", "certify", "releases"),
     "online": ("materialize", "replay"),
+    "follow": ("produce", "landed"),
     "promotion": ("shadow", "load"),
     "schemas": ("coverage", "schemas"),
     "freshness": ("freshness",),

@@ -11,12 +11,14 @@ from typing import Annotated, Any
 import typer
 
 from proviso.cli.console import DryRun, Json, emit, moment, note
+from proviso.cli.follow import Place, follow, source_stream
 from proviso.contracts.base import InputError
 from proviso.contracts.contract import Contract, FeatureView
 from proviso.contracts.loading import load_contract, load_plan
 from proviso.contracts.section import consumed_views, service_of
 from proviso.online.clients import Client, Clients, GrpcClient, RestClient
 from proviso.online.evidence import passed, summarize
+from proviso.online.follow import Manner
 from proviso.online.materialize import Clocks, Materializer, Written
 from proviso.online.replay import Span, Stage, perform, rehearse
 from proviso.online.store import OnlineStore
@@ -32,8 +34,10 @@ Password = Annotated[
 def materialize(
     ctx: typer.Context,
     history: History,
-    as_of: Annotated[str, typer.Option("--as-of", help="Moment of the writer, or `now`.")],
     store: Store,
+    as_of: Annotated[
+        str, typer.Option("--as-of", help="Moment of the writer, or `now`.", show_default=False)
+    ] = "",
     store_password_file: Password = None,
     release: Annotated[
         list[Path] | None, typer.Option("--release", help="Releases in force (repeatable).")
@@ -42,6 +46,28 @@ def materialize(
         list[str] | None,
         typer.Option("--view", help="Only this view (repeatable), as one that nobody follows."),
     ] = None,
+    following: Annotated[
+        bool, typer.Option("--follow", help="Publish on-event views as a stream's messages arrive.")
+    ] = False,
+    stream: Annotated[
+        str | None,
+        typer.Option("--stream", help="With --follow: its name (default: the source's)."),
+    ] = None,
+    group: Annotated[
+        str, typer.Option("--group", help="With --follow: the consumer group.")
+    ] = "proviso",
+    landing: Annotated[
+        Path, typer.Option("--landing", help="With --follow: where transactions land.")
+    ] = Path("landing"),
+    settle_ms: Annotated[
+        int, typer.Option("--settle-ms", min=0, max=60_000, help="Time to put arrivals in order.")
+    ] = 200,
+    max_batch: Annotated[
+        int, typer.Option("--max-batch", min=1, max=50_000, help="Messages read at once.")
+    ] = 1_000,
+    until_drained: Annotated[
+        bool, typer.Option("--until-drained", help="With --follow: end when nothing is left.")
+    ] = False,
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
@@ -54,6 +80,18 @@ def materialize(
     if not release:
         views = consumed_views(contract, service_of(contract, plan))
     views = _chosen(views, view or [])
+    if following == bool(as_of):
+        raise InputError.of("--as-of", repr(as_of), "a moment, or --follow instead")
+    if following:
+        online = OnlineStore(store, store_password_file)
+        clocks = Clocks(None, plan.clock_margin, plan.write_deadline)
+        writer = Materializer(contract, history, online, clocks)
+        name = source_stream(contract, stream)
+        place = Place(store, store_password_file, name, group, landing)
+        manner = Manner(settle_ms * 1_000, max_batch, until_drained)
+        follow(writer, views, place, manner, dry_run, as_json)
+        online.close()
+        return
     clock = None if as_of == "now" else moment("--as-of", as_of)
     if dry_run:
         plan_of = {"as_of": as_of, "views": {v.name: contract.schema_of(v) for v in views}}

@@ -115,10 +115,7 @@ class Sender:
             planned = [found for found in batch if found not in known]
         if not planned:
             return Tally()
-        rows = [
-            EntityRow(ids, row._replace(created_ts=max(row.created_ts, stamp)))
-            for ids, row in planned
-        ]
+        rows = list(_readable(planned, stamp))
         intents: list[Stamped] = []
         pairs = []
         for key, blob, group in self._packed(rows):
@@ -170,6 +167,17 @@ def how_far(rows: int, total: int | None, seconds: float) -> str:
 def times_of(view: FeatureView) -> ViewTimes:
     """The durations that decide availability."""
     return ViewTimes(view.source_delay, view.temporal_join_lookback, view.online_ttl)
+
+
+def _readable(planned: Sequence[EntityRow], stamp: int) -> Iterator[EntityRow]:
+    """The rows from `stamp` on at the earliest; those of one event time stay in their order."""
+    last: EntityRow | None = None
+    for ids, row in planned:
+        created = max(row.created_ts, stamp)
+        if last is not None and (last.ids, last.row.event_ts) == (ids, row.event_ts):
+            created = max(created, last.row.created_ts + 1)
+        last = EntityRow(ids, row._replace(created_ts=created))
+        yield last
 
 
 def _intents(

@@ -81,21 +81,35 @@ class _Place:
     encrypted: bool
 
 
+def open_client(url: str, password_file: Path | None = None) -> tuple[str, Any]:
+    """An address that may be printed, and a client that connects when it is first used."""
+    place = _place(url)
+    client: Any = redis.Redis(
+        host=place.host,
+        port=place.port,
+        ssl=place.encrypted,
+        password=_password(password_file),
+        socket_timeout=30,
+        socket_connect_timeout=5,
+        retry=Retry(ExponentialBackoff(cap=1, base=0.1), 3),
+    )
+    return f"{place.host}:{place.port}", client
+
+
+@contextmanager
+def asking(address: str, wanted: str = "a store that answers") -> Iterator[None]:
+    """The client's errors as ours."""
+    try:
+        yield
+    except redis.RedisError as error:
+        raise InputError.of(f"online store {address}", _reason(error), wanted) from error
+
+
 class OnlineStore:
     """A connection that writes timelines and watermarks. Raises InputError when unreachable."""
 
     def __init__(self, url: str, password_file: Path | None = None) -> None:
-        place = _place(url)
-        self.address = f"{place.host}:{place.port}"
-        self._client: Any = redis.Redis(
-            host=place.host,
-            port=place.port,
-            ssl=place.encrypted,
-            password=_password(password_file),
-            socket_timeout=30,
-            socket_connect_timeout=5,
-            retry=Retry(ExponentialBackoff(cap=1, base=0.1), 3),
-        )
+        self.address, self._client = open_client(url, password_file)
         self._load()
 
     def _load(self) -> None:
@@ -107,10 +121,8 @@ class OnlineStore:
     @contextmanager
     def _errors(self, wanted: str = "a store that answers") -> Iterator[None]:
         """The client's errors as ours."""
-        try:
+        with asking(self.address, wanted):
             yield
-        except redis.RedisError as error:
-            raise InputError.of(f"online store {self.address}", _reason(error), wanted) from error
 
     def close(self) -> None:
         self._client.close()
@@ -216,6 +228,17 @@ class OnlineStore:
         with self._errors():
             self._client.hsetnx(key, "store", fresh)
             return str(self._client.hget(key, "store").decode())
+
+    def landed(self, view: str, schema: str, landing: str) -> int:
+        """Up to which part of a landing a view has been published; 0: none of it."""
+        with self._errors():
+            found = self._client.hget(watermark_key(view, schema), f"landing:{landing}")
+        return int(found or 0)
+
+    def say_landed(self, view: str, schema: str, landing: str, part: int) -> None:
+        """Says that a view has been published up to a part of a landing."""
+        with self._errors():
+            self._client.hset(watermark_key(view, schema), f"landing:{landing}", part)
 
     def watermark(self, view: str, schema: str) -> Watermark | None:
         """How far a view's schema has been written; None when it never was."""
