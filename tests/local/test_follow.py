@@ -307,7 +307,8 @@ def test_bad_messages_are_put_aside_with_the_reason_and_stop_nothing(world: Worl
     world.append(messages)
     done = world.follow(replace(QUICK, settle=20_000, batch=200))
     assert (done.refused, done.landed) == (len(BAD), 5)
-    aside = [fields for _, fields in world.held.client.xrange(f"{STREAM}:refused")]
+    found: Any = world.held.client.xrange(f"{STREAM}:refused")
+    aside = [fields for _, fields in found]
     for fields, (_, reason) in zip(aside, BAD.values(), strict=True):
         assert reason in fields[b"_reason"].decode()
     stream = world.stream()
