@@ -105,7 +105,8 @@ class Follower:
             self._publish(lambda: False)
 
     def _hear(self, messages: Sequence[Message], seen: int) -> None:
-        latest = seen + self.writer.clocks.margin
+        got = self.writer.store.clock() if messages else seen
+        latest = got + self.writer.clocks.margin
         for message in messages:
             self.done.messages += message.id not in self._buffer
             try:
@@ -114,13 +115,13 @@ class Follower:
                 self.done.refused += 1
                 self.stream.refuse(message, str(error)[:300])
             else:
-                self._buffer.setdefault(message.id, heard)
+                self._buffer.setdefault(message.id, heard._replace(got=got))
 
     def _due(self) -> list[Heard]:
         """What has settled, and all that arrived before it; of too much the first."""
         held = sorted(self._buffer.values(), key=lambda h: (h.arrival, h.id, h.message))
         before = self.writer.store.clock() - self.manner.settle
-        settled = [place for place, heard in enumerate(held) if heard.seen <= before]
+        settled = [place for place, heard in enumerate(held) if heard.got <= before]
         count = settled[-1] + 1 if settled else 0
         if len(held) > 2 * self.manner.batch:
             count = max(count, self.manner.batch)

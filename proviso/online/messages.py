@@ -24,7 +24,8 @@ Value = int | float | bool | Decimal
 
 
 class Heard(NamedTuple):
-    """A transaction as it was heard; moments in microseconds. seen: when the message was read."""
+    """A transaction as it was heard; moments in microseconds. seen: when the reading of its
+    message began; got: when the message was there."""
 
     id: str
     event: int
@@ -35,6 +36,7 @@ class Heard(NamedTuple):
     known: int | None
     message: str
     seen: int
+    got: int = 0
 
 
 def understood(contract: Contract, message: Message, seen: int, latest: int) -> Heard:
