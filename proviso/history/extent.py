@@ -91,6 +91,11 @@ def verified(
     return extent
 
 
+def has_extent(path: Path) -> bool:
+    """Whether a history's file says how far it goes; `features` writes none that does not."""
+    return EXTENT_KEY.encode() in (pq.read_metadata(path).metadata or {})
+
+
 def read_extent(contract: Contract, view: FeatureView, path: Path) -> Extent:
     """What a file says of itself. Raises InputError where it says nothing or too much."""
     check_history(contract, path, view)

@@ -12,7 +12,13 @@ from feature_runtime.availability import Row
 from feature_runtime.keys import EntityId
 from proviso.contracts.contract import Contract, FeatureView, OnEvent, Scheduled
 from proviso.history.engine import Engine, connect, literal, names
-from proviso.history.relation import history_relation, planned_relation, stamps_relation
+from proviso.history.extent import has_extent, read_extent
+from proviso.history.relation import (
+    history_file,
+    history_relation,
+    planned_relation,
+    stamps_relation,
+)
 
 _FETCH = 20_000
 _MEMORY = "512MB"
@@ -118,10 +124,12 @@ def complete_until(contract: Contract, history: Path, view: FeatureView, clock: 
     """The moment up to which all that becomes visible is written after a complete run at `clock`.
 
     The next run of a schedule starts after the clock, so nothing else becomes readable before
-    the clock plus a run's duration; but a history that ends earlier knows less.
+    the clock plus a run's duration; but a history that ends earlier knows less, also one of an
+    on-event view: what arrived after its end becomes readable `delay` later.
     """
     if not isinstance(view.publication, Scheduled):
-        return clock
+        end = arrivals_end(contract, history, view)
+        return clock if end is None else min(clock, end + view.publication.delay - 1)
     with connect() as engine:
         source = planned_relation(contract, history, view)
         found = engine.execute(f"select max(event_us) from ({source})").fetchall()
@@ -130,6 +138,14 @@ def complete_until(contract: Contract, history: Path, view: FeatureView, clock: 
         return clock
     following = newest + view.publication.schedule + view.delay_to_readable - 1
     return int(min(clock + view.publication.duration, following))
+
+
+def arrivals_end(contract: Contract, history: Path, view: FeatureView) -> int | None:
+    """The moment before which a history has every arrival; None where it does not say."""
+    path = history_file(history, view)
+    if not has_extent(path):
+        return None
+    return read_extent(contract, view, path).end
 
 
 def _rows(

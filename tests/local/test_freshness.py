@@ -262,6 +262,20 @@ def test_an_on_event_view_is_as_fresh_as_its_watermark(
         assert (view.name in " ".join(done.json["reasons"])) == (code == 1)
 
 
+def test_writing_an_old_history_again_makes_an_on_event_view_no_fresher(
+    project: Project, held: Held, tmp_path: Path
+) -> None:
+    """The writer knows no arrival after the history's end, whatever its own clock says."""
+    live = on_event(project, tmp_path)
+    view = the_view(live)
+    bring_up(live, held, T + DAY)
+    done = asked(live, held, T + DAY, *by_history(live))
+    assert done.code == 1
+    found = done.json["figures"]["views"][view.name]
+    assert found["watermark_lag_s"] > 12 * HOUR / SECOND
+    assert f"{view.name}: found a watermark" in " ".join(done.json["reasons"])
+
+
 def on_event(project: Project, directory: Path) -> Project:
     """The same project with courier_load_6h published on event, objective five minutes."""
     contracts = directory / "contracts"
