@@ -135,7 +135,8 @@ def _process(command: list[str], spill: Path) -> tuple[dict[str, float], int]:
     environment = {**os.environ, "TMPDIR": str(spill), "PYTHONWARNINGS": "ignore"}
     most = 0
     with (spill / "said").open("w+b") as said:
-        with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=said) as process:
+        # In its own directory, where a peer may leave what it likes.
+        with subprocess.Popen(command, cwd=spill, env=environment, stdout=said) as process:
             while process.poll() is None:
                 most = max(most, _size(spill))
                 time.sleep(_POLL)
