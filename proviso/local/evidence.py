@@ -88,4 +88,6 @@ def _kept(asked: Gathering, found: Evidence, metric: str) -> str:
     write_evidence(asked.out, found)
     word = "PASS" if found.passed else "; ".join(found.reasons)
     word += f" ({len(found.warnings)} warnings)" if found.warnings else ""
-    return f"{found.kind}: {metric} {found.figures[metric]:.3g}, {word}"
+    figure = found.figures[metric]
+    said = "inconclusive" if figure is None else f"{figure:.3g}"
+    return f"{found.kind}: {metric} {said}, {word}"

@@ -224,7 +224,7 @@ def test_ctrl_c_stops_everything_that_was_started(
     ) as process:
         assert process.stdout is not None
         for line in process.stdout:
-            if line.startswith("[5/8]"):
+            if line.startswith("[5/9]"):
                 process.send_signal(signal.SIGINT)
                 break
         rest = read_in_time(process)
