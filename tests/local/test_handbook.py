@@ -79,15 +79,27 @@ def figures(trained: Trained) -> Judged:
     return Judged(metrics.auc, metrics.average_precision, metrics.entity_precision)
 
 
+def held(week: str, found: Judged) -> None:
+    """Better than the published features on the same week, by what is promised."""
+    auc, average_precision = PUBLISHED[week]
+    assert found.average_precision >= average_precision + 0.07
+    assert found.auc >= auc
+
+
+def test_a_week_is_better_than_the_published_features(handbook: Path, tmp_path: Path) -> None:
+    week = "2018-06-06"
+    held(week, figures(train_week(handbook, week, tmp_path)))
+
+
+@pytest.mark.long
 def test_the_median_week_reaches_its_targets(judged: dict[str, Judged]) -> None:
     assert statistics.median(j.average_precision for j in judged.values()) >= 0.70
     assert statistics.median(j.card_precision for j in judged.values()) >= 0.30
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("week", PUBLISHED)
 def test_every_week_is_better_than_the_published_features(
     judged: dict[str, Judged], week: str
 ) -> None:
-    auc, average_precision = PUBLISHED[week]
-    assert judged[week].average_precision >= average_precision + 0.07
-    assert judged[week].auc >= auc
+    held(week, judged[week])
