@@ -6,17 +6,11 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from proviso.pages.axes import Tick
+
 WIDTH, LEFT, RIGHT, TOP, BASE = 480.0, 44.0, 470.0, 24.0, 210.0
 _BAR = 0.36
 _STEPS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.25, 0.5, 1.0)
-
-
-@dataclass(frozen=True)
-class Tick:
-    """A labelled position along an axis."""
-
-    at: float
-    label: str
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.metrics import precision_recall_curve
 
+from proviso.pages.axes import Scale, Tick
+
 Floats = NDArray[np.float64]
 
 WIDTH = 480.0
@@ -27,34 +29,6 @@ _ROOM = 70.0
 _DAY = 86_400
 _UNITS = ((_DAY, "d", 3_600, "h"), (3_600, "h", 60, "min"), (60, "min", 1, "s"))
 _TIME_STEPS = (1, 5, 15, 30, 60, 300, 900, 1_800, 3_600, 7_200, 10_800, 21_600, 43_200)
-
-
-@dataclass(frozen=True)
-class Tick:
-    """A labelled position along an axis."""
-
-    at: float
-    label: str
-
-
-@dataclass(frozen=True)
-class Scale:
-    """Maps values [low, high] onto positions [start, end]; `log` needs low > 0."""
-
-    low: float
-    high: float
-    start: float
-    end: float
-    log: bool = False
-
-    def at(self, value: float) -> float:
-        """The position of a value; what lies outside sits on the border."""
-        inside = min(max(value, self.low), self.high)
-        low, high = self.low, self.high
-        if self.log:
-            inside, low, high = math.log10(inside), math.log10(low), math.log10(high)
-        share = (inside - low) / (high - low) if high > low else 0.5
-        return round(self.start + share * (self.end - self.start), 1)
 
 
 @dataclass(frozen=True)
