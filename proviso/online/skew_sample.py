@@ -22,7 +22,7 @@ from proviso.contracts.contract import Contract, FeatureView
 from proviso.history.entities import Ask, Ids, Sampled, sample_entities
 from proviso.history.published import late_intervals
 from proviso.online.skew import Compared, Side, SkewRow, row_of
-from proviso.online.skew_window import Inconclusive, Window, moment_in, window_of
+from proviso.online.skew_window import Inconclusive, Window, known_offline, moment_in, window_of
 from proviso.online.store import OnlineStore
 
 _KEYS_A_READ = 500
@@ -89,11 +89,12 @@ def skew_test(sides: Sides, question: Question, progress: Progress) -> Found:
 
     A test of now begins again when a writer has moved on while it was reading.
     """
-    for view in sides.service.views:
-        sides.view_of(view)
+    views = [sides.view_of(view) for view in sides.service.views]
     for left in reversed(range(_TRIES)):
         clock = sides.store.clock()
-        window = window_of(sides.service, sides.store)
+        window = known_offline(
+            window_of(sides.service, sides.store), sides.contract, sides.history, views
+        )
         at = moment_in(window, question.at, clock)
         tally = _Tally()
         for view in sides.service.views:

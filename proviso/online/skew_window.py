@@ -8,10 +8,13 @@ a difference, so nothing may be concluded from one.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 from feature_runtime.moments import format_moment
 from feature_runtime.service import Service
+from proviso.contracts.contract import Contract, FeatureView, OnEvent
+from proviso.history.publishable import arrivals_end
 from proviso.online.store import OnlineStore, Watermark
 
 
@@ -41,6 +44,32 @@ def window_of(service: Service, store: OnlineStore) -> Window:
             raise Inconclusive(f"{said}: it was never written")
         marks[view.name] = mark
     return common(marks, service.limits.clock_margin)
+
+
+def known_offline(
+    window: Window, contract: Contract, history: Path, views: Sequence[FeatureView]
+) -> Window:
+    """The window as far as the history has every arrival of its on-event views.
+
+    Who follows a stream writes what a history learns of only when it is brought up to date.
+    Raises Inconclusive when nothing is left.
+    """
+    high = window.high
+    for view in views:
+        end = (
+            arrivals_end(contract, history, view) if isinstance(view.publication, OnEvent) else None
+        )
+        if end is None:
+            continue
+        knows = end + view.delay_to_readable - 1
+        if knows < window.low:
+            raise Inconclusive(
+                f"the history of {view.name} knows what becomes readable up to "
+                f"{format_moment(knows)}, the store can be asked from {format_moment(window.low)} "
+                "on: bring the history up to date (`proviso features --update`)"
+            )
+        high = min(high, knows)
+    return replace(window, high=high)
 
 
 def common(marks: dict[str, Watermark], margin: int) -> Window:

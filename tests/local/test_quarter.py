@@ -165,4 +165,4 @@ def test_the_demonstration_passes_on_real_input(handbook: Path, tmp_path: Path) 
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert [f"[{step}/8] done" in done.stdout for step in range(1, 9)] == [True] * 8
+    assert [f"[{step}/9] done" in done.stdout for step in range(1, 10)] == [True] * 9

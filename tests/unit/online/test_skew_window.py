@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from proviso.online.skew_window import Inconclusive, Window, common, lag_warnings, moment_in
+from feature_runtime.moments import HOUR, MINUTE
+from proviso.history.features import compute_history
+from proviso.online.skew_window import (
+    Inconclusive,
+    Window,
+    common,
+    known_offline,
+    lag_warnings,
+    moment_in,
+)
 from proviso.online.store import Watermark
+from tests.history_data import ZERO, contract, event, write_transactions
 
 MARGIN = 60
 WINDOW = Window(940, 1_100, 1_000)
@@ -48,3 +60,19 @@ def test_a_now_of_long_ago_is_said() -> None:
     assert lag_warnings(1_100, 1_160, MARGIN, None) == ()
     assert "the watermark ends at" in lag_warnings(1_100, 1_161, MARGIN, None)[0]
     assert lag_warnings(1_100, 9_000, MARGIN, asked=1_100) == ()
+
+
+def test_a_followed_view_is_judged_as_far_as_its_history_knows(tmp_path: Path) -> None:
+    """buyer_stream is readable twelve minutes after an arrival; the last one is at ZERO."""
+    owner = contract()
+    views = [owner.view_by_name[name] for name in ("buyer_hourly", "buyer_stream")]
+    source = write_transactions([event(at=ZERO - HOUR), event(at=ZERO)], "string", tmp_path / "t")
+    compute_history(owner, source, tmp_path)
+    wide = Window(ZERO, ZERO + HOUR, ZERO)
+    found = known_offline(wide, owner, tmp_path, views)
+    assert found.low == ZERO
+    assert ZERO + 12 * MINUTE <= found.high + 1 <= ZERO + 12 * MINUTE + 1
+    late = Window(ZERO + HOUR, ZERO + 2 * HOUR, ZERO)
+    with pytest.raises(Inconclusive, match="bring the history up to date"):
+        known_offline(late, owner, tmp_path, views)
+    assert known_offline(late, owner, tmp_path, views[:1]) == late
