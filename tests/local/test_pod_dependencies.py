@@ -237,7 +237,7 @@ def test_no_answer_ever_comes_from_another_releases_predictor(
         done, seen = threading.Event(), list[Any]()
 
         def ask() -> None:
-            with httpx.Client(timeout=10) as client:
+            with httpx.Client(timeout=60) as client:
                 while not done.is_set():
                     url = f"{pod.url}/v1/models/risk:predict"
                     answer = client.post(url, json={"instances": GOOD}).json()
@@ -251,7 +251,7 @@ def test_no_answer_ever_comes_from_another_releases_predictor(
             switch.to(foreign.port if flip % 2 else own)
             time.sleep(0.02 + 0.003 * (flip % 11))
         switch.to(own)
-        until(lambda: seen[-1] == right)
+        until(lambda: seen[-1] == right, 60)
         done.set()
         for client in clients:
             client.join()
