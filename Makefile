@@ -26,7 +26,7 @@ test: verify ## verify, then every test that needs no cluster (under ten minutes
 	@$(VENV)/pytest -m "not long" -n auto --maxprocesses 4 --dist loadfile
 
 test-long: setup ## the tests that take too long for every day
-	@$(VENV)/pytest -m long
+	@$(VENV)/pytest -m long -n auto --maxprocesses 2 --dist loadfile
 
 bench-quality: setup ## what each group of features is worth (TRANSACTIONS=FILE.parquet WEEKS="DAY ...")
 	@$(VENV)/proviso bench quality --transactions "$(TRANSACTIONS)" $(foreach w,$(WEEKS),--week $(w))
