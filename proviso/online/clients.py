@@ -71,12 +71,13 @@ class Client(Protocol):
 
 
 class RestClient:
-    """V2 REST with JSON tensors."""
+    """V2 REST with JSON tensors. host: what a gateway at `url` routes by."""
 
-    def __init__(self, url: str, model: str, service: Service) -> None:
+    def __init__(self, url: str, model: str, service: Service, host: str | None = None) -> None:
         self._url = f"{url.rstrip('/')}/v2/models/{model}/infer"
         self._service = service
-        self._http = httpx.AsyncClient(timeout=TIMEOUT_SECONDS, trust_env=False)
+        headers = {} if host is None else {"host": host}
+        self._http = httpx.AsyncClient(timeout=TIMEOUT_SECONDS, trust_env=False, headers=headers)
 
     async def ask(self, question: Question) -> Answer:
         started = time.perf_counter()
@@ -97,12 +98,13 @@ class RestClient:
 
 
 class GrpcClient:
-    """V2 gRPC through tritonclient."""
+    """V2 gRPC through tritonclient. host: what a gateway at `address` routes by."""
 
-    def __init__(self, address: str, model: str, service: Service) -> None:
+    def __init__(self, address: str, model: str, service: Service, host: str | None = None) -> None:
         self._model = model
         self._service = service
-        self._client = triton.InferenceServerClient(address)
+        options = None if host is None else [("grpc.default_authority", host)]
+        self._client = triton.InferenceServerClient(address, channel_args=options)
 
     async def ask(self, question: Question) -> Answer:
         started = time.perf_counter()
