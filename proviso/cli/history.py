@@ -16,6 +16,7 @@ from proviso.history.engine import DEFAULT_MEMORY
 from proviso.history.features import ViewHistory, compute_history
 from proviso.history.incremental import backfill_history, update_history
 from proviso.history.join import build_dataset
+from proviso.simulation.ongoing import append_events, simulate_ongoing, whole_until
 from proviso.simulation.simulate import simulate as run_simulation
 
 Transactions = Annotated[Path, typer.Option("--transactions", help="Transactions (Parquet).")]
@@ -32,14 +33,38 @@ def simulate(
         int | None, typer.Option("--seed", min=0, help="Which made-up data (default: the file's).")
     ] = None,
     end: Annotated[
-        str | None, typer.Option("--end", help="End of the data, or `now` (default: the file's).")
+        str | None,
+        typer.Option(
+            "--end", help="End of the data, or `now` (default: the file's; to append: now)."
+        ),
     ] = None,
+    ahead: Annotated[
+        int | None,
+        typer.Option("--ahead", min=1, max=1000, help="For how many days more --append may add."),
+    ] = None,
+    append: Annotated[
+        bool,
+        typer.Option(
+            "--append",
+            help="Add what has arrived since FILE was written, which knows its days and seed; with"
+            " --ahead make one where there is none.",
+        ),
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Make up transactions by simulation.yml; one seed, one result."""
+    contract = load_contract(ctx.obj)
+    if append and (ahead is None or out.exists()):
+        with step("simulating"):
+            added = append_events(ctx.obj, contract, out, moment("--end", end or "now"))
+        emit(asdict(added), as_json, lambda: added.text)
+        return
     until = None if end is None else moment("--end", end)
     with step("simulating"):
-        made = run_simulation(ctx.obj, load_contract(ctx.obj), out, days, seed, until)
+        if ahead is None:
+            made = run_simulation(ctx.obj, contract, out, days, seed, until)
+        else:
+            made = simulate_ongoing(ctx.obj, contract, out, ahead, days, seed, until)
     emit(asdict(made), as_json, lambda: made.text)
 
 
@@ -63,7 +88,8 @@ def features(
         typer.Option(
             "--as-of",
             help="With --update or --backfill: all that has arrived before this moment is in the"
-            " transactions (default: up to their last arrival; a backfill is of now).",
+            " transactions (default: up to their last arrival, or as far as a simulated file"
+            " goes; a backfill is of now).",
         ),
     ] = None,
     memory: Memory = DEFAULT_MEMORY,
@@ -75,6 +101,8 @@ def features(
     first = None if start is None else moment("--start", start)
     last = None if end is None else moment("--end", end)
     whole = None if as_of is None else moment("--as-of", as_of)
+    if update and whole is None:
+        whole = whole_until(transactions)
     _refuse_mixture(update, backfill, first, last, whole)
     if update:
         done = update_history(contract, transactions, out, whole, view, note, memory, dry_run)

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from feature_runtime.moments import DAY, HOUR, SECOND, format_moment
 from proviso.contracts.base import InputError
 from proviso.contracts.contract import Column, Contract
+from proviso.contracts.files import replacing
 from proviso.simulation.spec import (
     Amount,
     Burst,
@@ -102,6 +103,25 @@ class World:
         return -(-self.end // DAY) - self.first_day
 
 
+@dataclass(frozen=True)
+class Made:
+    """All events of a world from `start` on, in time order, as the source's table.
+
+    arrival: [m] microseconds. late: [m] whether an event arrived after `late_from`.
+    """
+
+    table: pa.Table
+    arrival: Integers
+    late: Bools
+    start: int
+
+    def written(self, contract: Contract, rows: Integers, path: Path, end: int) -> Simulated:
+        """What to say of a file that holds some of the rows, up to `end`."""
+        labels = self.table[contract.source.label.column].to_numpy()[rows]
+        late, true = int(np.sum(self.late[rows])), int(np.sum(labels))
+        return Simulated(path, len(rows), late, true, self.start, end)
+
+
 def simulate(
     directory: Path,
     contract: Contract,
@@ -115,24 +135,41 @@ def simulate(
     directory: where simulation.yml is, which also has the defaults. The same contract,
     simulation, days, seed and end give the same bytes. Raises ContractError, InputError.
     """
-    spec = load_simulation(directory, contract)
+    return simulate_transactions(contract, chosen(directory, contract, days, seed, end), out)
+
+
+def chosen(
+    directory: Path, contract: Contract, days: int | None, seed: int | None, end: int | None
+) -> Simulation:
+    """The directory's simulation with what was asked for instead of its defaults."""
     given = {"days": days, "seed": seed, "end": end}
-    chosen = {name: value for name, value in given.items() if value is not None}
-    return simulate_transactions(contract, spec.model_copy(update=chosen), out)
+    asked = {name: value for name, value in given.items() if value is not None}
+    return load_simulation(directory, contract).model_copy(update=asked)
 
 
 def simulate_transactions(contract: Contract, spec: Simulation, out: Path) -> Simulated:
     """The same for a simulation that is already loaded. Raises InputError."""
+    made = make_up(contract, spec)
+    arrived = np.flatnonzero(made.arrival <= spec.end)
+    row_ids = pa.array(ids_of(len(arrived), spec.row_ids))
+    write_events(made.table.take(arrived).set_column(0, contract.source.id, row_ids), out)
+    return made.written(contract, arrived, out, spec.end)
+
+
+def make_up(contract: Contract, spec: Simulation) -> Made:
+    """All events of the span in time order. Raises InputError."""
     _check_size(spec)
     world = _world(spec)
     episodes = [_episodes(world, scenario) for scenario in spec.scenarios]
     events = _events(world, episodes)
     values, truth = _outcomes(world, contract, events, episodes)
-    table, late = _table(world, contract, events, values, truth)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    pq.write_table(table, out, compression="zstd")
-    true = int(np.sum(table[contract.source.label.column].to_numpy()))
-    return Simulated(out, table.num_rows, late, true, world.start, world.end)
+    return _made(world, contract, events, values, truth)
+
+
+def write_events(table: pa.Table, out: Path) -> None:
+    """Writes the file whole or not at all."""
+    with replacing(out) as temporary:
+        pq.write_table(table, temporary, compression="zstd")
 
 
 def _check_size(spec: Simulation) -> None:
@@ -281,33 +318,32 @@ def _rounded(world: World, name: str, column: Column, values: Floats) -> Floats:
     return np.asarray(np.rint(values * unit) / unit)
 
 
-def _table(
+def _made(
     world: World, contract: Contract, events: Events, values: dict[str, Floats], truth: Bools
-) -> tuple[pa.Table, int]:
-    """The source table and how many of its rows are late."""
+) -> Made:
+    """The source table of all events, numbered in their order."""
     source, rng = contract.source, world.rng
     delay = _arrival_delay(world, len(truth))
     if source.arrival_timestamp is None:
         delay = np.zeros_like(delay)
     arrival, known = events.moment + delay, events.moment + _label_delay(world, contract, truth)
-    rows = np.flatnonzero(arrival <= world.end)
     columns: dict[str, pa.Array] = {
-        source.id: pa.array(ids_of(len(rows), world.spec.row_ids)),
-        source.event_timestamp: _moments(events.moment[rows]),
+        source.id: pa.array(ids_of(len(truth), world.spec.row_ids)),
+        source.event_timestamp: _moments(events.moment),
     }
     if source.arrival_timestamp is not None:
-        columns[source.arrival_timestamp] = _moments(arrival[rows])
+        columns[source.arrival_timestamp] = _moments(arrival)
     who = (events.actor, *events.partners)
     for population, indices in zip(world.spec.populations, who, strict=True):
         ids = ids_of(population.count, population.ids)
         key = contract.entity_by_name[population.entity].join_key
-        columns[key] = pa.array(ids[rng.permutation(population.count)][indices[rows]])
+        columns[key] = pa.array(ids[rng.permutation(population.count)][indices])
     for name, column in source.columns.items():
-        columns[name] = _typed(column, values[name][rows])
-    columns[source.label.column] = pa.array(truth[rows].astype(np.int8))
+        columns[name] = _typed(column, values[name])
+    columns[source.label.column] = pa.array(truth.astype(np.int8))
     if source.label.known_at is not None:
-        columns[source.label.known_at] = _moments(known[rows])
-    return pa.table(columns), int(np.sum(delay[rows] > world.spec.arrival.late_from))
+        columns[source.label.known_at] = _moments(known)
+    return Made(pa.table(columns), arrival, delay > world.spec.arrival.late_from, world.start)
 
 
 def _arrival_delay(world: World, count: int) -> Integers:
