@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 VENV := .venv/bin
 
-.PHONY: help setup demo test test-long verify bench-quality bench-materialize bench-join format releases lock clean
+.PHONY: help setup demo deploy undeploy test test-cluster test-long verify bench-quality bench-materialize bench-join format releases lock clean
 
 help: ## this list
 	@sed -n 's/^\([a-z][a-z-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | while IFS=$$'\t' read -r name text; do printf '  %-12s %s\n' "$$name" "$$text"; done
@@ -15,6 +15,13 @@ demo: setup ## the whole path on one machine (TRANSACTIONS=FILE.parquet, KEEP=1,
 	@$(VENV)/proviso local demo $(if $(TRANSACTIONS),--transactions "$(TRANSACTIONS)") \
 	  $(if $(KEEP),--keep) $(if $(SAMPLE),--sample "$(SAMPLE)")
 
+deploy: setup ## onto a kind cluster, ending with a scored request (CONTEXT=NAME, MODE=knative, DRY_RUN=server, MIRROR=DIR)
+	@scripts/deploy $(if $(CONTEXT),--context "$(CONTEXT)") $(if $(MODE),--mode "$(MODE)") \
+	  $(if $(DRY_RUN),--dry-run "$(DRY_RUN)") $(if $(MIRROR),--mirror "$(MIRROR)")
+
+undeploy: setup ## take it away again (CONTEXT=NAME)
+	@scripts/undeploy $(if $(CONTEXT),--context "$(CONTEXT)")
+
 verify: setup ## ruff, strict mypy, import-linter, generated files regenerate without a diff
 	@$(VENV)/ruff check .
 	@$(VENV)/ruff format --check .
@@ -23,10 +30,13 @@ verify: setup ## ruff, strict mypy, import-linter, generated files regenerate wi
 	@scripts/check-generated
 
 test: verify ## verify, then every test that needs no cluster (under ten minutes)
-	@$(VENV)/pytest -m "not long" -n auto --maxprocesses 4 --dist loadfile
+	@$(VENV)/pytest -m "not long and not cluster" -n auto --maxprocesses 4 --dist loadfile
+
+test-cluster: setup ## the tests on a real kind cluster (FRESH=1: a new one)
+	@scripts/test-cluster
 
 test-long: setup ## the tests that take too long for every day
-	@$(VENV)/pytest -m long -n auto --maxprocesses 2 --dist loadfile
+	@$(VENV)/pytest -m "long and not cluster" -n auto --maxprocesses 2 --dist loadfile
 
 bench-quality: setup ## what each group of features is worth (TRANSACTIONS=FILE.parquet WEEKS="DAY ...")
 	@$(VENV)/proviso bench quality --transactions "$(TRANSACTIONS)" $(foreach w,$(WEEKS),--week $(w))

@@ -1,0 +1,32 @@
+"""The deployment that the cluster tests share. Without a cluster they are skipped, and say why."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+
+import pytest
+
+from tests.cluster.place import Place, deployed
+
+
+@pytest.fixture(scope="session")
+def place() -> Place:
+    """The stable release serves, the candidate stands by.
+
+    scripts/test-cluster says why there can be no cluster, where it knows.
+    """
+    missing = [tool for tool in ("docker", "kind", "kubectl") if shutil.which(tool) is None]
+    reason = os.environ.get("PROVISO_NO_CLUSTER") or (f"no {missing} on PATH" if missing else "")
+    if reason:
+        pytest.skip(reason)
+    return deployed()
+
+
+@pytest.fixture
+def at_rest(place: Place) -> Iterator[Place]:
+    """The stable release alone has the traffic, before and after."""
+    place.back()
+    yield place
+    place.back()
