@@ -9,18 +9,19 @@ from __future__ import annotations
 
 from proviso.contracts.plan import Plan
 from proviso.manifests.figures import ARM, every, selector
+from proviso.manifests.names import Mode
 from proviso.manifests.prometheus import AlertRule, RuleGroup
 
 _REQUESTS = "proviso_requests_total"
 
 
-def outage_group(plan: Plan) -> RuleGroup:
+def outage_group(plan: Plan, mode: Mode) -> RuleGroup:
     """One group: all of it is cheap and looks at the last minutes."""
     identity = [_identity(plan, arm, severity) for arm, severity in _IDENTITY_ACTIONS]
     return RuleGroup(
         name=f"{plan.model_name}-outages",
         interval=every(0),
-        rules=[*_dependencies(plan), *identity, *_targets(plan), _no_traffic(plan)],
+        rules=[*_dependencies(plan), *identity, *_targets(plan, mode), _no_traffic(plan)],
     )
 
 
@@ -89,40 +90,48 @@ def _grew(counter: str) -> str:
     return f"{by} (increase({counter}[5m])) > 0 or {by} ({counter} unless {counter} offset 5m) > 0"
 
 
-def _targets(plan: Plan) -> list[AlertRule]:
-    """Pods that are not scraped, not ready, or not there."""
-    scraped = selector(plan, "up", job="!~readiness")
-    unready = selector(plan, "up", job="readiness", ready="!~true")
-    front = selector(plan, "up", job="transformer")
-    return [
+def _targets(plan: Plan, mode: Mode) -> list[AlertRule]:
+    """Pods that are not scraped, not ready, or not there. Only ready pods have an address."""
+    found = [
         _alert(
             plan,
             "TargetDown",
-            f"{scraped} == 0",
+            f"{selector(plan, 'up')} == 0",
             "1m",
-            "{{ $labels.pod }} ({{ $labels.job }}) of {{ $labels.release }} is not scraped",
+            "{{ $labels.instance }} ({{ $labels.job }}) of {{ $labels.release }} is not scraped",
             severity="hold",
             kind="target",
         ),
         _alert(
             plan,
-            "PodNotReady",
-            f"max by (release, unit, pod, ready) ({unready}) >= 0",
-            "3m",
-            "{{ $labels.pod }} of {{ $labels.release }} is not ready",
-            severity="alert",
-            kind="target",
-        ),
-        _alert(
-            plan,
             "NoTarget",
-            f"absent({front})",
+            f"absent({selector(plan, 'up', job='transformer')})",
             "5m",
             "{{ $labels.model_name }}: Prometheus finds no transformer",
             severity="hold",
             kind="no_data",
         ),
     ]
+    return found if mode == "knative" else [*found, _too_few(plan)]
+
+
+def _too_few(plan: Plan) -> AlertRule:
+    """Less ready pods than the plan's instances, of units seen within the quarter of an hour.
+
+    Not where pods may go to zero for want of requests.
+    """
+    up, by = selector(plan, "up"), "by (model_name, release, unit, job)"
+    ready = f"count {by} ({up} == 1) or count {by} (max_over_time({up}[15m])) * 0"
+    return _alert(
+        plan,
+        "TooFewReady",
+        f"({ready}) < {plan.runtime.instances}",
+        "3m",
+        "{{ $labels.unit }} ({{ $labels.job }}) has {{ $value }} ready pods, "
+        f"the plan says {plan.runtime.instances}",
+        severity="alert",
+        kind="target",
+    )
 
 
 def _no_traffic(plan: Plan) -> AlertRule:

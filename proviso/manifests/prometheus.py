@@ -55,28 +55,19 @@ class Relabel(_Model):
     """One step over a target's, or a series', labels. Defaults are Prometheus's."""
 
     source_labels: list[str] | None = None
-    separator: str | None = None
     regex: str | None = None
     target_label: str | None = None
     replacement: str | None = None
-    action: Literal["replace", "keep", "drop", "labeldrop"] | None = None
+    action: Literal["replace", "labeldrop"] | None = None
 
 
-class Namespaces(_Model):
+class DnsDiscovery(_Model):
+    """Targets are the addresses that a name resolves to."""
+
     names: list[str]
-
-
-class Selector(_Model):
-    role: Literal["pod"]
-    label: str
-
-
-class PodDiscovery(_Model):
-    """Targets are the container ports of pods that the API server lists."""
-
-    role: Literal["pod"]
-    namespaces: Namespaces
-    selectors: list[Selector]
+    type: Literal["A"]
+    port: int
+    refresh_interval: Span
 
 
 class ScrapeJob(_Model):
@@ -87,13 +78,11 @@ class ScrapeJob(_Model):
     honor_timestamps: Literal[False]
     follow_redirects: Literal[False]
     metrics_path: str
-    scrape_interval: Span
-    scrape_timeout: Span
     body_size_limit: str
     sample_limit: int
     label_limit: int
     label_value_length_limit: int
-    kubernetes_sd_configs: list[PodDiscovery]
+    dns_sd_configs: list[DnsDiscovery]
     relabel_configs: list[Relabel]
     metric_relabel_configs: list[Relabel]
 

@@ -27,6 +27,7 @@ from proviso.manifests.figures import (
     selector,
     stale_rate,
 )
+from proviso.manifests.names import Mode
 from proviso.manifests.outages import outage_group
 from proviso.manifests.prometheus import AlertRule, RecordingRule, RuleFile, RuleGroup, text_of
 
@@ -45,16 +46,16 @@ _NOT = {"<=": ">", "<": ">=", ">=": "<", ">": "<="}
 _ON_ARM = "on (release, arm)"
 
 
-def rules(plan: Plan) -> RuleFile:
+def rules(plan: Plan, mode: Mode) -> RuleFile:
     """All groups: one a window, then the error budget, then what is simply down."""
     windows = sorted({USUAL, *(bound.window for bound in _bounds(plan) if bound.metric in LIVE)})
     figures = [_figure_group(plan, window) for window in windows]
-    return RuleFile(groups=[*figures, *budget_groups(plan), outage_group(plan)])
+    return RuleFile(groups=[*figures, *budget_groups(plan), outage_group(plan, mode)])
 
 
-def rules_text(plan: Plan) -> str:
+def rules_text(plan: Plan, mode: Mode) -> str:
     """rules.yml, with what the plan monitors and no rule can hold said on top."""
-    return text_of(rules(plan), "\n".join(_head(plan)))
+    return text_of(rules(plan, mode), "\n".join(_head(plan)))
 
 
 def elsewhere(plan: Plan) -> list[str]:

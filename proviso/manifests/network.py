@@ -1,0 +1,157 @@
+"""The NetworkPolicies of a unit: what its pods may be asked by, and what they may ask.
+
+Part of a rendered release; k8s/base/network.yaml denies all that is not said here. A unit opens
+the way to its own predictor and to the store for its own pods only, so that removing the unit
+removes the way. Probes come from the node and need no rule (docs/network.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from proviso.manifests.names import (
+    GATEWAY,
+    GRPC,
+    HTTP,
+    NAMESPACE,
+    SHADOW_GRPC,
+    SHADOW_HTTP,
+    TRITON_GRPC,
+    TRITON_METRICS,
+    Unit,
+)
+from proviso.manifests.objects.core import LabelSelector, Meta
+from proviso.manifests.objects.network import (
+    EgressRule,
+    IngressRule,
+    NetworkPolicy,
+    NetworkPolicySpec,
+    Peer,
+    PolicyPort,
+)
+
+MONITORING = "proviso-monitoring"
+STORE_PORT = 6379
+STORE = {"app": "store"}
+"""Labels of the store's pods in k8s/base."""
+_NAMESPACE_NAME = "kubernetes.io/metadata.name"
+
+_QUEUE_DATA = (8012, 8013)
+_QUEUE_ADMIN = (8022, 9090, 9091)
+"""Knative's queue-proxy: requests as HTTP/1 and h2c; draining, and the metrics it scales by."""
+
+
+def network_policies(unit: Unit) -> list[NetworkPolicy]:
+    """All policies of a unit, named after it; one pod or two, behind Envoy or behind Knative."""
+    whole = unit.topology == "collocated" or unit.mode == "knative"
+    pods = [_whole(unit)] if whole else [_transformer(unit), _predictor(unit)]
+    return [*pods, _store_entry(unit)]
+
+
+def _transformer(unit: Unit) -> NetworkPolicy:
+    egress = [_to([_here(unit.model_pods)], TRITON_GRPC), _to_store(), _to_dns()]
+    ingress = [*_from_clients(unit), _from_prometheus(HTTP)]
+    return _policy(unit, "transformer", unit.front_pods, ingress, egress)
+
+
+def _predictor(unit: Unit) -> NetworkPolicy:
+    """Asks nobody: no egress rule at all, so not even a name can be looked up."""
+    ingress = [_from([_here(unit.front_pods)], TRITON_GRPC), _from_prometheus(TRITON_METRICS)]
+    return _policy(unit, "predictor", unit.model_pods, ingress, None)
+
+
+def _whole(unit: Unit) -> NetworkPolicy:
+    """Transformer and Triton in one pod: what passes between them never leaves it."""
+    ingress = [*_from_clients(unit), _from_prometheus(HTTP, TRITON_METRICS)]
+    return _policy(unit, "pod", unit.front_pods, ingress, [_to_store(), _to_dns()])
+
+
+def _store_entry(unit: Unit) -> NetworkPolicy:
+    """The store's side of the way; policies add up, so each unit brings its own."""
+    spec = NetworkPolicySpec(
+        pod_selector=LabelSelector(match_labels=STORE),
+        policy_types=["Ingress"],
+        ingress=[_from([_here(unit.front_pods)], STORE_PORT)],
+    )
+    return NetworkPolicy(metadata=_meta(unit, "store"), spec=spec)
+
+
+def _from_clients(unit: Unit) -> list[IngressRule]:
+    """Clients come through a gateway, never straight."""
+    if unit.mode == "knative":
+        return _from_knative()
+    envoy = _there(
+        "envoy-gateway-system",
+        {
+            "gateway.envoyproxy.io/owning-gateway-name": GATEWAY,
+            "gateway.envoyproxy.io/owning-gateway-namespace": NAMESPACE,
+        },
+    )
+    return [_from([envoy], HTTP, GRPC, SHADOW_HTTP, SHADOW_GRPC)]
+
+
+def _from_knative() -> list[IngressRule]:
+    """Requests from Kourier, or from the activator while there is no pod; scaling asks as well."""
+    kourier = _there("kourier-system", {"app": "3scale-kourier-gateway"})
+    activator, autoscaler = (
+        _there("knative-serving", {"app": name}) for name in ("activator", "autoscaler")
+    )
+    return [
+        _from([kourier, activator], *_QUEUE_DATA),
+        _from([activator, autoscaler], *_QUEUE_ADMIN),
+    ]
+
+
+def _from_prometheus(*ports: int) -> IngressRule:
+    return _from([_there(MONITORING, {"app.kubernetes.io/name": "prometheus"})], *ports)
+
+
+def _to_store() -> EgressRule:
+    return _to([_here(STORE)], STORE_PORT)
+
+
+def _to_dns() -> EgressRule:
+    dns = _there("kube-system", {"k8s-app": "kube-dns"})
+    ports = [PolicyPort(port=53, protocol="UDP"), PolicyPort(port=53)]
+    return EgressRule(to=[dns], ports=ports)
+
+
+def _from(peers: list[Peer], *ports: int) -> IngressRule:
+    return IngressRule(source=peers, ports=_tcp(ports))
+
+
+def _to(peers: list[Peer], *ports: int) -> EgressRule:
+    return EgressRule(to=peers, ports=_tcp(ports))
+
+
+def _tcp(ports: Iterable[int]) -> list[PolicyPort]:
+    return [PolicyPort(port=port) for port in ports]
+
+
+def _here(labels: dict[str, str]) -> Peer:
+    return Peer(pod_selector=LabelSelector(match_labels=labels))
+
+
+def _there(namespace: str, labels: dict[str, str]) -> Peer:
+    where = LabelSelector(match_labels={_NAMESPACE_NAME: namespace})
+    return Peer(namespace_selector=where, pod_selector=LabelSelector(match_labels=labels))
+
+
+def _meta(unit: Unit, part: str) -> Meta:
+    return Meta(name=f"{unit.name}-{part}", namespace=NAMESPACE, labels=unit.labels)
+
+
+def _policy(
+    unit: Unit,
+    part: str,
+    pods: dict[str, str],
+    ingress: list[IngressRule],
+    egress: list[EgressRule] | None,
+) -> NetworkPolicy:
+    spec = NetworkPolicySpec(
+        pod_selector=LabelSelector(match_labels=pods),
+        policy_types=["Ingress", "Egress"],
+        ingress=ingress,
+        egress=egress,
+    )
+    return NetworkPolicy(metadata=_meta(unit, part), spec=spec)
