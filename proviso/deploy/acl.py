@@ -1,0 +1,100 @@
+"""Who may do what in the online store: its users' file, as a value.
+
+The server reads the file from the Secret `store-acl`; it holds hashes only. Rights are those that
+the programs were found to need, command by command (docs/store.md).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from proviso.contracts.base import InputError
+
+CLIENTS = ("serving", "writer")
+"""The users whose passwords clients read from a Secret `store-<user>`."""
+
+KEEPER = "keeper"
+"""The user with which the store's own pod loads the file again."""
+
+RIGHTS: Mapping[str, str] = {
+    "serving": "resetchannels ~fs:* -@all +mget +ping +client|setinfo",
+    "writer": (
+        "resetchannels ~* -@all +ping +time +client|setinfo +script|load +evalsha +multi +exec"
+        " +get +set +mget +hget +hset +hmget +hsetnx +scan +unlink"
+        " +xadd +xgroup|create +xinfo|groups +xreadgroup +xautoclaim +xpending +xack"
+    ),
+    KEEPER: "resetchannels -@all +acl|load +acl|getuser +acl|log +client|setinfo",
+}
+REPLICATION: Mapping[str, str] = {
+    "replica": "resetchannels -@all +ping +psync +replconf",
+    "sentinel": (
+        "allchannels -@all +ping +multi +exec +info +role +replicaof +slaveof +config|rewrite"
+        " +publish +subscribe +client|setname +client|kill +script|kill"
+    ),
+}
+"""Users that a replica and Sentinel need beside those of a single store."""
+
+_ALL = {**RIGHTS, **REPLICATION}
+_OTHERS = ("user default off -@all", "user probe on nopass resetchannels -@all +ping")
+_USER = re.compile(r"user ([a-z]+) on ((?:#[0-9a-f]{64} )+)([^#>]+)")
+
+
+def digest(password: str) -> str:
+    """A password as the users' file holds it."""
+    return hashlib.sha256(password.encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class User:
+    """A user with rights and the digests of all passwords that let it in, the newest last."""
+
+    name: str
+    digests: tuple[str, ...]
+    rights: str
+
+    def __str__(self) -> str:
+        return f"user {self.name} on {' '.join('#' + one for one in self.digests)} {self.rights}"
+
+
+@dataclass(frozen=True)
+class Acl:
+    """The users with passwords, in the file's order."""
+
+    users: tuple[User, ...] = ()
+
+    def __str__(self) -> str:
+        return "".join(f"{line}\n" for line in (*_OTHERS, *map(str, self.users)))
+
+    def digests(self, name: str) -> tuple[str, ...]:
+        """What lets a user in; nothing where there is no such user."""
+        return next((user.digests for user in self.users if user.name == name), ())
+
+    def with_digests(self, name: str, *digests: str) -> Acl:
+        """The same with exactly these passwords for a user, who is added where there is none."""
+        once = tuple(dict.fromkeys(digests))
+        if name not in (user.name for user in self.users):
+            return Acl((*self.users, User(name, once, _ALL[name])))
+        users = (replace(u, digests=once) if u.name == name else u for u in self.users)
+        return Acl(tuple(users))
+
+    def with_known_rights(self) -> Acl:
+        """The same with the rights that this program gives each of its users."""
+        users = (replace(u, rights=_ALL.get(u.name, u.rights)) for u in self.users)
+        return Acl(tuple(users))
+
+
+def parse_acl(text: str) -> Acl:
+    """Reads a file that this module wrote. Raises InputError."""
+    users = []
+    for line in text.splitlines():
+        if line in _OTHERS:
+            continue
+        found = _USER.fullmatch(line)
+        if found is None:
+            raise InputError.of("Secret store-acl", "a line of another form", "what was written")
+        digests = tuple(one.lstrip("#") for one in found[2].split())
+        users.append(User(found[1], digests, found[3]))
+    return Acl(tuple(users))
