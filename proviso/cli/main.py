@@ -31,6 +31,7 @@ STATIONS = {
     "drift": ("drift",),
     "leakage": ("leakage",),
     "gates": ("gate",),
+    "render": ("render",),
     "bench": ("bench",),
     "local": ("local",),
 }

@@ -1,0 +1,191 @@
+"""What must hold before anything is rendered: contract, plan, release and cluster say the same.
+
+Every problem at once, with what was found and what was wanted. A release that passes can still be
+bad (gates judge that); one that does not pass could not even be what it says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+from itertools import islice
+from pathlib import Path
+
+from feature_runtime import identity
+from proviso.contracts.base import ContractError, InputError, Problem
+from proviso.contracts.checks_plan import plan_problems
+from proviso.contracts.contract import Contract
+from proviso.contracts.places import in_plan, listed
+from proviso.contracts.plan import Plan
+from proviso.contracts.section import runtime_service, service_section
+from proviso.manifests import sizes
+from proviso.manifests.checks_pair import pair_problems
+from proviso.manifests.differences import MOST, differences
+from proviso.manifests.names import Mode, Topology, Unit, name_problems, unit_of
+from proviso.manifests.pbtxt import PbtxtError, flat, parse_pbtxt
+from proviso.manifests.stated import content_problems, read_stated
+from proviso.training.data import plan_for
+from proviso.training.release import RELEASE_FILE, Release
+from proviso.training.triton_config import triton_config
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is to be rendered. `mode` None is the plan's; `stable` None is a first release."""
+
+    contract: Contract
+    plan: Plan
+    release: Path
+    stable: Path | None
+    today: date
+    mode: Mode | None = None
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A request that passed: releases that are what they say, and what they will be called."""
+
+    plan: Plan
+    release: Release
+    unit: Unit
+    stable: Release | None
+    stable_unit: Unit | None
+
+
+def check(request: Request) -> Checked:
+    """Raises ContractError with every problem of plan, release, stable and of them together."""
+    problems: list[Problem] = []
+    release, stable = _read(request, problems)
+    if release is None:
+        raise ContractError(problems)
+    problems += _own_problems(request, release)
+    if stable is not None:
+        problems += [*content_problems(stable), *pair_problems(release, stable)]
+    if problems:
+        raise ContractError(list(dict.fromkeys(problems)))
+    topology, mode = _form(request)
+    unit = unit_of(release, topology, mode)
+    stable_unit = unit_of(stable, topology, mode) if stable else None
+    return Checked(_plan_of(request, release), release, unit, stable, stable_unit)
+
+
+def _read(request: Request, problems: list[Problem]) -> tuple[Release | None, Release | None]:
+    """Both releases as they state themselves; what cannot be read becomes a problem."""
+    found: list[Release | None] = []
+    for directory in (request.release, request.stable):
+        try:
+            found.append(read_stated(directory) if directory else None)
+        except ContractError as error:
+            found.append(None)
+            problems += error.problems
+    return found[0], found[1]
+
+
+def _form(request: Request) -> tuple[Topology, Mode]:
+    """Knative moves a revision's pods together, so there a pair always shares one."""
+    mode = request.mode or request.plan.runtime.mode
+    return ("collocated" if mode == "knative" else request.plan.topology), mode
+
+
+def _plan_of(request: Request, release: Release) -> Plan:
+    """The plan for the release's own service of the contract. Raises InputError for none."""
+    return plan_for(request.contract, request.plan, release.service.name)
+
+
+def _own_problems(request: Request, release: Release) -> Iterator[Problem]:
+    where = str(release.directory / RELEASE_FILE)
+    try:
+        plan = _plan_of(request, release)
+    except InputError:
+        known = listed(service.name for service in request.contract.feature_services)
+        why = "the contract defines what a model consumes"
+        yield Problem(f"{where}: service.name", release.service.name, f"one of {known}", why)
+        plan = request.plan
+    yield from plan_problems(request.contract, plan, request.today)
+    yield from _stopping(plan)
+    yield from _named(plan, release, where)
+    yield from name_problems(_as_unit(release), where)
+    yield from content_problems(release)
+    yield from _built_from(plan, release, where)
+    yield from _meaning(request.contract, plan, release, where)
+    yield from _config(request.contract, plan, release)
+
+
+def _as_unit(release: Release) -> Unit:
+    version = release.model.partition(":")[2]
+    return Unit(release.model_name, version, release.id, release.digests)
+
+
+def _stopping(plan: Plan) -> Iterator[Problem]:
+    """A pod that stops must still answer what it has taken."""
+    left = 1_000 * (sizes.TRANSFORMER_GRACE - sizes.TRANSFORMER_DRAIN)
+    if plan.latency_slo.deadline_ms >= left:
+        why = f"a pod is killed {sizes.TRANSFORMER_GRACE} s after it was asked to stop"
+        found = str(plan.latency_slo.deadline_ms)
+        yield Problem(in_plan("latency_slo.deadline_ms"), found, f"below {left}", why)
+
+
+def _named(plan: Plan, release: Release, where: str) -> Iterator[Problem]:
+    stated = {
+        "model": (release.model, plan.model, "the contract's version of its service"),
+        "model_name": (release.model_name, plan.model_name, "the name that clients use"),
+        "triton_model": (release.triton_model, plan.model_base, "the plan's model"),
+    }
+    for key, (found, wanted, why) in stated.items():
+        if found != wanted:
+            yield Problem(f"{where}: {key}", found, wanted, why)
+
+
+def _built_from(plan: Plan, release: Release, where: str) -> Iterator[Problem]:
+    """Images are built from this source on the plan's bases: the release must be of both."""
+    source = identity.source_digest()
+    if release.digests.get("transformer") != source:
+        why = "the image is built from the source here; `make releases` binds the model to it"
+        found = str(release.digests.get("transformer"))
+        yield Problem(f"{where}: digests.transformer", found, source, why)
+    bases = differences(release.parsed["base_images"], plan.runtime.base_images, "base_images")
+    for path, found, wanted in bases:
+        yield Problem(f"{where}: {path}", found, wanted, "the plan's base image")
+
+
+def _meaning(contract: Contract, plan: Plan, release: Release, where: str) -> Iterator[Problem]:
+    """The section that the pod obeys, against what contract and plan say today."""
+    if plan.service != release.service.name:
+        return
+    wanted = service_section(contract, plan)
+    changed = differences(release.parsed["service"], wanted, "service")
+    for path, found, wanted_here in islice(changed, MOST):
+        why = "contract and plan say so today"
+        yield Problem(f"{where}: {path}", found, wanted_here, why)
+
+
+_SOURCES = {
+    "max_batch_size": "the plan's batching.max_batch_size",
+    "dynamic_batching": "the plan's batching",
+    "instance_group": "the plan's runtime.instances",
+    "parameters[intra_op_thread_count]": "the plan's runtime.intra_op_threads",
+    "parameters[proviso_release_id]": "by it the transformer knows its predictor",
+    "input": "the model's input, as wide as the contract's vector",
+    "output": "the model's output",
+    "name": "the plan's model",
+    "backend": "what the predictor's image runs",
+}
+
+
+def _config(contract: Contract, plan: Plan, release: Release) -> Iterator[Problem]:
+    """config.pbtxt, field by field, against what the plan derives."""
+    if plan.service != release.service.name:
+        return
+    width = len(runtime_service(contract, plan).vector)
+    wanted = flat(parse_pbtxt(triton_config(plan, width, release.id)))
+    try:
+        found = flat(parse_pbtxt(release.config_file.read_text(encoding="utf-8")))
+    except (OSError, UnicodeDecodeError, PbtxtError) as error:
+        yield Problem(str(release.config_file), str(error)[:200], "a Triton configuration")
+        return
+    for field in [*wanted, *(field for field in found if field not in wanted)]:
+        if found.get(field) != wanted.get(field):
+            why = next((w for prefix, w in _SOURCES.items() if field.startswith(prefix)), "")
+            said, asked = (str(side.get(field, "nothing")) for side in (found, wanted))
+            yield Problem(f"{release.config_file}: {field}", said, asked, why)

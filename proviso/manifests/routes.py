@@ -1,0 +1,213 @@
+"""The rollout: one HTTPRoute a step, same host and paths, other weights.
+
+A client's URL and model name never change; what changes is which Services a path leads to. One
+route carries REST and gRPC (a GRPCRoute beside it on the same host would lose), and says in its
+annotations which step it is, so that whoever reads it back from a cluster knows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from proviso.contracts.plan import Plan
+from proviso.manifests import sizes
+from proviso.manifests.names import (
+    GATEWAY,
+    GRPC,
+    HTTP,
+    NAMESPACE,
+    PART_OF,
+    PREFIX,
+    SHADOW_GRPC,
+    SHADOW_HTTP,
+    Unit,
+)
+from proviso.manifests.objects.core import Meta
+from proviso.manifests.objects.routing import (
+    BackendRef,
+    BackendTrafficPolicy,
+    BackendTrafficPolicySpec,
+    BackOff,
+    Body,
+    DirectResponse,
+    ExtensionRef,
+    Filter,
+    Header,
+    HeaderChange,
+    HTTPRoute,
+    HTTPRouteFilter,
+    HTTPRouteFilterSpec,
+    HTTPRouteSpec,
+    HttpTimeout,
+    Match,
+    Mirror,
+    ParentRef,
+    PathMatch,
+    PerRetry,
+    Retry,
+    RetryOn,
+    Rule,
+    TargetRef,
+    TcpTimeout,
+    Timeout,
+)
+
+NONE = "none"
+WITHDRAWN = (
+    '{"error": "release: found none, wanted one that serves", "reason": "withdrawn", '
+    '"field": "release", "found": "none", "wanted": "one that serves"}'
+)
+"""What a client reads when the first release was taken back: the shape of every refusal."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One state of the rollout: percent of requests answered by each, and of those mirrored."""
+
+    name: str
+    candidate: int
+    stable: int
+    mirrored: int = 0
+
+    @property
+    def says(self) -> str:
+        shares = f"candidate {self.candidate}%, stable {self.stable}%"
+        return f"{shares}, {self.mirrored}% mirrored" if self.mirrored else shares
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Who is rolled out over whom."""
+
+    candidate: Unit
+    stable: Unit | None
+
+
+def rollout_steps(plan: Plan, *, over_stable: bool, mirrors: bool) -> list[Step]:
+    """All steps in order. Without a stable there is nobody to share with: one step."""
+    if not over_stable:
+        return [Step("promote", 100, 0)]
+    shadow = [Step("shadow", 0, 100, plan.mirroring.percent)] if mirrors else []
+    canary = [Step(f"canary-{percent}", percent, 100 - percent) for percent in plan.canary.steps]
+    return [*shadow, *canary, Step("promote", 100, 0)]
+
+
+def rollback_step(*, over_stable: bool) -> Step:
+    return Step("rollback", 0, 100 if over_stable else 0)
+
+
+def route(pair: Pair, step: Step) -> HTTPRoute:
+    """The model's route at one step."""
+    name = pair.candidate.model_name
+    rest = [
+        Match(path=PathMatch(type="Exact", value=f"/v1/models/{name}:predict")),
+        Match(path=PathMatch(type="PathPrefix", value=f"/v2/models/{name}")),
+    ]
+    rpc = [Match(path=PathMatch(type="PathPrefix", value="/inference.GRPCInferenceService/"))]
+    return HTTPRoute(
+        metadata=_meta(pair, step),
+        spec=HTTPRouteSpec(
+            parent_refs=[ParentRef(name=GATEWAY, section_name="http")],
+            hostnames=[pair.candidate.hostname],
+            rules=[
+                _rule("rest", rest, pair, step, (HTTP, SHADOW_HTTP)),
+                _rule("grpc", rpc, pair, step, (GRPC, SHADOW_GRPC)),
+            ],
+        ),
+    )
+
+
+def withdrawn_filter(pair: Pair) -> HTTPRouteFilter:
+    """503 with a reason, from the gateway itself: nothing answers, and the answer says so."""
+    response = DirectResponse(
+        status_code=503,
+        content_type="application/json",
+        body=Body(inline=WITHDRAWN),
+        header=HeaderChange(set=[Header(name="retry-after", value="60")]),
+    )
+    meta = Meta(name=_withdrawn(pair), namespace=NAMESPACE, labels=_labels(pair))
+    return HTTPRouteFilter(metadata=meta, spec=HTTPRouteFilterSpec(direct_response=response))
+
+
+def traffic_policy(pair: Pair, deadline_ms: int) -> BackendTrafficPolicy:
+    """Timeout and retries of the route.
+
+    Retried is only what no pod can have scored: a refused connection, a refused stream. After
+    anything else the request may have been scored and recorded (ADR 0054).
+    """
+    name = pair.candidate.model_name
+    timeout = f"{deadline_ms + sizes.REQUEST_MARGIN_MS}ms"
+    return BackendTrafficPolicy(
+        metadata=Meta(name=name, namespace=NAMESPACE, labels=_labels(pair)),
+        spec=BackendTrafficPolicySpec(
+            target_refs=[TargetRef(name=name)],
+            timeout=Timeout(
+                tcp=TcpTimeout(connect_timeout="250ms"),
+                http=HttpTimeout(request_timeout=timeout),
+            ),
+            retry=Retry(
+                num_retries=2,
+                retry_on=RetryOn(triggers=["connect-failure", "refused-stream"]),
+                per_retry=PerRetry(back_off=BackOff(base_interval="5ms", max_interval="50ms")),
+            ),
+        ),
+    )
+
+
+def step_annotations(pair: Pair, step: Step) -> dict[str, str]:
+    """The step as data: who, and with which share."""
+    stable = pair.stable
+    return {
+        f"{PREFIX}/step": step.name,
+        f"{PREFIX}/candidate": pair.candidate.release_id,
+        f"{PREFIX}/candidate-unit": pair.candidate.name,
+        f"{PREFIX}/candidate-weight": str(step.candidate),
+        f"{PREFIX}/stable": stable.release_id if stable else NONE,
+        f"{PREFIX}/stable-unit": stable.name if stable else NONE,
+        f"{PREFIX}/stable-weight": str(step.stable),
+        f"{PREFIX}/mirror-percent": str(step.mirrored),
+    }
+
+
+def _meta(pair: Pair, step: Step) -> Meta:
+    annotations = step_annotations(pair, step)
+    if _is_withdrawal(step):
+        annotations[f"{PREFIX}/withdrawn"] = "no stable release to go back to: 503 with a reason"
+    return Meta(
+        name=pair.candidate.model_name,
+        namespace=NAMESPACE,
+        labels=_labels(pair),
+        annotations=annotations,
+    )
+
+
+def _labels(pair: Pair) -> dict[str, str]:
+    return {PART_OF: "proviso", f"{PREFIX}/model": pair.candidate.model_name}
+
+
+def _rule(name: str, matches: list[Match], pair: Pair, step: Step, ports: tuple[int, int]) -> Rule:
+    if _is_withdrawal(step):
+        ref = ExtensionRef(name=_withdrawn(pair))
+        return Rule(
+            name=name, matches=matches, filters=[Filter(type="ExtensionRef", extension_ref=ref)]
+        )
+    public, shadow = ports
+    mirror = Mirror(
+        backend_ref=BackendRef(name=pair.candidate.shadow, port=shadow), percent=step.mirrored
+    )
+    filters = [Filter(type="RequestMirror", request_mirror=mirror)] if step.mirrored else None
+    shares = [(pair.stable, step.stable), (pair.candidate, step.candidate)]
+    backends = [
+        BackendRef(name=unit.public, port=public, weight=weight)
+        for unit, weight in shares
+        if unit and weight
+    ]
+    return Rule(name=name, matches=matches, filters=filters, backend_refs=backends)
+
+
+def _is_withdrawal(step: Step) -> bool:
+    return not step.candidate and not step.stable
+
+
+def _withdrawn(pair: Pair) -> str:
+    return f"{pair.candidate.model_name}-withdrawn"

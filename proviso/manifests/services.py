@@ -1,0 +1,71 @@
+"""What stands around a unit's pods: its own Services, and how many pods may go at once."""
+
+from __future__ import annotations
+
+from proviso.manifests.names import (
+    GRPC,
+    HTTP,
+    NAMESPACE,
+    SHADOW_GRPC,
+    SHADOW_HTTP,
+    TRITON_GRPC,
+    TRITON_HTTP,
+    TRITON_METRICS,
+    Unit,
+)
+from proviso.manifests.objects.core import (
+    DisruptionBudgetSpec,
+    LabelSelector,
+    Meta,
+    PodDisruptionBudget,
+    Service,
+    ServicePort,
+    ServiceSpec,
+)
+
+H2C = "kubernetes.io/h2c"
+
+
+def services(unit: Unit) -> list[Service]:
+    """Public, shadow and predictor. Headless, so that Envoy and gRPC balance over the pods."""
+    return [
+        _service(unit, unit.public, unit.front_pods, _front(HTTP, GRPC)),
+        _service(unit, unit.shadow, unit.front_pods, _front(SHADOW_HTTP, SHADOW_GRPC)),
+        _service(unit, unit.triton, unit.model_pods, _TRITON),
+    ]
+
+
+def disruption_budgets(unit: Unit) -> list[PodDisruptionBudget]:
+    """One pod of each kind stays while a node is drained."""
+    kinds = {"transformer": unit.front_pods, "predictor": unit.model_pods}
+    if unit.topology == "collocated":
+        kinds = {"pod": unit.front_pods}
+    return [
+        PodDisruptionBudget(
+            metadata=_meta(unit, f"{unit.name}-{kind}"),
+            spec=DisruptionBudgetSpec(min_available=1, selector=LabelSelector(match_labels=labels)),
+        )
+        for kind, labels in kinds.items()
+    ]
+
+
+def _front(http: int, grpc: int) -> list[ServicePort]:
+    return [
+        ServicePort(name="http", port=http, target_port=http),
+        ServicePort(name="grpc", port=grpc, target_port=grpc, app_protocol=H2C),
+    ]
+
+
+_TRITON = [
+    ServicePort(name="grpc", port=TRITON_GRPC, target_port=TRITON_GRPC, app_protocol=H2C),
+    ServicePort(name="http", port=TRITON_HTTP, target_port=TRITON_HTTP),
+    ServicePort(name="metrics", port=TRITON_METRICS, target_port=TRITON_METRICS),
+]
+
+
+def _service(unit: Unit, name: str, pods: dict[str, str], ports: list[ServicePort]) -> Service:
+    return Service(metadata=_meta(unit, name), spec=ServiceSpec(selector=pods, ports=ports))
+
+
+def _meta(unit: Unit, name: str) -> Meta:
+    return Meta(name=name, namespace=NAMESPACE, labels=unit.labels)

@@ -1,0 +1,54 @@
+"""How much of a node each container may take, how many pods there are, and how long they have.
+
+Set from measurements (docs/cluster.md says which); every manifest reads them here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from proviso.manifests.objects.core import Resources
+
+MIN_REPLICAS, MAX_REPLICAS = 2, 6
+
+
+@dataclass(frozen=True)
+class Size:
+    """CPU in thousandths of a core: asked for, allowed, and, averaged over the pods of a kind,
+    what makes one more pod. Memory in MiB.
+    """
+
+    cpu: int
+    cpu_limit: int
+    cpu_target: int
+    memory: int
+    memory_limit: int
+
+    @property
+    def resources(self) -> Resources:
+        return Resources(
+            requests={"cpu": f"{self.cpu}m", "memory": f"{self.memory}Mi"},
+            limits={"cpu": f"{self.cpu_limit}m", "memory": f"{self.memory_limit}Mi"},
+        )
+
+
+TRANSFORMER = Size(cpu=100, cpu_limit=2000, cpu_target=700, memory=200, memory_limit=512)
+PREDICTOR = Size(cpu=50, cpu_limit=2000, cpu_target=700, memory=300, memory_limit=1024)
+COPY = Size(cpu=10, cpu_limit=1000, cpu_target=0, memory=32, memory_limit=256)
+"""An init container: it copies and hashes, then it is gone."""
+
+TMP_MI, BACKENDS_MI, RELEASE_MI = 64, 64, 64
+"""Sizes of emptyDirs; the last is the least that a release gets."""
+
+TRANSFORMER_DRAIN = 10
+"""Seconds between a pod's end being known and its listeners closing: endpoints travel to Envoy."""
+PREDICTOR_DRAIN = 45
+"""Triton unloads the model on SIGTERM while its port still answers, so every transformer must
+have left it: connection age 5 s and its grace 5 s, then up to 30 s of cached addresses.
+"""
+TRANSFORMER_GRACE, PREDICTOR_GRACE = 60, 90
+
+REQUEST_MARGIN_MS = 500
+"""The gateway gives a request up this long after the pod's own deadline, so that it is the pod
+that says why.
+"""
