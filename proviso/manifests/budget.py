@@ -12,9 +12,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from feature_runtime.moments import DAY, HOUR, MINUTE
+from feature_runtime.moments import DAY, HOUR, MINUTE, SECOND
 from proviso.contracts.plan import Plan
-from proviso.manifests.figures import Question, error_rate, every, prometheus_span
+from proviso.manifests.figures import (
+    MIN_REQUESTS,
+    Question,
+    error_rate,
+    every,
+    prometheus_span,
+    selector,
+)
 from proviso.manifests.prometheus import AlertRule, RecordingRule, RuleGroup
 
 _MODEL = ("model_name",)
@@ -64,28 +71,36 @@ def _limit(plan: Plan, burn: Burn) -> float:
     return allowed * burn.rate(plan.error_budget.window)
 
 
-def _recorded(window: int) -> str:
-    return f"model:http_error_rate:{prometheus_span(window)}"
+def _recorded(figure: str, window: int) -> str:
+    return f"model:{figure}:{prometheus_span(window)}"
 
 
 def _recording_group(plan: Plan, window: int) -> RuleGroup:
-    span = prometheus_span(window)
-    rate = error_rate(_MODEL, arm="serve")(Question(plan, span))
+    question = Question(plan, prometheus_span(window))
+    failed = error_rate(_MODEL, arm="serve")(question)
+    asked = question.per_second("proviso_requests_total", _MODEL, arm="serve")
     return RuleGroup(
-        name=f"{plan.model_name}-error-budget-{span}",
+        name=f"{plan.model_name}-error-budget-{question.window}",
         interval=every(window),
-        rules=[RecordingRule(record=_recorded(window), expr=rate)],
+        rules=[
+            RecordingRule(record=_recorded("http_error_rate", window), expr=failed),
+            RecordingRule(record=_recorded("request_rate", window), expr=asked),
+        ],
     )
 
 
 def _alert(plan: Plan, burn: Burn) -> AlertRule:
     limit = f"{_limit(plan, burn):.6g}"
-    mine = f'{{model_name="{plan.model_name}"}}'
-    long, short = (f"{_recorded(w)}{mine} > {limit}" for w in (burn.long, burn.short))
+    long, short = (
+        f"{selector(plan, _recorded('http_error_rate', window))} > {limit}"
+        for window in (burn.long, burn.short)
+    )
+    asked = selector(plan, _recorded("request_rate", burn.long))
+    enough = f"{asked} * {burn.long // SECOND} >= {MIN_REQUESTS}"
     labels = {"severity": "alert", "kind": "error_budget", "calls": burn.calls}
     return AlertRule(
         alert=f"ErrorBudgetBurns{prometheus_span(burn.long)}",
-        expr=f"{long} and on (model_name) {short}",
+        expr=f"{long} and on (model_name) {short} and on (model_name) {enough}",
         labels=labels | {"owner": plan.owner, "model_name": plan.model_name, "arm": "serve"},
         annotations={
             "summary": f"{{{{ $labels.model_name }}}}: {{{{ $value | humanizePercentage }}}} of "

@@ -20,6 +20,10 @@ MEASURED_ELSEWHERE: Mapping[str, str] = {
 }
 """The plan may monitor these, but only a check that reads more than a pod's counters knows them."""
 
+MIN_REQUESTS = 20
+"""Below this many requests in a window a quantile or a share says nothing: one slow request of
+three is no verdict. How many a rollout needs is the plan's `canary.min_requests`."""
+
 ARM = ("model_name", "release", "arm")
 VIEW = (*ARM, "view")
 FEATURE = (*VIEW, "feature")

@@ -18,6 +18,7 @@ from proviso.manifests.budget import budget_groups
 from proviso.manifests.figures import (
     LIVE,
     MEASURED_ELSEWHERE,
+    MIN_REQUESTS,
     Figure,
     Question,
     answer_rate,
@@ -38,9 +39,6 @@ Limit = Monitored | Trigger
 ALWAYS = ("latency_p95_ms", "latency_p99_ms", "http_error_rate", "review_rate")
 """Recorded over USUAL also when no bound asks for it."""
 USUAL = 5 * MINUTE
-MIN_REQUESTS = 20
-"""Below this many requests in a window a quantile or a share says nothing: one slow request of
-three is no verdict. How many a rollout needs is the plan's `canary.min_requests`."""
 
 _NOT = {"<=": ">", "<": ">=", ">=": "<", ">": "<="}
 _ON_ARM = "on (release, arm)"
