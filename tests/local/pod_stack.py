@@ -269,6 +269,7 @@ class PodStack:
         release: Path | None = None,
         *,
         predictor: str | None = None,
+        shadow: bool = False,
         replay_clock: bool = True,
         arguments: Sequence[str | Path] = (),
     ) -> Transformer:
@@ -279,6 +280,7 @@ class PodStack:
             store=self.valkey.url,
             password_file=self.valkey.password_file,
             predictor=predictor or self.triton.grpc_address,
+            shadow=shadow,
             replay_clock=replay_clock,
             arguments=arguments,
         )

@@ -92,16 +92,21 @@ def test_a_pod_that_cannot_start_says_why_in_one_line(tmp_path: Path) -> None:
     common: list[str | Path] = ["--store", "redis://127.0.0.1:1"]
     common += ["--record", tmp_path / "r.jsonl"]
     predictor = ["--predictor_host", "127.0.0.1:1"]
+    shadow = ["--shadow-http-port", "1", "--shadow-grpc-port", "2"]
     broken = tmp_path / "broken.yml"
     broken.write_text("- a list")
     hashed = make_release(tmp_path / "hashed", hash_entity_keys=True) / "release.yml"
     cases: list[tuple[list[str | Path], str]] = [
         (["--release", tmp_path / "none.yml", *predictor], "none.yml: found"),
         (["--release", broken, *predictor], "found list, wanted a mapping"),
-        (["--release", hashed], "--predictor_host: found nothing"),
+        (["--release", hashed], "--predictor: found nothing, wanted host:port"),
+        (["--release", hashed, "--predictor_host", "nobody"], "--predictor_host: found 'nobody'"),
+        (["--release", hashed, *predictor, "--predictor", "x:0"], "--predictor: found 'x:0', want"),
+        (["--release", hashed, *predictor, "--shadow-http-port", "1"], "found it alone, wanted"),
+        (["--release", hashed, *predictor, *shadow, "--arm", "shadow"], "beside shadow ports"),
         (["--release", hashed, *predictor], "hash key: found none of 16 bytes"),
     ]
-    with ThreadPoolExecutor(len(cases)) as pool:
+    with ThreadPoolExecutor(4) as pool:
         runs = list(pool.map(lambda case: run(*case[0], *common), cases))
     for (_, message), done in zip(cases, runs, strict=True):
         assert done.returncode == 2, done.stderr

@@ -7,6 +7,7 @@ everything, counts what became of each request, and watches the dependencies wit
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
@@ -28,7 +29,10 @@ _WAITED_FOR = {"parse": "request", "store": "store", "infer": "predictor"}
 
 
 class Pod:
-    """A release at work. fault: why this pod is not its release; then it answers nothing."""
+    """A release at work. fault: why this pod is not its release; then it answers nothing.
+
+    max_in_flight: requests at once of each arm, so that mirrored ones never shed a client's.
+    """
 
     def __init__(
         self,
@@ -47,7 +51,7 @@ class Pod:
         self._scorer = scorer
         self._ports = ports
         self._fault = fault
-        self._in_flight = 0
+        self._in_flight: Counter[str] = Counter()
         self._max_in_flight = max_in_flight
         self._deadline = release.service.limits.deadline
 
@@ -64,12 +68,12 @@ class Pod:
         """
         watch = Stopwatch()
         try:
-            self._admit()
-            self._in_flight += 1
+            self._admit(arm)
+            self._in_flight[arm] += 1
             try:
                 answer = await self._in_time(read, write, watch)
             finally:
-                self._in_flight -= 1
+                self._in_flight[arm] -= 1
         except Refusal as refusal:
             self.metrics.request(arm, protocol, refusal.code.http, refusal.reason)
             raise
@@ -94,11 +98,11 @@ class Pod:
                 self.metrics.dependency(waited_for, up=False)
             raise too_late(waited_for, self._deadline) from error
 
-    def _admit(self) -> None:
+    def _admit(self, arm: str) -> None:
         if self._fault is not None:
             raise unavailable("identity", self._fault, f"the release {self.release.id}")
-        if self._in_flight >= self._max_in_flight:
-            found = f"{self._in_flight} requests in flight"
+        if self._in_flight[arm] >= self._max_in_flight:
+            found = f"{self._in_flight[arm]} requests in flight"
             raise Refusal(Code.SHED, "shed", "load", found, f"less than {self._max_in_flight}", 1)
 
     def warm_up(self) -> None:

@@ -57,6 +57,12 @@ class Refusal(Exception):
         self.wanted = wanted
         self.retry_after = retry_after
 
+    def again(self) -> Refusal:
+        """The same, not yet raised: a refusal that is kept must not gather tracebacks."""
+        return Refusal(
+            self.code, self.reason, self.field, self.found, self.wanted, self.retry_after
+        )
+
     def body(self, request_id: str) -> dict[str, Any]:
         """What a client reads, as plain data."""
         return {

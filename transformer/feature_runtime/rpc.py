@@ -32,7 +32,7 @@ _ENVELOPE = 64 * 1024
 
 
 class Servicer(InferenceServicer):  # type: ignore[misc]
-    """One pod over gRPC. name: the public model name."""
+    """One listener over gRPC. name: the public model name; arm: its requests'."""
 
     def __init__(self, pod: Pod, name: str, arm: str, plane: DataPlane) -> None:
         super().__init__(plane, None)

@@ -21,9 +21,10 @@ import uvicorn
 from kserve import Model, ModelServer
 from kserve.protocol.dataplane import DataPlane
 
+from feature_runtime.addresses import Name
 from feature_runtime.metrics import Metrics
 from feature_runtime.pod import Pod
-from feature_runtime.predictor import TritonPredictor
+from feature_runtime.predictor import PredictorPool
 from feature_runtime.protocol import OUTPUTS
 from feature_runtime.record import FileSink, Recorder
 from feature_runtime.release import Release
@@ -34,6 +35,16 @@ from feature_runtime.scoring import Ports, Scorer, live_clock, replay_clock
 from feature_runtime.store import RedisStore
 
 _GRACE = 10
+_KEEP_ALIVE = 65  # seconds, kserve's
+
+
+@dataclass(frozen=True)
+class Listener:
+    """A pair of ports, and the arm that every request to them is of."""
+
+    arm: str
+    http_port: int
+    grpc_port: int
 
 
 @dataclass(frozen=True)
@@ -45,15 +56,14 @@ class Settings:
     model_name: str
     store: str
     store_password_file: Path | None
-    predictor: str
+    predictor: str | Name
     record: Path
     record_fsync: bool
     hash_key: bytes | None
-    arm: str
     replay_clock: bool
     host: str
-    http_port: int
-    grpc_port: int
+    listener: Listener
+    shadow: Listener | None
     max_in_flight: int
 
 
@@ -91,7 +101,7 @@ class PodDataPlane(DataPlane):  # type: ignore[misc]
 
 
 class _Uvicorn(uvicorn.Server):
-    """Leaves the signals to PodServer, which stops both servers together."""
+    """Leaves the signals to PodServer, which stops all servers together."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -99,32 +109,52 @@ class _Uvicorn(uvicorn.Server):
 
 
 class PodServer(ModelServer):  # type: ignore[misc]
-    """kserve's model server around one pod."""
+    """kserve's model server around one pod, and beside it the shadow's two servers."""
 
     def __init__(self, pod: Pod, settings: Settings) -> None:
-        super().__init__(http_port=settings.http_port, grpc_port=settings.grpc_port)
+        main, shadow = settings.listener, settings.shadow
+        super().__init__(http_port=main.http_port, grpc_port=main.grpc_port)
         self.dataplane = PodDataPlane(self.registered_models, pod)
         self.register_model(ServedModel(settings.model_name, pod))
         self._pod = pod
-        self._http = self._http_server(settings)
-        servicer = Servicer(pod, settings.model_name, settings.arm, self.dataplane)
-        address = f"{settings.host}:{settings.grpc_port}"
-        self._rpc = RpcServer(servicer, address, pod.release.service.limits.max_body_bytes)
+        self._settings = settings
+        self._http = [self._http_server(main)]
+        self._rpc = [self._rpc_server(main)]
+        if shadow is not None:
+            self._http.append(self._shadow_server(shadow))
+            self._rpc.append(self._rpc_server(shadow))
+        # No line per request: the record says more.
+        logging.getLogger("uvicorn.access").handlers.clear()
 
-    def _http_server(self, settings: Settings) -> _Uvicorn:
+    def _http_server(self, listener: Listener) -> _Uvicorn:
         rest = RestServer(
             "kserve.model_server:app",
             self.dataplane,
             self.model_repository_extension,
-            settings.http_port,
+            listener.http_port,
             grace_period=_GRACE,
         )
-        rest.serve_pod(Rest(self._pod, settings.model_name, settings.arm))
+        rest.serve_pod(Rest(self._pod, self._settings.model_name, listener.arm))
         rest.create_application()
-        rest.config.host = settings.host
-        # No line per request: the record says more.
-        logging.getLogger("uvicorn.access").handlers.clear()
+        rest.config.host = self._settings.host
         return _Uvicorn(rest.config)
+
+    def _shadow_server(self, listener: Listener) -> _Uvicorn:
+        app = Rest(self._pod, self._settings.model_name, listener.arm).shadow_app()
+        config = uvicorn.Config(
+            app,
+            host=self._settings.host,
+            port=listener.http_port,
+            log_config=None,
+            timeout_graceful_shutdown=_GRACE,
+            timeout_keep_alive=_KEEP_ALIVE,
+        )
+        return _Uvicorn(config)
+
+    def _rpc_server(self, listener: Listener) -> RpcServer:
+        servicer = Servicer(self._pod, self._settings.model_name, listener.arm, self.dataplane)
+        address = f"{self._settings.host}:{listener.grpc_port}"
+        return RpcServer(servicer, address, self._pod.release.service.limits.max_body_bytes)
 
     async def run(self) -> None:
         """Serves until SIGTERM or SIGINT; then answers what it has accepted and leaves."""
@@ -133,19 +163,22 @@ class PodServer(ModelServer):  # type: ignore[misc]
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stopping.set)
         self._pod.warm_up()
-        await self._rpc.start()
-        http = loop.create_task(self._http.serve())
+        for rpc in self._rpc:
+            await rpc.start()
+        http = [loop.create_task(server.serve()) for server in self._http]
         probes = loop.create_task(self._pod.watch_dependencies())
         # What is alive now stays alive: the collector need not look at it again, and its pauses
         # were the tail of the latency.
         gc.collect()
         gc.freeze()
+        gc.enable()
         await asyncio.wait(
-            {http, loop.create_task(stopping.wait())}, return_when=asyncio.FIRST_COMPLETED
+            {*http, loop.create_task(stopping.wait())}, return_when=asyncio.FIRST_COMPLETED
         )
         self._pod.ready = False
-        self._http.should_exit = True
-        await asyncio.gather(http, self._rpc.stop(_GRACE))
+        for server in self._http:
+            server.should_exit = True
+        await asyncio.gather(*http, *(rpc.stop(_GRACE) for rpc in self._rpc))
         probes.cancel()
         await asyncio.gather(probes, return_exceptions=True)
         await self._pod.close()
@@ -158,7 +191,7 @@ async def serve(settings: Settings) -> None:
     ports = Ports(
         clock=replay_clock if settings.replay_clock else live_clock(limits.max_client_skew),
         store=RedisStore(settings.store, settings.store_password_file, limits.deadline),
-        predictor=TritonPredictor(settings.predictor, release, limits.deadline),
+        predictor=PredictorPool(settings.predictor, release, limits.deadline),
         sink=FileSink(settings.record, fsync=settings.record_fsync),
     )
     metrics = Metrics(release)

@@ -1,7 +1,7 @@
 """The online store as the pod reads it: one MGET per request, behind a small port.
 
 This module owns redis.asyncio. The password is read from its file at every connection, so that
-a rotated one is used without a restart.
+a rotated one is used without a restart; connections that exist go on with the one they had.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.credentials import CredentialProvider
-from redis.exceptions import AuthenticationError, RedisError
+from redis.exceptions import AuthenticationError, NoPermissionError, RedisError
 from redis.exceptions import TimeoutError as RedisTimeout
 
 from feature_runtime.refusal import Refusal, too_late, unavailable
@@ -69,13 +69,10 @@ class RedisStore:
         if not keys:
             return ()
         try:
-            try:
-                return await self._mget(keys)
-            except AuthenticationError:
-                await self._pool.disconnect()
-                return await self._mget(keys)
+            values: Any = await self._client.mget(keys)
         except (RedisError, OSError) as error:
             raise self._refusal(error) from error
+        return list(values)
 
     async def check(self) -> None:
         try:
@@ -87,13 +84,11 @@ class RedisStore:
         await self._client.aclose()
         await self._pool.aclose()
 
-    async def _mget(self, keys: Sequence[bytes]) -> Sequence[bytes | None]:
-        values: Any = await self._client.mget(keys)
-        return list(values)
-
     def _refusal(self, error: Exception) -> Refusal:
         if isinstance(error, RedisTimeout | asyncio.TimeoutError):
             return too_late("store", self._deadline)
         if isinstance(error, AuthenticationError):
             return unavailable("store", "a store that refuses the password", "the online store")
+        if isinstance(error, NoPermissionError):
+            return unavailable("store", "a store that refuses the command", "the online store")
         return unavailable("store", "no connection", "the online store")
