@@ -38,7 +38,7 @@ REPLICATION: Mapping[str, str] = {
 """Users that a replica and Sentinel need beside those of a single store."""
 
 _ALL = {**RIGHTS, **REPLICATION}
-_OTHERS = ("user default off -@all", "user probe on nopass resetchannels -@all +ping")
+_OTHERS = ("user default off -@all", "user probe on nopass resetchannels -@all +ping +role")
 _USER = re.compile(r"user ([a-z]+) on ((?:#[0-9a-f]{64} )+)([^#>]+)")
 
 
