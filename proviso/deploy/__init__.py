@@ -1,0 +1,1 @@
+"""Station on a cluster: images, secrets and volumes come into being, in order, and are read back."""
