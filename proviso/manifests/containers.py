@@ -1,7 +1,7 @@
 """The containers of a release: what starts, with which arguments, from which volume.
 
 Two init containers bring a predictor its release and a backend folder that it owns; the release
-comes out of an image that holds nothing else (ADR 0052). pods.py puts them together.
+comes out of an image that holds nothing else (ADR 0061). pods.py puts them together.
 """
 
 from __future__ import annotations

@@ -28,6 +28,7 @@ from proviso.manifests.routes import (
     traffic_policy,
     withdrawn_filter,
 )
+from proviso.manifests.scrape import prometheus_files
 from proviso.manifests.services import disruption_budgets, services
 from proviso.training.release import Release
 
@@ -84,6 +85,8 @@ def _files(checked: Checked, of: Rendering) -> Iterator[tuple[str, str]]:
     yield "release.yaml", documents(_release(deployment, of), _release_head(of))
     for taken in of.steps:
         yield taken.file, documents(_step(checked, deployment, of, taken.step), _head(of, taken))
+    for name, text in prometheus_files(checked.plan, _serving(of.pair)).items():
+        yield f"prometheus/{name}", text
     yield STEPS_FILE, json.dumps(_steps(of), indent=2) + "\n"
 
 
@@ -92,6 +95,10 @@ _KUSTOMIZATION = {
     "kind": "Kustomization",
     "resources": ["release.yaml"],
 }
+
+
+def _serving(pair: Pair) -> list[Unit]:
+    return [pair.candidate, *([pair.stable] if pair.stable else [])]
 
 
 def _deployment(checked: Checked) -> Deployment:
@@ -120,13 +127,13 @@ def _volume_mi(release: Release) -> int:
 
 
 def _release(of: Deployment, rendering: Rendering) -> list[Kube]:
-    policies: list[Kube] = [*network_policies(of.unit)]
+    around: list[Kube] = [*services(of.unit), *network_policies(of.unit)]
     if of.knative:
         # A candidate's revision starts without traffic: a share given to one that is not ready
         # would go to the newest that is, and after a rollback that is the rolled-back one.
         first = rendering.pair.stable is None
-        return [knative_service(of, 100 if first else 0), *policies]
-    return [standard_service(of), *services(of.unit), *disruption_budgets(of.unit), *policies]
+        return [knative_service(of, 100 if first else 0), *around]
+    return [standard_service(of), *around, *disruption_budgets(of.unit)]
 
 
 def _step(checked: Checked, of: Deployment, rendering: Rendering, step: Step) -> list[Kube]:

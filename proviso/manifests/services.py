@@ -27,10 +27,14 @@ H2C = "kubernetes.io/h2c"
 
 
 def services(unit: Unit) -> list[Service]:
-    """Public, shadow and predictor. Headless, so that Envoy and gRPC balance over the pods."""
+    """Public, shadow and predictor. Headless, so that Envoy and gRPC balance over the pods.
+
+    In mode knative requests take another way, and only what is scraped is named here.
+    """
+    shadow = _service(unit, unit.shadow, unit.front_pods, _front(SHADOW_HTTP, SHADOW_GRPC))
     return [
         _service(unit, unit.public, unit.front_pods, _front(HTTP, GRPC)),
-        _service(unit, unit.shadow, unit.front_pods, _front(SHADOW_HTTP, SHADOW_GRPC)),
+        *([] if unit.mode == "knative" else [shadow]),
         _service(unit, unit.triton, unit.model_pods, _TRITON),
     ]
 
