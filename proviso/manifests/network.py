@@ -32,7 +32,7 @@ from proviso.manifests.objects.network import (
 
 MONITORING = "proviso-monitoring"
 STORE_PORT = 6379
-STORE = {"app": "store"}
+STORE = {"app.kubernetes.io/name": "store"}
 """Labels of the store's pods in k8s/base."""
 _NAMESPACE_NAME = "kubernetes.io/metadata.name"
 

@@ -18,6 +18,7 @@ from tests.unit.manifests.network_evaluator import ELSEWHERE, End, Network, Pod,
 
 K8S = Path(__file__).parents[3] / "k8s"
 HANDWRITTEN = ("base/network.yaml", "components/prometheus/network.yaml")
+HA = "overlays/ha/network.yaml"
 OURS = ("proviso", "proviso-monitoring")
 OTHERS = ("envoy-gateway-system", "kube-system", "kserve", "knative-serving", "kourier-system", "x")
 NAMESPACES = {name: {"kubernetes.io/metadata.name": name} for name in (*OURS, *OTHERS)}
@@ -37,7 +38,8 @@ def gateway(namespace: str, name: str = "proviso") -> dict[str, str]:
 
 
 AROUND: Mapping[str, End] = {
-    "store": Pod("proviso", {"app": "store"}),
+    "store": Pod("proviso", {"app.kubernetes.io/name": "store"}),
+    "sentinel": Pod("proviso", {"app.kubernetes.io/name": "sentinel"}),
     "job": Pod("proviso", {"app": "jobs", "batch.kubernetes.io/job-name": "append-1"}),
     "stray pod": Pod("proviso", {"app": "debug"}),
     "envoy": Pod("envoy-gateway-system", gateway("proviso")),
@@ -73,10 +75,10 @@ def text_of(policy: NetworkPolicy) -> Policy:
     return policy.model_dump(by_alias=True, exclude_none=True)
 
 
-def policies(*units: Unit) -> dict[str, Policy]:
+def policies(*units: Unit, more: str | None = None) -> dict[str, Policy]:
     """Every policy by namespace and name."""
     found = [text_of(policy) for one in units for policy in network_policies(one)]
-    for file in HANDWRITTEN:
+    for file in (*HANDWRITTEN, *([more] if more else [])):
         found += yaml.safe_load_all((K8S / file).read_text(encoding="utf-8"))
     named = {f"{p['metadata']['namespace']}/{p['metadata']['name']}": p for p in found}
     assert len(named) == len(found)
@@ -188,16 +190,43 @@ NO: Mapping[str, tuple[Flow, ...]] = {
         ("autoscaler", "A", 8012),
     ),
 }
+HA_YES: tuple[Flow, ...] = (
+    ("store", "store", 6379),
+    ("store", "sentinel", 26379),
+    ("store", "dns", 53),
+    ("sentinel", "store", 6379),
+    ("sentinel", "sentinel", 26379),
+    ("sentinel", "dns", 53),
+    ("A", "store", 6379),
+    ("job", "store", 6379),
+)
+HA_NO: tuple[Flow, ...] = (
+    ("A", "sentinel", 26379),
+    ("A's predictor", "store", 6379),
+    ("job", "sentinel", 26379),
+    ("stray pod", "sentinel", 26379),
+    ("stranger", "sentinel", 26379),
+    ("envoy", "store", 6379),
+    ("sentinel", "A", 8080),
+    ("sentinel", "elsewhere", 443),
+    ("store", "elsewhere", 443),
+)
 FORMS = {"separate": SEPARATE, "collocated": COLLOCATED, "knative": KNATIVE}
 
 
 def verdicts(form: str, found: Mapping[str, Policy]) -> dict[Flow, bool]:
-    """Every flow of the tables."""
-    ends = {**AROUND, **transformers(*FORMS[form])}
+    """Every flow of a form's tables."""
+    return verdicts_of((*both(YES[form]), *both(NO[form])), FORMS[form], found)
+
+
+def verdicts_of(
+    flows: tuple[Flow, ...], units: tuple[Unit, Unit], found: Mapping[str, Policy]
+) -> dict[Flow, bool]:
+    ends = {**AROUND, **transformers(*units)}
     network = Network(tuple(found.values()), NAMESPACES)
     return {
         flow: network.allows(ends[flow[0]], ends[flow[1]], flow[2], protocol(flow))
-        for flow in (*both(YES[form]), *both(NO[form]))
+        for flow in flows
     }
 
 
@@ -218,6 +247,11 @@ EVERY_POLICY = [(form, name) for form, units in FORMS.items() for name in polici
 def test_what_must_pass_passes_and_nothing_else_of_the_table(form: str) -> None:
     found = verdicts(form, policies(*FORMS[form]))
     assert found == dict.fromkeys(both(YES[form]), True) | dict.fromkeys(both(NO[form]), False)
+
+
+def test_with_a_replica_the_stores_and_sentinels_reach_each_other_and_nobody_else() -> None:
+    found = verdicts_of((*HA_YES, *HA_NO), SEPARATE, policies(*SEPARATE, more=HA))
+    assert found == dict.fromkeys(HA_YES, True) | dict.fromkeys(HA_NO, False)
 
 
 def test_names_are_looked_up_over_tcp_too() -> None:
