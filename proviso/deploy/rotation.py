@@ -49,8 +49,8 @@ class Reader:
     path: str
 
 
-class Cluster(Vault, Protocol):
-    """What a rotation asks of the cluster, all of it in our namespace."""
+class Namespace(Vault, Protocol):
+    """What a rotation asks of a cluster, all of it in our namespace."""
 
     def readers(self, secret: str) -> list[Reader]:
         """Every running container that mounts a Secret, of pods that are not being deleted."""
@@ -108,7 +108,7 @@ def read_state(vault: Vault) -> State:
 
 
 def rotate_passwords(
-    cluster: Cluster,
+    inside: Namespace,
     progress: Progress,
     given: Mapping[str, str] | None = None,
     patience: float = PATIENCE,
@@ -119,68 +119,68 @@ def rotate_passwords(
     in time: the old one is then still taken, and the same call goes on.
     """
     fresh = {user: (given or {}).get(user) or new_password() for user in CLIENTS}
-    before = read_state(cluster)
+    before = read_state(inside)
     resumed = [user for user in CLIENTS if before.handed_out(user)]
     if resumed:
         progress(f"an interrupted rotation goes on: {', '.join(resumed)}")
     state = before.begun(fresh)
-    _admit(cluster, state.acl, progress, patience)
+    _admit(inside, state.acl, progress, patience)
     for user in CLIENTS:
         if state.passwords[user] != before.passwords[user]:
-            cluster.write_secret(secret_of(user), {PASSWORD_KEY: state.passwords[user]})
+            inside.write_secret(secret_of(user), {PASSWORD_KEY: state.passwords[user]})
     for user in CLIENTS:
-        _await_readers(cluster, user, digest(state.passwords[user]), progress, patience)
-    _admit(cluster, state.ended().acl, progress, patience)
+        _await_readers(inside, user, digest(state.passwords[user]), progress, patience)
+    _admit(inside, state.ended().acl, progress, patience)
     return CLIENTS
 
 
-def load_users(cluster: Cluster, progress: Progress, patience: float = PATIENCE) -> None:
+def load_users(inside: Namespace, progress: Progress, patience: float = PATIENCE) -> None:
     """Sees to it that the server's users are those of the Secret: after a deployment."""
-    _admit(cluster, read_state(cluster).acl, progress, patience)
+    _admit(inside, read_state(inside).acl, progress, patience)
 
 
-def _admit(cluster: Cluster, acl: Acl, progress: Progress, patience: float) -> None:
+def _admit(inside: Namespace, acl: Acl, progress: Progress, patience: float) -> None:
     """The Secret first, so that a server that restarts knows it; then each server, until it has
     loaded this and nothing else."""
-    if (cluster.secret(ACL_SECRET) or {}).get(ACL_KEY) != str(acl):
-        cluster.write_secret(ACL_SECRET, {ACL_KEY: str(acl)})
+    if (inside.secret(ACL_SECRET) or {}).get(ACL_KEY) != str(acl):
+        inside.write_secret(ACL_SECRET, {ACL_KEY: str(acl)})
 
     def missing() -> list[str]:
-        servers = [r for r in cluster.readers(ACL_SECRET) if r.container == STORE]
-        return [r.pod for r in servers if not _loaded(cluster, r, str(acl))] if servers else [STORE]
+        servers = [r for r in inside.readers(ACL_SECRET) if r.container == STORE]
+        return [r.pod for r in servers if not _loaded(inside, r, str(acl))] if servers else [STORE]
 
-    _until_none(cluster, missing, "the server takes these passwords", progress, patience)
+    _until_none(inside, missing, "the server takes these passwords", progress, patience)
 
 
-def _loaded(cluster: Cluster, server: Reader, text: str) -> bool:
+def _loaded(inside: Namespace, server: Reader, text: str) -> bool:
     """Whether a server has this very file mounted and says that it has loaded it."""
-    mounted = cluster.ask(server.pod, server.container, ["sha256sum", _FILE])
+    mounted = inside.ask(server.pod, server.container, ["sha256sum", _FILE])
     if not (mounted or "").startswith(digest(text)):
         return False
-    said = cluster.ask(server.pod, server.container, list(_LOAD))
+    said = inside.ask(server.pod, server.container, list(_LOAD))
     return (said or "").strip() == "OK"
 
 
 def _await_readers(
-    cluster: Cluster, user: str, wanted: str, progress: Progress, patience: float
+    inside: Namespace, user: str, wanted: str, progress: Progress, patience: float
 ) -> None:
     def missing() -> list[str]:
         return [
             reader.pod
-            for reader in cluster.readers(secret_of(user))
-            if (said := _mounted(cluster, reader)) is not None and said != wanted
+            for reader in inside.readers(secret_of(user))
+            if (said := _mounted(inside, reader)) is not None and said != wanted
         ]
 
-    _until_none(cluster, missing, f"every pod has {user}'s", progress, patience)
+    _until_none(inside, missing, f"every pod has {user}'s", progress, patience)
 
 
-def _mounted(cluster: Cluster, reader: Reader) -> str | None:
-    said = cluster.ask(reader.pod, reader.container, [*_MOUNTED, reader.path])
+def _mounted(inside: Namespace, reader: Reader) -> str | None:
+    said = inside.ask(reader.pod, reader.container, [*_MOUNTED, reader.path])
     return None if said is None else said.strip()
 
 
 def _until_none(
-    cluster: Cluster,
+    inside: Namespace,
     missing: Callable[[], list[str]],
     what: str,
     progress: Progress,
@@ -194,7 +194,7 @@ def _until_none(
             found = f"not yet: {', '.join(left)}"
             raise InputError.of("rotation", found, what, "run it again: it goes on from here")
         for pod in set(left) - nudged:
-            cluster.nudge(pod)
+            inside.nudge(pod)
         nudged |= set(left)
         time.sleep(1)
     progress(f"{what}: {time.monotonic() - started:.0f} s")

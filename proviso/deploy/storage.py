@@ -6,10 +6,9 @@ directories are made, with that owner, before the first pod wants them.
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Sequence
 
-from proviso.contracts.base import InputError
+from proviso.deploy.tools import call
 
 ROOT = "/var/local/proviso"
 VOLUMES = ("data", "records", "store", "store-replica")
@@ -24,11 +23,4 @@ def making_of(directories: Sequence[str] = VOLUMES) -> list[str]:
 
 def make_directories(node: str, directories: Sequence[str] = VOLUMES) -> None:
     """Makes them on a kind node, which is a container. Raises InputError."""
-    command = ["docker", "exec", node, *making_of(directories)]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise InputError.of(f"node {node}", str(error)[:200], "docker exec that works") from error
-    if done.returncode != 0:
-        said = " ".join(done.stderr.split())[:200]
-        raise InputError.of(f"node {node}", said, f"directories under {ROOT}")
+    call(["docker", "exec", node, *making_of(directories)])
