@@ -13,12 +13,14 @@ from itertools import islice
 from pathlib import Path
 
 from feature_runtime import identity
-from proviso.contracts.base import ContractError, InputError, Problem
+from feature_runtime.service import ServiceError, parse_service
+from proviso.contracts.base import ContractError, Problem
+from proviso.contracts.checks_contract import contract_problems
 from proviso.contracts.checks_plan import plan_problems
 from proviso.contracts.contract import Contract
-from proviso.contracts.places import in_plan, listed
+from proviso.contracts.places import in_contract, in_plan, listed
 from proviso.contracts.plan import Plan
-from proviso.contracts.section import runtime_service, service_section
+from proviso.contracts.section import service_section
 from proviso.manifests import sizes
 from proviso.manifests.checks_pair import pair_problems
 from proviso.manifests.differences import MOST, differences
@@ -89,27 +91,27 @@ def _form(request: Request) -> tuple[Topology, Mode]:
 
 
 def _plan_of(request: Request, release: Release) -> Plan:
-    """The plan for the release's own service of the contract. Raises InputError for none."""
+    """The plan for the release's own service of the contract."""
     return plan_for(request.contract, request.plan, release.service.name)
 
 
 def _own_problems(request: Request, release: Release) -> Iterator[Problem]:
-    where = str(release.directory / RELEASE_FILE)
-    try:
-        plan = _plan_of(request, release)
-    except InputError:
-        known = listed(service.name for service in request.contract.feature_services)
-        why = "the contract defines what a model consumes"
-        yield Problem(f"{where}: service.name", release.service.name, f"one of {known}", why)
-        plan = request.plan
-    yield from plan_problems(request.contract, plan, request.today)
+    where, contract = str(release.directory / RELEASE_FILE), request.contract
+    services = {service.name for service in contract.feature_services}
+    known = release.service.name in services
+    plan = _plan_of(request, release) if known else request.plan
+    yield from contract_problems(contract, request.today)
+    yield from plan_problems(contract, plan, request.today)
     yield from _stopping(plan)
     yield from _named(plan, release, where)
     yield from name_problems(_as_unit(release), where)
     yield from content_problems(release)
     yield from _built_from(plan, release, where)
-    yield from _meaning(request.contract, plan, release, where)
-    yield from _config(request.contract, plan, release)
+    if known:
+        yield from _derived(contract, plan, release)
+    else:
+        wanted, why = f"one of {listed(services)}", "the contract defines what a model consumes"
+        yield Problem(f"{where}: service.name", release.service.name, wanted, why)
 
 
 def _as_unit(release: Release) -> Unit:
@@ -149,15 +151,20 @@ def _built_from(plan: Plan, release: Release, where: str) -> Iterator[Problem]:
         yield Problem(f"{where}: {path}", found, wanted, "the plan's base image")
 
 
-def _meaning(contract: Contract, plan: Plan, release: Release, where: str) -> Iterator[Problem]:
-    """The section that the pod obeys, against what contract and plan say today."""
-    if plan.service != release.service.name:
+def _derived(contract: Contract, plan: Plan, release: Release) -> Iterator[Problem]:
+    """What contract and plan derive today, against what the release was made with."""
+    section = service_section(contract, plan)
+    try:
+        width = len(parse_service(section).vector)
+    except ServiceError as error:
+        why = "no pod could serve it"
+        yield Problem(in_contract("feature_services"), str(error), "a service that parses", why)
         return
-    wanted = service_section(contract, plan)
-    changed = differences(release.parsed["service"], wanted, "service")
-    for path, found, wanted_here in islice(changed, MOST):
-        why = "contract and plan say so today"
-        yield Problem(f"{where}: {path}", found, wanted_here, why)
+    where = f"{release.directory / RELEASE_FILE}"
+    changed = differences(release.parsed["service"], section, "service")
+    for path, found, wanted in islice(changed, MOST):
+        yield Problem(f"{where}: {path}", found, wanted, "contract and plan say so today")
+    yield from _config(triton_config(plan, width, release.id), release)
 
 
 _SOURCES = {
@@ -173,16 +180,14 @@ _SOURCES = {
 }
 
 
-def _config(contract: Contract, plan: Plan, release: Release) -> Iterator[Problem]:
+def _config(derived: str, release: Release) -> Iterator[Problem]:
     """config.pbtxt, field by field, against what the plan derives."""
-    if plan.service != release.service.name:
-        return
-    width = len(runtime_service(contract, plan).vector)
-    wanted = flat(parse_pbtxt(triton_config(plan, width, release.id)))
+    wanted = flat(parse_pbtxt(derived))
     try:
         found = flat(parse_pbtxt(release.config_file.read_text(encoding="utf-8")))
     except (OSError, UnicodeDecodeError, PbtxtError) as error:
-        yield Problem(str(release.config_file), str(error)[:200], "a Triton configuration")
+        said = (getattr(error, "strerror", None) or str(error))[:200]
+        yield Problem(str(release.config_file), said, "a Triton configuration")
         return
     for field in [*wanted, *(field for field in found if field not in wanted)]:
         if found.get(field) != wanted.get(field):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import zip_longest
 from typing import Any
 
 MOST = 20
@@ -19,6 +20,8 @@ def differences(found: Any, wanted: Any, path: str = "") -> Iterator[tuple[str, 
             yield from differences(found.get(key, _ABSENT), wanted.get(key, _ABSENT), place)
     elif _named(found) and _named(wanted):
         yield from _by_name(found, wanted, path)
+    elif isinstance(found, list) and isinstance(wanted, list):
+        yield from _first(found, wanted, path)
     elif found != wanted or type(found) is not type(wanted):
         yield path, _shown(found), _shown(wanted)
 
@@ -28,12 +31,19 @@ def _by_name(
 ) -> Iterator[tuple[str, str, str]]:
     """Lists of named things: an order is meaning here, so it is compared on its own."""
     have, want = ([item["name"] for item in items] for items in (found, wanted))
-    if have != want:
-        yield path, _shown(have), _shown(want)
+    yield from _first(have, want, path)
     by_name = {item["name"]: item for item in found}
     for item in wanted:
         if item["name"] in by_name:
             yield from differences(by_name[item["name"]], item, f"{path}[{item['name']}]")
+
+
+def _first(found: list[Any], wanted: list[Any], path: str) -> Iterator[tuple[str, str, str]]:
+    """Where two lists part: after one that is missing every later one is elsewhere."""
+    for at, (have, want) in enumerate(zip_longest(found, wanted, fillvalue=_ABSENT)):
+        if have != want:
+            yield f"{path}[{at}]", _shown(have), _shown(want)
+            return
 
 
 def _named(items: Any) -> bool:

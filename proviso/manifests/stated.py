@@ -49,6 +49,8 @@ def read_stated(directory: Path) -> Release:
     """The release as it says it is. Raises ContractError when it does not even say it."""
     path = directory / RELEASE_FILE
     parsed = _parsed(path)
+    if not isinstance(parsed, dict):
+        raise ContractError([Problem(str(path), type(parsed).__name__, "a mapping")])
     parse_model(str(path), parsed, Stated)
     try:
         stated = parse_release(parsed)
@@ -101,7 +103,7 @@ def _parsed(path: Path) -> Any:
             raise ContractError([Problem(str(path), "a file too large", f"{_MAX_BYTES} bytes")])
         return yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        said = " ".join(str(error).split())[:200]
+        said = getattr(error, "strerror", None) or " ".join(str(error).split())[:200]
         raise ContractError([Problem(str(path), said, "a readable release.yml")]) from error
 
 
