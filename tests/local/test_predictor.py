@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -106,17 +106,29 @@ def predictor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[triton.Trito
         yield configured
 
 
-def check(release: Release) -> subprocess.CompletedProcess[str]:
-    """Only the launcher's verification: quick, and what every start goes through."""
-    command = [sys.executable, "-W", "error", str(triton.LAUNCHER), "--check", "--release"]
+def launch(
+    release: Release, *arguments: object, environment: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """The launcher's run, where it ends by itself."""
+    command = [sys.executable, "-W", "error", triton.LAUNCHER, "--release", release.path]
     return subprocess.run(
-        [*command, str(release.path)], capture_output=True, text=True, timeout=60, check=False
+        [str(part) for part in (*command, *arguments)],
+        env={**os.environ, **(environment or {})},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
 
 
-def refusal(release: Release) -> str:
+def check(release: Release) -> subprocess.CompletedProcess[str]:
+    """Only the launcher's verification: quick, and what every start goes through."""
+    return launch(release, "--check")
+
+
+def refusal(release: Release, *arguments: object) -> str:
     """The one line with which a directory was refused."""
-    done = check(release)
+    done = launch(release, *(arguments or ["--check"]))
     assert done.returncode == 1, done
     assert done.stderr.count("\n") == 1
     assert done.stdout == ""
@@ -216,6 +228,91 @@ def wait_until_empty(group: int) -> bool:
     while members(group) and time.monotonic() < deadline:
         time.sleep(0.1)
     return not members(group)
+
+
+# --- in a pod --------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def vendor(tmp_path: Path) -> Path:
+    """A home as the vendor's image has it: no libs/. Its server says how it was started."""
+    home = tmp_path / "tritonserver"
+    (home / "bin").mkdir(parents=True)
+    (home / "backends").mkdir()
+    server = home / "bin" / "tritonserver"
+    server.write_text('#!/bin/sh\nprintf "%s\\n" "$@"\nenv\n')
+    server.chmod(0o755)
+    return home
+
+
+def test_a_server_starts_from_what_was_installed(
+    release: Release, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = tmp_path / "server"
+    for _ in range(2):  # an init container may run again over what it left
+        done = launch(release, "--expect", release.identifier, "--install", target)
+        assert done.returncode == 0, done
+    assert sorted(path.name for path in target.iterdir()) == ["backends", "serve-predictor"]
+    assert not [path for path in target.rglob("*") if path.is_symlink() or "cache" in path.name]
+    home = triton.LAUNCHER.parents[1] / ".venv" / "triton"
+    monkeypatch.setenv("PROVISO_TRITON_HOME", str(home))
+    monkeypatch.setattr(triton, "LAUNCHER", target / "serve-predictor")
+    configured = triton.configure(release.path, tmp_path / "log")
+    cut = configured.process.command.index("--")
+    configured.process.command[cut:cut] = ["--backends", str(target / "backends")]
+    features = np.ones((2, 3), dtype=np.float32)
+    with Stack() as stack:
+        stack.start(configured.process, configured.ready, 60)
+        np.testing.assert_allclose(infer(configured, features), expected(features), rtol=1e-5)
+        programs = [Path(f"/proc/{pid}/exe").readlink() for pid in members(configured.process.pid)]
+    assert target / "backends" / "python" / "triton_python_backend_stub" in programs
+
+
+def test_nothing_is_installed_for_another_release(release: Release, tmp_path: Path) -> None:
+    other = "r-" + "2" * 16
+    line = refusal(release, "--expect", other, "--install", tmp_path / "server")
+    assert line.endswith(f"{release.manifest}: found id {release.identifier}, wanted {other}\n")
+    assert not (tmp_path / "server").exists()
+
+
+def test_another_release_is_not_started(release: Release, vendor: Path) -> None:
+    home = {"PROVISO_TRITON_HOME": str(vendor)}
+    done = launch(release, "--expect", "r-" + "2" * 16, environment=home)
+    assert (done.returncode, done.stdout) == (1, "")
+    done = launch(release, "--expect", release.identifier, environment=home)
+    assert f"--model-repository={release.path}" in done.stdout
+
+
+def test_a_place_that_cannot_be_written_is_refused(release: Release, tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text("")
+    assert "a folder that this user may write to" in refusal(release, "--install", file / "server")
+
+
+def test_backends_that_are_not_there_are_refused(release: Release, tmp_path: Path) -> None:
+    line = refusal(release, "--backends", tmp_path / "missing")
+    assert f"{tmp_path / 'missing'}: found no such directory" in line
+
+
+def test_the_vendors_server_has_its_own_backends_and_devices(
+    release: Release, vendor: Path
+) -> None:
+    given = {"CUDA_VISIBLE_DEVICES": "0", "LD_LIBRARY_PATH": "/vendor/lib"}
+    environment = {"PROVISO_TRITON_HOME": str(vendor), **given}
+    lines = launch(release, environment=environment).stdout.splitlines()
+    assert f"--backend-directory={vendor / 'backends'}" in lines
+    assert "CUDA_VISIBLE_DEVICES=0" in lines
+    assert "LD_LIBRARY_PATH=/vendor/lib" in lines
+
+
+def test_what_follows_the_dashes_comes_last_and_nothing_reports_home(
+    release: Release, vendor: Path
+) -> None:
+    socket = "--grpc-address=unix:/run/triton/grpc"
+    environment = {"PROVISO_TRITON_HOME": str(vendor)}
+    lines = launch(release, "--", socket, environment=environment).stdout.splitlines()
+    assert lines.index("--grpc-address=127.0.0.1") < lines.index(socket)
+    assert "ORT_DISABLE_TELEMETRY=1" in lines
 
 
 # --- what is refused -------------------------------------------------------------------------
