@@ -20,7 +20,7 @@ KEEPER = "keeper"
 """The user with which the store's own pod loads the file again."""
 
 RIGHTS: Mapping[str, str] = {
-    "serving": "resetchannels ~fs:* -@all +mget +ping +client|setinfo",
+    "serving": "resetchannels %R~fs:* -@all +mget +ping +client|setinfo",
     "writer": (
         "resetchannels ~* -@all +ping +time +client|setinfo +script|load +evalsha +multi +exec"
         " +get +set +mget +hget +hset +hmget +hsetnx +scan +unlink"
