@@ -1,0 +1,135 @@
+"""Which batching the figures of a sweep speak for, inside the plan's latency budget. Pure.
+
+The order is NVIDIA's (Triton user guide, "Batchers: recommended configuration process"): keep the
+largest batch that the model takes, turn dynamic batching on without a delay, measure, and raise the
+delay only while latency stays inside the budget. A delay has to earn its place: what not every
+round shows is no difference.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from proviso.bench.sweep import Curve, Point, Spread
+from proviso.bench.sweep_settings import Setting
+from proviso.contracts.plan import Plan
+
+REST_SHARE = 0.5
+MARGIN = 1.05
+"""A median gain below this is not worth a longer wait, even if every round shows it."""
+MIN_ROUNDS = 3
+"""Fewer say nothing: equal configurations differ by a third from one to the next."""
+
+
+@dataclass(frozen=True)
+class Budget:
+    """The plan's p95 at the transformer's edge, and what is left of it for the predictor."""
+
+    p95_ms: float
+    rest_ms: float
+    assumption: str
+
+    @property
+    def predictor_ms(self) -> float:
+        return self.p95_ms - self.rest_ms
+
+
+@dataclass(frozen=True)
+class Choice:
+    """reasons: one sentence for each step. agrees: with the plan as it stands; None without a
+    setting."""
+
+    setting: Setting | None
+    reasons: tuple[str, ...]
+    agrees: bool | None
+
+
+def budget_of(plan: Plan, rest_ms: float | None) -> Budget:
+    """rest_ms: what everything but the predictor takes; None where nobody measured it."""
+    whole = float(plan.latency_slo.p95_ms)
+    if rest_ms is not None:
+        return Budget(whole, rest_ms, "given: what everything but the predictor takes")
+    text = "assumed: half is left to the transformer, the store, the record and the network"
+    return Budget(whole, whole * REST_SHARE, text)
+
+
+def choose(curves: Sequence[Curve], budget: Budget, plan: Plan) -> Choice:
+    """The setting for the plan, with reasons in the order in which they were found."""
+    bests = {curve.contender.setting: best_inside(curve, budget.predictor_ms) for curve in curves}
+    size = curves[0].contender.max_batch_size
+    reasons = [f"max_batch_size {size}: the release's own, kept."]
+    held: Setting | None = None
+    for setting in sorted(bests, key=_order):
+        best = bests[setting]
+        if best is None:
+            reasons.append(f"{setting.name}: no point inside {budget.predictor_ms:g} ms.")
+        elif held is None or (rival := bests[held]) is None:
+            held = setting
+            reasons.append(f"{setting.name}: {_words(best)}.")
+        else:
+            ratios = _ratios(best, rival)
+            taken = _earned(ratios)
+            reasons.append(f"{setting.name}: {_words(best)}; {_verdict(ratios, held, taken)}.")
+            held = setting if taken else held
+    return _against_plan(held, reasons, bests, plan)
+
+
+def best_inside(curve: Curve, limit_ms: float) -> Point | None:
+    """The point of most inferences a second whose p95 (median of the rounds) is inside."""
+    inside = [point for point in curve.known if point.p95_ms.median <= limit_ms]
+    return max(inside, key=lambda point: point.throughput.median, default=None)
+
+
+def _order(setting: Setting) -> tuple[bool, int]:
+    """On without a delay first, as NVIDIA's; a longer delay, or none at all, has to beat it."""
+    return (not setting.dynamic, setting.delay_us)
+
+
+def _ratios(point: Point, rival: Point) -> list[float]:
+    """Throughput over the rival's, round by round: a busy round is busy for both."""
+    pairs = zip(point.rounds, rival.rounds, strict=True)
+    return [a.throughput / b.throughput for a, b in pairs if a is not None and b is not None]
+
+
+def _earned(ratios: Sequence[float]) -> bool:
+    enough = len(ratios) >= MIN_ROUNDS
+    return enough and statistics.median(ratios) >= MARGIN and min(ratios) > 1
+
+
+def _words(point: Point) -> str:
+    return (
+        f"at most {point.throughput.median:,.0f}/s, p95 {point.p95_ms.median:.1f} ms"
+        f" (concurrency {point.concurrency})"
+    )
+
+
+def _verdict(ratios: Sequence[float], held: Setting, taken: bool) -> str:
+    if len(ratios) < MIN_ROUNDS:
+        return f"{len(ratios)} rounds are too few to leave [{held.name}]"
+    gain = Spread.of(ratios)
+    said = f"{gain.median:.2f} of [{held.name}] ({gain.lowest:.2f} to {gain.highest:.2f} by round)"
+    return f"{said}: {'taken' if taken else f'[{held.name}] stays'}"
+
+
+def _against_plan(
+    held: Setting | None, reasons: list[str], bests: dict[Setting, Point | None], plan: Plan
+) -> Choice:
+    best = bests.get(held) if held else None
+    if held is None or best is None:
+        reasons.append("No setting is inside the budget: the plan's latency_slo does not hold.")
+        return Choice(None, tuple(reasons), None)
+    floor = plan.stress_test.min_requests_per_second
+    relation = "above" if best.throughput.median >= floor else "BELOW"
+    reasons.append(f"Its {best.throughput.median:,.0f}/s are {relation} the plan's {floor:,}/s.")
+    stated = Setting(
+        plan.batching.dynamic, plan.batching.max_queue_delay_us if plan.batching.dynamic else 0
+    )
+    if stated == held:
+        reasons.append(f"The plan's batching says [{stated.name}]: agrees.")
+    else:
+        delay = f", max_queue_delay_us: {held.delay_us}"
+        proposed = f"batching: {{dynamic: {str(held.dynamic).lower()}{delay}}}"
+        reasons.append(f"The plan's batching says [{stated.name}]; proposed: {proposed}.")
+    return Choice(held, tuple(reasons), stated == held)
