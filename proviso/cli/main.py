@@ -31,6 +31,7 @@ STATIONS = {
     "drift": ("drift",),
     "leakage": ("leakage",),
     "gates": ("gate",),
+    "deploy": ("deploy", "undeploy", "rotate-store-password"),
     "render": ("render",),
     "bench": ("bench",),
     "local": ("local",),

@@ -1,1 +1,1 @@
-"""Station on a cluster: images, secrets and volumes come into being, in order, and are read back."""
+"""Station on a cluster: images, secrets, volumes, releases come into being, and are read back."""

@@ -89,7 +89,7 @@ class Cluster:
             raise InputError.of(f"context {context}", str(error)[:300], wanted) from error
         self.context = context
         self.core = CoreV1Api(self._api)
-        self._dry_run = dry_run
+        self.dry_run = dry_run
 
     # --- writing -------------------------------------------------------------------------------
 
@@ -123,7 +123,7 @@ class Cluster:
         ref = ref_of(document)
         before = self.get(ref)
         query = [("fieldManager", MANAGER), ("force", "true"), ("fieldValidation", "Strict")]
-        if self._dry_run:
+        if self.dry_run:
             query.append(("dryRun", "All"))
         after = self._call("PATCH", self._path(ref), query, document, _APPLY)
         if before is None:
@@ -131,10 +131,17 @@ class Cluster:
         same = before["metadata"]["resourceVersion"] == after["metadata"]["resourceVersion"]
         return "unchanged" if same else "configured"
 
+    def annotate(self, ref: Ref, annotations: Mapping[str, str]) -> None:
+        """Adds annotations to what is there; the other fields stay whose they are."""
+        metadata: dict[str, Any] = {"name": ref.name, "annotations": dict(annotations)}
+        body = {"apiVersion": ref.api_version, "kind": ref.kind, "metadata": metadata}
+        query = [("fieldManager", f"{MANAGER}-notes"), ("force", "true")]
+        self._call("PATCH", self._path(ref), query, body, _APPLY)
+
     def delete(self, ref: Ref) -> bool:
         """Whether there was one. What it owns goes first."""
         query = [("propagationPolicy", "Foreground")]
-        if self._dry_run:
+        if self.dry_run:
             query.append(("dryRun", "All"))
         try:
             self._call("DELETE", self._path(ref), query)

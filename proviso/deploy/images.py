@@ -148,8 +148,7 @@ def _in_docker(names: Sequence[str]) -> set[str]:
 
 
 def _on_node(node: str) -> set[str]:
-    listed = _parsed(_ask("docker", "exec", node, "crictl", "images", "--output", "json"))
-    return {tag for image in listed["images"] for tag in image.get("repoTags") or ()}
+    return set(_ask("docker", "exec", node, "ctr", "-n", "k8s.io", "images", "ls", "-q").split())
 
 
 def _full(name: str) -> str:

@@ -1,0 +1,155 @@
+"""`deploy`, `undeploy` and `rotate-store-password`: a cluster from nothing to a scored request."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from proviso.cli.console import Json, emit, note
+from proviso.contracts.base import InputError
+from proviso.deploy.cluster import Cluster
+from proviso.deploy.deployment import Deployment, Settings
+from proviso.deploy.inside import Inside
+from proviso.deploy.remains import remove
+from proviso.deploy.rotation import rotate_passwords
+
+OWN = "kind-proviso"
+ADDRESS = "127.0.0.1:8080"
+Context = Annotated[
+    str,
+    typer.Option("--context", help="kubeconfig context; the default is a kind cluster of ours."),
+]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask before touching another's cluster.")]
+
+
+class DryRunKind(StrEnum):
+    """How far a dry run goes."""
+
+    none = "none"
+    client = "client"
+    server = "server"
+
+
+def register(app: typer.Typer) -> None:
+    """Adds this station's commands."""
+    app.command("deploy")(deploy_command)
+    app.command("undeploy")(undeploy_command)
+    app.command("rotate-store-password")(rotate_command)
+
+
+def deploy_command(
+    ctx: typer.Context,
+    release: Annotated[Path, typer.Option(help="Directory of the release to roll out.")] = Path(
+        "model_repository/2.5.0"
+    ),
+    stable: Annotated[
+        str, typer.Option(help="Directory of the release that serves meanwhile, or `none`.")
+    ] = "model_repository/2.4.0",
+    context: Context = OWN,
+    mirror: Annotated[
+        Path | None,
+        typer.Option(help="Directory with the platform's files (default: PROVISO_MIRROR)."),
+    ] = None,
+    address: Annotated[str, typer.Option(help="host:port of the gateway.")] = ADDRESS,
+    dry_run: Annotated[
+        DryRunKind,
+        typer.Option("--dry-run", help="client: print the steps; server: ask the API server too."),
+    ] = DryRunKind.none,
+    yes: Yes = False,
+    as_json: Json = False,
+) -> None:
+    """Bring platform, store, data and releases onto a cluster; ends with a scored request."""
+    settings = Settings(
+        contracts=ctx.obj,
+        release=release,
+        stable=None if stable == "none" else Path(stable),
+        context=context,
+        mirror=mirror or _from_environment(),
+        address=address,
+        dry_run=dry_run is DryRunKind.server,
+    )
+    deployment = Deployment(settings, lambda text: note(f"      {text}"))
+    if dry_run is DryRunKind.client:
+        titles = [step.title for step in deployment.steps]
+        emit({"steps": titles}, as_json, lambda: "\n".join(titles))
+        return
+    _ask_first(context, yes, "deploy into")
+    took = _run(deployment)
+    emit(_said(deployment, took), as_json, lambda: _text(deployment))
+
+
+def undeploy_command(context: Context = OWN, yes: Yes = False) -> None:
+    """Take away what `deploy` made: the kind cluster of its own, or its objects in another's."""
+    _ask_first(context, yes, "remove proviso from")
+    for line in remove(context):
+        note(line)
+
+
+def rotate_command(context: Context = OWN, yes: Yes = False, as_json: Json = False) -> None:
+    """Give the store's clients new passwords, while they work; nothing restarts."""
+    _ask_first(context, yes, "change passwords in")
+    began = time.monotonic()
+    rotate_passwords(Inside(Cluster(context).core), note)
+    seconds = round(time.monotonic() - began, 1)
+    emit({"seconds": seconds}, as_json, lambda: f"passwords changed in {seconds} s")
+
+
+def _from_environment() -> Path | None:
+    given = os.environ.get("PROVISO_MIRROR")
+    return Path(given) if given else None
+
+
+def _ask_first(context: str, yes: bool, what: str) -> None:
+    """A cluster that is not ours is touched only by somebody who says so."""
+    if yes or context == OWN:
+        return
+    if not sys.stdin.isatty():
+        raise InputError.of("--yes", f"no terminal to ask on about {context}", "--yes")
+    if not typer.confirm(f"{what} the cluster of context {context}?"):
+        raise typer.Exit(1)
+
+
+def _run(deployment: Deployment) -> dict[str, float]:
+    """Every step with its time, on stderr."""
+    took = {}
+    for step in deployment.steps:
+        note(f"  {step.title} ...")
+        began = time.monotonic()
+        said = step.act()
+        took[step.title] = round(time.monotonic() - began, 1)
+        note(f"  {step.title}: {said} ({took[step.title]} s)")
+    return took
+
+
+def _said(deployment: Deployment, took: dict[str, float]) -> dict[str, Any]:
+    applied, scored = deployment.applied, deployment.scored
+    return {
+        "context": deployment.settings.context,
+        "changed": applied.changed,
+        "objects": applied.outcomes,
+        "seconds": took,
+        "releases": [release.id for release in deployment.releases],
+        "answer": None if scored is None else {"release": scored.answer.release},
+        "command": None if scored is None else scored.command,
+    }
+
+
+def _text(deployment: Deployment) -> str:
+    if deployment.scored is None:
+        return f"{deployment.settings.context}: {deployment.applied}"
+    steps = deployment.folder(deployment.renderings[-1]) / "rollout"
+    return "\n".join(
+        [
+            f"{deployment.settings.context}: {deployment.applied}",
+            str(deployment.scored),
+            f"ask again:   {deployment.scored.command}",
+            f"next steps:  {', '.join(sorted(path.name for path in steps.glob('*.yaml')))}",
+            f"             kubectl --context {deployment.settings.context} apply -f {steps}/...",
+        ]
+    )

@@ -1,0 +1,311 @@
+"""`make deploy`: every step from nothing to a scored request, each with its own read-back.
+
+The list of steps is the plan that `--dry-run` prints; running it twice changes nothing. Raises
+Refused with what a step found; what was done stays, and the next run goes on from there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from proviso.contracts.base import InputError
+from proviso.contracts.loading import load_contract, load_plan
+from proviso.deploy import images, kind
+from proviso.deploy.changes import images_in, with_image, with_note
+from proviso.deploy.cluster import Applied, Cluster, Progress, Ref, ref_of
+from proviso.deploy.inside import Inside
+from proviso.deploy.kind import Kind
+from proviso.deploy.platform import Platform, bring_up, gateway_up, kustomize
+from proviso.deploy.scored import Scored, ask
+from proviso.deploy.secrets import ensure_passwords
+from proviso.deploy.storage import make_directories
+from proviso.deploy.upstream import read_pins
+from proviso.deploy.waiting import accepted, completed, condition, rolled_out, wait
+from proviso.manifests.checks import Request
+from proviso.manifests.folder import write
+from proviso.manifests.images import BASE, CONTROL, ROOT, control_image
+from proviso.manifests.names import NAMESPACE, hostname, unit_of
+from proviso.manifests.render import Rendering, render
+from proviso.training.release import Release, read_release
+
+K8S = ROOT / "k8s"
+MONITORING = "proviso-monitoring"
+_STORE_SECONDS, _DATA_SECONDS, _RELEASE_SECONDS = 180.0, 900.0, 300.0
+_ROUTE = ("gateway.networking.k8s.io/v1", "HTTPRoute")
+_SERVICE = ("serving.kserve.io/v1beta1", "InferenceService")
+Object = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What is asked for. stable None: the release is the first and gets the traffic itself."""
+
+    contracts: Path
+    release: Path
+    stable: Path | None
+    context: str
+    mirror: Path | None
+    address: str
+    dry_run: bool = False
+
+
+@dataclass(frozen=True)
+class Step:
+    """One line of the plan; `act` says in words what it came to."""
+
+    title: str
+    act: Callable[[], str]
+
+
+@dataclass
+class Deployment:
+    """A deployment under way; `applied` collects what became of every object."""
+
+    settings: Settings
+    progress: Progress
+    applied: Applied = field(default_factory=Applied)
+    scored: Scored | None = None
+
+    # --- what it is made of --------------------------------------------------------------------
+
+    @cached_property
+    def kind(self) -> Kind | None:
+        """The kind cluster, where it is one."""
+        return kind.named(self.settings.context)
+
+    @cached_property
+    def cluster(self) -> Cluster:
+        return Cluster(self.settings.context, dry_run=self.settings.dry_run)
+
+    @cached_property
+    def platform(self) -> Platform:
+        folder = K8S / "platform"
+        return Platform(folder, read_pins(folder), self.settings.mirror, "standard")
+
+    @cached_property
+    def releases(self) -> list[Release]:
+        """The stable one first."""
+        asked = (self.settings.stable, self.settings.release)
+        return [read_release(path) for path in asked if path is not None]
+
+    @cached_property
+    def renderings(self) -> list[Rendering]:
+        """The stable release as the first one, the candidate over it."""
+        settings, before = self.settings, None
+        contract, plan = load_contract(settings.contracts), load_plan(settings.contracts)
+        today, made = datetime.now(UTC).date(), []
+        for release in self.releases:
+            made.append(render(Request(contract, plan, release.directory, before, today, None)))
+            before = release.directory
+        return made
+
+    def folder(self, rendering: Rendering) -> Path:
+        return K8S / "releases" / rendering.version
+
+    # --- the steps -----------------------------------------------------------------------------
+
+    @property
+    def steps(self) -> Iterator[Step]:
+        """In order. What a dry run at the server leaves out makes things outside of it."""
+        real = not self.settings.dry_run
+        if self.kind and real:
+            yield Step(f"kind cluster {self.kind.name}", self._kind)
+        yield Step("manifests of the releases", self._render)
+        if real:
+            yield Step("images", self._images)
+        yield Step("platform: cert-manager, Envoy Gateway, KServe", self._platform)
+        yield Step("namespace, passwords, store, jobs", self._base)
+        if real:
+            yield Step("data: simulated, computed, in the store", self._data)
+        yield Step("Prometheus", self._prometheus)
+        for release, rendering in zip(self.releases, self.renderings, strict=True):
+            yield Step(f"release {release.model} {release.id}", self._unit(release, rendering))
+        yield Step("route", self._route)
+        if real:
+            yield Step("releases that nothing leads to any more", self._retire)
+            yield Step("a request through the gateway", self._ask)
+
+    def _kind(self) -> str:
+        assert self.kind is not None
+        made = not self.kind.exists()
+        if made:
+            self.kind.create(ROOT / "kind-config.yaml")
+        make_directories(self.kind.node)
+        return f"{'made' if made else 'there'}, context {self.kind.context}"
+
+    def _render(self) -> str:
+        changes = [
+            change
+            for rendering in self.renderings
+            for change in write(rendering, self.folder(rendering)).values()
+        ]
+        written = sum(change != "unchanged" for change in changes)
+        return f"{len(changes)} files, {written} written"
+
+    def _images(self) -> str:
+        names = images.build_all(self.releases, self.progress)
+        if self.kind is None:
+            return f"not loaded: {self.settings.context} is no kind cluster; its nodes need {names}"
+        others = (*self.platform.images, *_others())
+        loaded = images.load(self.kind.name, (*names, *kind.present(others)), self.progress)
+        return f"{len(names)} of ours, {len(loaded)} loaded"
+
+    def _platform(self) -> str:
+        platform = bring_up(self.cluster, self.platform, self.progress)
+        namespace = yaml.safe_load((K8S / "base" / "namespace.yaml").read_text())
+        ours = self._apply([namespace])
+        name = "gateway-kind" if self.kind else "gateway"
+        gateway = gateway_up(self.cluster, K8S / "platform" / name, self.progress)
+        self._add(platform, gateway)
+        return str(Applied(platform.outcomes | ours.outcomes | gateway.outcomes))
+
+    def _base(self) -> str:
+        if not self.settings.dry_run:
+            made = ensure_passwords(Inside(self.cluster.core))
+            if made.written:
+                self.progress(f"passwords made at random: {', '.join(made.written)}")
+        name = "overlays/kind" if self.kind else "base"
+        documents = [
+            with_image(document, CONTROL.name, control_image(BASE))
+            for document in kustomize(K8S / name)
+            if not self._is_done(document)
+        ]
+        applied = self._apply(documents)
+        if not self.settings.dry_run:
+            store = Ref("apps/v1", "StatefulSet", "store", NAMESPACE)
+            wait(self.cluster, store, rolled_out, _STORE_SECONDS, self.progress)
+        return str(applied)
+
+    def _is_done(self, document: Object) -> bool:
+        """A Job that has run stays; one that has failed is taken away, to be made again."""
+        if document["kind"] != "Job":
+            return False
+        found = self.cluster.get(ref_of(document))
+        if found is None:
+            return False
+        ends = {c["type"] for c in found["status"].get("conditions", []) if c["status"] == "True"}
+        if "Failed" in ends:
+            self.cluster.delete(ref_of(document))
+            return False
+        return True
+
+    def _data(self) -> str:
+        job = Ref("batch/v1", "Job", "data", NAMESPACE)
+        wait(self.cluster, job, completed, _DATA_SECONDS, self.progress)
+        return "complete"
+
+    def _prometheus(self) -> str:
+        """Rules and scrape configuration of the release that is rolled out."""
+        files = self.folder(self.renderings[-1]) / "prometheus"
+        maps = [_config_map(files / name) for name in ("rules.yml", "scrape.yml")]
+        digest = hashlib.sha256(repr(maps).encode()).hexdigest()[:16]
+        documents = [
+            with_note(document, "proviso.dev/config", digest)
+            for document in kustomize(K8S / "overlays" / "prometheus")
+        ]
+        applied = self._apply([*documents, *maps])
+        if not self.settings.dry_run:
+            server = Ref("apps/v1", "Deployment", "prometheus", MONITORING)
+            wait(self.cluster, server, rolled_out, _STORE_SECONDS, self.progress)
+        return str(applied)
+
+    def _unit(self, release: Release, rendering: Rendering) -> Callable[[], str]:
+        def act() -> str:
+            applied = self._apply(kustomize(self.folder(rendering)))
+            if not self.settings.dry_run:
+                service = Ref(*_SERVICE, unit_of(release).name, NAMESPACE)
+                wait(self.cluster, service, condition("Ready"), _RELEASE_SECONDS, self.progress)
+            return str(applied)
+
+        return act
+
+    def _route(self) -> str:
+        """A first deployment gives the stable release all traffic; a later one takes none away."""
+        route = Ref(*_ROUTE, self.releases[0].model_name, NAMESPACE)
+        found = self.cluster.get(route)
+        if found is not None and self._leads_to_ours(found):
+            step = found["metadata"].get("annotations", {}).get("proviso.dev/step")
+            return f"as it was: {step}"
+        first = self.renderings[0]
+        path = self.folder(first) / first.rollout[-1].file
+        applied = self._apply(list(yaml.safe_load_all(path.read_text())))
+        if not self.settings.dry_run:
+            wait(self.cluster, route, accepted, _STORE_SECONDS, self.progress)
+        return f"{first.rollout[-1].step.name} of {self.releases[0].model}: {applied}"
+
+    def _leads_to_ours(self, route: Object) -> bool:
+        """Whether every backend is a release of this deployment: else it would lead to nothing."""
+        ours = {unit_of(release).public for release in self.releases}
+        backends = {
+            backend["name"] for rule in route["spec"]["rules"] for backend in rule["backendRefs"]
+        }
+        return bool(backends) and backends <= ours
+
+    def _retire(self) -> str:
+        """Units of the same versions under another id: their source has changed since."""
+        kept = {unit_of(release).name for release in self.releases}
+        versions = {unit_of(release).version for release in self.releases}
+        labels = {"proviso.dev/model": self.releases[0].model_name}
+        gone = [
+            found
+            for found in self.cluster.all(*_SERVICE, NAMESPACE, labels)
+            if found["metadata"]["name"] not in kept
+            and found["metadata"]["labels"].get("proviso.dev/version") in versions
+        ]
+        for found in gone:
+            self._delete_unit(found["metadata"]["labels"]["proviso.dev/release"])
+        return ", ".join(found["metadata"]["name"] for found in gone) or "none"
+
+    def _delete_unit(self, release_id: str) -> None:
+        labels = {"proviso.dev/release": release_id}
+        for api_version, name in (
+            _SERVICE,
+            ("v1", "Service"),
+            ("policy/v1", "PodDisruptionBudget"),
+            ("networking.k8s.io/v1", "NetworkPolicy"),
+        ):
+            for found in self.cluster.all(api_version, name, NAMESPACE, labels):
+                self.cluster.delete(ref_of(found))
+
+    def _ask(self) -> str:
+        release = self.releases[0]
+        host = hostname(release.model_name)
+        self.scored = ask(self.settings.address, host, release, self.progress)
+        return str(self.scored)
+
+    # --- small things --------------------------------------------------------------------------
+
+    def _apply(self, documents: list[Object]) -> Applied:
+        applied = self.cluster.apply(documents, self.progress)
+        self._add(applied)
+        return applied
+
+    def _add(self, *applied: Applied) -> None:
+        for one in applied:
+            self.applied.outcomes |= one.outcomes
+
+
+def _others() -> tuple[str, ...]:
+    """Images of others that our own manifests name."""
+    documents = [*kustomize(K8S / "overlays" / "kind"), *kustomize(K8S / "overlays" / "prometheus")]
+    named = {image for document in documents for image in images_in(document)}
+    return tuple(sorted(image for image in named if not image.startswith("proviso/")))
+
+
+def _config_map(path: Path) -> Object:
+    if not path.is_file():
+        raise InputError.of(path, "no such file", "a rendered release")
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": f"prometheus-{path.stem}", "namespace": MONITORING},
+        "data": {path.name: path.read_text()},
+    }
