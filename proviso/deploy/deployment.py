@@ -24,6 +24,7 @@ from proviso.deploy.cluster import Applied, Cluster, Progress, Ref, ref_of
 from proviso.deploy.inside import Inside
 from proviso.deploy.kind import Kind
 from proviso.deploy.platform import Platform, bring_up, gateway_up, kustomize
+from proviso.deploy.rotation import load_users
 from proviso.deploy.scored import Scored, ask
 from proviso.deploy.secrets import ensure_passwords
 from proviso.deploy.storage import make_directories
@@ -182,6 +183,7 @@ class Deployment:
         if not self.settings.dry_run:
             store = Ref("apps/v1", "StatefulSet", "store", NAMESPACE)
             wait(self.cluster, store, rolled_out, _STORE_SECONDS, self.progress)
+            load_users(Inside(self.cluster.core), self.progress)
         return str(applied)
 
     def _is_done(self, document: Object) -> bool:
