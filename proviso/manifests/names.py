@@ -47,7 +47,7 @@ class Unit:
 
     @property
     def name(self) -> str:
-        """`fraud-risk-2-5-0-55a40f`: name of the unit and, in mode standard, of its
+        """`late-delivery-1-0-0-55a40f`: name of the unit and, in mode standard, of its
         InferenceService.
         """
         digits = self.release_id.removeprefix("r-")[:_ID_DIGITS]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import copy
 import re
 import shutil
@@ -48,6 +49,7 @@ def examples() -> Path:
     part of an id.
     """
     place = Path(mkdtemp(prefix="proviso-examples-"))
+    atexit.register(shutil.rmtree, place, ignore_errors=True)
     shutil.copytree(ROOT / "model_repository", place, dirs_exist_ok=True)
     contract, plan = load_contract(CONTRACTS), load_plan(CONTRACTS)
     project = Project(contract, plan, TrainingSpec())
