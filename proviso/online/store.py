@@ -79,6 +79,7 @@ class _Place:
     host: str
     port: int
     encrypted: bool
+    user: str | None
 
 
 def open_client(url: str, password_file: Path | None = None) -> tuple[str, Any]:
@@ -88,6 +89,7 @@ def open_client(url: str, password_file: Path | None = None) -> tuple[str, Any]:
         host=place.host,
         port=place.port,
         ssl=place.encrypted,
+        username=place.user,
         password=_password(password_file),
         socket_timeout=30,
         socket_connect_timeout=5,
@@ -275,7 +277,7 @@ def _place(url: str) -> _Place:
         )
     if parts.scheme not in {"redis", "rediss"} or not parts.hostname:
         raise InputError.of("--store", repr(url), "redis://host:port")
-    return _Place(parts.hostname, port, parts.scheme == "rediss")
+    return _Place(parts.hostname, port, parts.scheme == "rediss", parts.username)
 
 
 def _password(path: Path | None) -> str | None:
