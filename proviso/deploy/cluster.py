@@ -29,8 +29,15 @@ MANAGER = "proviso"
 SECONDS = 30
 PATIENCE = 90.0
 """Seconds in which a CRD or webhook that was just applied has to answer."""
+GONE_SECONDS = 180.0
 _FIRST = ("Namespace", "CustomResourceDefinition")
-_NOT_YET = ("failed calling webhook", "no endpoints available", "the server could not find")
+_NOT_YET = (
+    "failed calling webhook",
+    "no endpoints available",
+    "not yet ready",
+    "the server could not find",
+)
+"""How the API server says that a webhook or a kind that was just applied does not answer yet."""
 _APPLY = "application/apply-patch+yaml"
 
 
@@ -109,8 +116,8 @@ class Cluster:
         while True:
             try:
                 return self._apply(document)
-            except (ApiException, ResourceNotFoundError) as error:
-                if not _passing(error) or time.monotonic() > ends:
+            except (ApiException, ResourceNotFoundError, HTTPError) as error:
+                if self.dry_run or not _passing(error) or time.monotonic() > ends:
                     raise InputError.of(
                         str(ref_of(document)), said(error), "accepted by the API server"
                     ) from error
@@ -128,8 +135,7 @@ class Cluster:
         after = self._call("PATCH", self._path(ref), query, document, _APPLY)
         if before is None:
             return "created"
-        same = before["metadata"]["resourceVersion"] == after["metadata"]["resourceVersion"]
-        return "unchanged" if same else "configured"
+        return "unchanged" if _content(before) == _content(after) else "configured"
 
     def annotate(self, ref: Ref, annotations: Mapping[str, str]) -> None:
         """Adds annotations to what is there; the other fields stay whose they are."""
@@ -139,7 +145,7 @@ class Cluster:
         self._call("PATCH", self._path(ref), query, body, _APPLY)
 
     def delete(self, ref: Ref) -> bool:
-        """Whether there was one. What it owns goes first."""
+        """Whether there was one. What it owns goes first; returns when all is gone."""
         query = [("propagationPolicy", "Foreground")]
         if self.dry_run:
             query.append(("dryRun", "All"))
@@ -149,7 +155,15 @@ class Cluster:
             if error.status == 404:
                 return False
             raise InputError.of(str(ref), said(error), "deleted") from error
+        self._await_end(ref)
         return True
+
+    def _await_end(self, ref: Ref) -> None:
+        ends = time.monotonic() + GONE_SECONDS
+        while not self.dry_run and self.get(ref) is not None:
+            if time.monotonic() > ends:
+                raise InputError.of(str(ref), f"still there after {GONE_SECONDS:.0f} s", "deleted")
+            time.sleep(0.5)
 
     # --- reading -------------------------------------------------------------------------------
 
@@ -229,20 +243,21 @@ def _rank(document: Object) -> int:
     return _FIRST.index(kind) if kind in _FIRST else len(_FIRST)
 
 
+def _content(found: Object) -> Object:
+    """What an object says, without the server's book-keeping: a dry run gives no new version."""
+    kept = {"managedFields", "resourceVersion", "generation"}
+    metadata = {name: value for name, value in found["metadata"].items() if name not in kept}
+    return {name: value for name, value in found.items() if name != "status"} | {
+        "metadata": metadata
+    }
+
+
 def _passing(error: Exception) -> bool:
-    """Whether waiting can help: the kind or the webhook may still come."""
-    if isinstance(error, ResourceNotFoundError):
+    """Whether waiting can help: the server, the kind or the webhook may still come."""
+    if isinstance(error, (ResourceNotFoundError, HTTPError)):
         return True
     text = said(error)
-    return any(
-        sign in text
-        for sign in (
-            "failed calling webhook",
-            "no endpoints available",
-            "not yet ready",
-            "the server could not find",
-        )
-    ) or getattr(error, "status", 0) in (429, 503)
+    return any(sign in text for sign in _NOT_YET) or getattr(error, "status", 0) in (429, 503)
 
 
 def said(error: Exception) -> str:

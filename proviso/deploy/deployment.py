@@ -74,6 +74,8 @@ class Deployment:
     progress: Progress
     applied: Applied = field(default_factory=Applied)
     scored: Scored | None = None
+    control: str = field(default_factory=lambda: control_image(BASE))
+    """The Jobs' image: one for all of them, also when sources change while this runs."""
 
     # --- what it is made of --------------------------------------------------------------------
 
@@ -153,6 +155,7 @@ class Deployment:
 
     def _images(self) -> str:
         names = images.build_all(self.releases, self.progress)
+        self.control = names[0]
         if self.kind is None:
             return f"not loaded: {self.settings.context} is no kind cluster; its nodes need {names}"
         others = (*self.platform.images, *_others())
@@ -175,10 +178,9 @@ class Deployment:
                 self.progress(f"passwords made at random: {', '.join(made.written)}")
         name = "overlays/kind" if self.kind else "base"
         documents = [
-            with_image(document, CONTROL.name, control_image(BASE))
-            for document in kustomize(K8S / name)
-            if not self._is_done(document)
+            with_image(document, CONTROL.name, self.control) for document in kustomize(K8S / name)
         ]
+        documents = [document for document in documents if not self._is_done(document)]
         applied = self._apply(documents)
         if not self.settings.dry_run:
             store = Ref("apps/v1", "StatefulSet", "store", NAMESPACE)
@@ -187,17 +189,16 @@ class Deployment:
         return str(applied)
 
     def _is_done(self, document: Object) -> bool:
-        """A Job that has run stays; one that has failed is taken away, to be made again."""
-        if document["kind"] != "Job":
-            return False
-        found = self.cluster.get(ref_of(document))
+        """A Job that has run stays. One that cannot, or is of another image, is made again."""
+        found = self.cluster.get(ref_of(document)) if document["kind"] == "Job" else None
         if found is None:
             return False
         ends = {c["type"] for c in found["status"].get("conditions", []) if c["status"] == "True"}
-        if "Failed" in ends:
-            self.cluster.delete(ref_of(document))
-            return False
-        return True
+        same = set(images_in(found["spec"])) == set(images_in(document["spec"]))
+        if "Complete" in ends or (same and "Failed" not in ends):
+            return True
+        self.cluster.delete(ref_of(document))
+        return False
 
     def _data(self) -> str:
         job = Ref("batch/v1", "Job", "data", NAMESPACE)
