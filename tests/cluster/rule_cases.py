@@ -32,9 +32,9 @@ class Case:
 class Traffic:
     """Requests of one release and arm; all figures a step.
 
-    answered, failed, mistaken (400): requests. slow: the part of the answered that takes 200 ms,
-    the rest takes 3. missing, review, defaults: shares of the answered. counted: without it the
-    pod counts no features.
+    answered, failed (503), mistaken (400): requests. slow: the part of the answered that takes
+    200 ms, the rest takes 3. missing (the mean of two views), nulls (of the second), review,
+    defaults: shares of the answered. counted: without it the pod counts no features.
     """
 
     release: str
@@ -44,10 +44,10 @@ class Traffic:
     mistaken: float = 0
     slow: float = 0.0
     missing: float = 0.0
+    nulls: float = 0.0
     review: float = 0.01
     defaults: float = 0.1
     counted: bool = True
-    reason: str = "store"
     ends: int = STEPS
 
     @property
@@ -77,7 +77,7 @@ class Traffic:
         name = "proviso_requests_total"
         for code, reason, count in (
             ("200", "ok", self.answered),
-            ("503", self.reason, self.failed),
+            ("503", "store", self.failed),
             ("400", "bad_input", self.mistaken),
         ):
             if count or code == "200":
@@ -96,8 +96,9 @@ class Traffic:
 
     def _features(self) -> Iterator[tuple[str, float]]:
         status, feature = "proviso_feature_status_total", "f1"
-        for view, missing in (("one", self.missing * 2), ("two", 0.0)):
-            for word, share in (("OK", 1 - missing), ("MISSING_KEY", missing)):
+        for view, missing, nulls in (("one", self.missing * 2, 0.0), ("two", 0.0, self.nulls)):
+            shares = {"OK": 1 - missing - nulls, "MISSING_KEY": missing, "NULL": nulls}
+            for word, share in shares.items():
                 named = self._name(status, view=view, feature=feature, status=word)
                 yield named, self.answered * share
         used = self._name("proviso_default_used_total", feature="one:f1", reason="MISSING_KEY")
@@ -153,12 +154,16 @@ BUDGET_PAGES = {
     ("ErrorBudgetBurns3d", "", "serve", "alert"),
 }
 GOOD = Traffic(A)
+IDENTITY = (
+    f'proviso_requests_total{{model_name="fraud-risk", release="{B}", arm="serve", '
+    'protocol="v2", code="503", reason="identity"}'
+)
 
 CASES = (
     case(
-        "all is well, and every figure has its value",
+        "every figure has its value",
         GOOD,
-        Traffic(B, missing=0.02, review=0.03, slow=0.5, mistaken=7, defaults=0.25, failed=0),
+        Traffic(B, missing=0.02, nulls=0.3, review=0.03, slow=0.5, mistaken=7, defaults=0.25),
         firing=breach("LatencyP95Ms", B),
         values={
             value("release_arm:request_rate:5m"): 107 / SECONDS,
@@ -169,10 +174,10 @@ CASES = (
             value("release_arm:feature_missing_rate:5m"): 0.02,
             value("release_arm:review_rate:30m"): 0.03,
             value("release_arm:default_used_rate:1d"): 0.25,
-            value("release_arm:feature_null_rate:1d"): 0,
+            value("release_arm:feature_null_rate:1d"): 0.3,
         },
     ),
-    case("nothing fires while all bounds hold", GOOD, Traffic(B, missing=0.02, failed=0)),
+    case("nothing fires while all bounds hold", GOOD, Traffic(B, missing=0.02)),
     case(
         "no series at all: only that there is no target",
         others={},
@@ -224,6 +229,12 @@ CASES = (
     ),
     case("reviews over their bound", GOOD, Traffic(B, review=0.09), firing=breach("ReviewRate", B)),
     case(
+        "nulls over their bound only alert",
+        GOOD,
+        Traffic(B, nulls=0.7),
+        firing={("FeatureNullRateOutOfBounds", B, "serve", "alert")},
+    ),
+    case(
         "defaults over their bound only alert",
         GOOD,
         Traffic(B, defaults=0.7),
@@ -263,10 +274,11 @@ CASES = (
         - {("ErrorBudgetBurns1h", "", "serve", "alert")},
     ),
     case(
-        "a pair that is not one release, with its very first requests",
-        Traffic(A, answered=10_000),
-        Traffic(B, answered=0, failed=3, reason="identity", ends=2),
-        minute=1,
+        "a pair that is not one release, with the first sample that says so",
+        GOOD,
+        Traffic(B, answered=0),
+        others=pods(A, B) | {IDENTITY: f"_x10 3x{STEPS}"},
+        minute=3,
         firing={("IdentityRefused", B, "serve", "rollback")},
     ),
     case(

@@ -11,8 +11,11 @@ from typing import Any
 import pytest
 import yaml
 
-from proviso.contracts.loading import load_plan
+from proviso.contracts.loading import PLAN_FILE, load_plan, parse_yaml
+from proviso.contracts.plan import Plan
+from proviso.contracts.starter import template_text
 from proviso.manifests.names import unit_of
+from proviso.manifests.rules import rules_text
 from proviso.manifests.scrape import prometheus_files
 from proviso.training.release import read_release
 from tests.cluster.rule_cases import CASES, Case
@@ -59,6 +62,13 @@ def promtool(files: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 def test_the_rules_load_without_a_lint(files: Path) -> None:
     done = promtool(files, "check", "rules", "--lint=all", "--lint-fatal", "/w/rules.yml")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_so_do_those_of_another_plan(files: Path) -> None:
+    plan = Plan.model_validate(parse_yaml(PLAN_FILE, template_text(PLAN_FILE)))
+    (files / "other.yml").write_text(rules_text(plan, "standard"), encoding="utf-8")
+    done = promtool(files, "check", "rules", "--lint=all", "--lint-fatal", "/w/other.yml")
     assert done.returncode == 0, done.stdout + done.stderr
 
 
