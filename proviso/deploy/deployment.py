@@ -94,6 +94,11 @@ class Deployment:
         return Platform(folder, read_pins(folder), self.settings.mirror, "standard")
 
     @cached_property
+    def base(self) -> list[Object]:
+        """Namespace, store, jobs and policies, with volumes on the node where it is kind."""
+        return kustomize(K8S / ("overlays/kind" if self.kind else "base"))
+
+    @cached_property
     def releases(self) -> list[Release]:
         """The stable one first."""
         asked = (self.settings.stable, self.settings.release)
@@ -164,8 +169,7 @@ class Deployment:
 
     def _platform(self) -> str:
         platform = bring_up(self.cluster, self.platform, self.progress)
-        namespace = yaml.safe_load((K8S / "base" / "namespace.yaml").read_text())
-        ours = self._apply([namespace])
+        ours = self._apply([one for one in self.base if one["kind"] == "Namespace"])
         name = "gateway-kind" if self.kind else "gateway"
         gateway = gateway_up(self.cluster, K8S / "platform" / name, self.progress)
         self._add(platform, gateway)
@@ -176,11 +180,11 @@ class Deployment:
             made = ensure_passwords(Inside(self.cluster.core))
             if made.written:
                 self.progress(f"passwords made at random: {', '.join(made.written)}")
-        name = "overlays/kind" if self.kind else "base"
         documents = [
-            with_image(document, CONTROL.name, self.control) for document in kustomize(K8S / name)
+            with_image(document, CONTROL.name, self.control)
+            for document in self.base
+            if not self._is_done(document)
         ]
-        documents = [document for document in documents if not self._is_done(document)]
         applied = self._apply(documents)
         if not self.settings.dry_run:
             store = Ref("apps/v1", "StatefulSet", "store", NAMESPACE)
@@ -194,7 +198,7 @@ class Deployment:
         if found is None:
             return False
         ends = {c["type"] for c in found["status"].get("conditions", []) if c["status"] == "True"}
-        same = set(images_in(found["spec"])) == set(images_in(document["spec"]))
+        same = set(images_in(found["spec"])) == {self.control}
         if "Complete" in ends or (same and "Failed" not in ends):
             return True
         self.cluster.delete(ref_of(document))
