@@ -30,12 +30,16 @@ _REGISTRY = "docker.io"
 
 @dataclass(frozen=True)
 class Image:
-    """One image to build: its name, its Dockerfile and all that the Dockerfile may copy."""
+    """One image to build: its name, its Dockerfile and all that the Dockerfile may copy.
+
+    source and base: what the name was made of, unless a release's id is the name.
+    """
 
     name: str
     dockerfile: Path
     files: Mapping[str, Path] = field(repr=False)
-    base: str | None = None
+    source: named.Source | None = None
+    base: str = named.BASE
 
 
 def needed(releases: Sequence[Release]) -> tuple[Image, ...]:
@@ -111,8 +115,8 @@ def load(cluster: str, names: Sequence[str], progress: Progress) -> tuple[str, .
 
 def _ours(source: named.Source, base: str) -> Image:
     files = named.content(source)
-    dockerfile = files.pop(source.dockerfile)
-    return Image(named.image_name(source, base), dockerfile, files, base)
+    dockerfile = files[source.dockerfile]
+    return Image(named.image_name(source, base), dockerfile, files, source, base)
 
 
 def _build(image: Image, progress: Progress) -> None:
@@ -121,10 +125,18 @@ def _build(image: Image, progress: Progress) -> None:
     with tempfile.TemporaryDirectory(prefix="proviso-image-") as folder:
         context = Path(folder) / "context"
         lay_out(image.files, context)
-        arguments = ["--build-arg", f"BASE={image.base}"] if image.base else []
+        _check_name(image, context)
+        arguments = ["--build-arg", f"BASE={image.base}"] if image.source else []
         arguments += ["--tag", image.name, "--file", str(image.dockerfile), str(context)]
         _work(image.name, "docker", "build", *arguments)
     progress(f"{image.name}: built, {time.monotonic() - started:.1f} s")
+
+
+def _check_name(image: Image, context: Path) -> None:
+    """Who edits while this runs must not get new files under an old name."""
+    if image.source and named.image_name(image.source, image.base, context) != image.name:
+        found = "files that changed since it was named"
+        raise ContractError([Problem(image.name, found, "the same", "run it again")])
 
 
 def lay_out(files: Mapping[str, Path], context: Path) -> None:

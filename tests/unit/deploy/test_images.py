@@ -16,6 +16,7 @@ from proviso.deploy.images import Image
 from proviso.manifests import images as named
 from proviso.training.release import read_release
 
+BASE = "python:3.12-slim"
 RELEASES = sorted(path.parent for path in (named.ROOT / "model_repository").glob("*/release.yml"))
 
 _STAND_IN = """#!{python}
@@ -35,8 +36,8 @@ if call[:2] == ["image", "inspect"]:
     found = [name for name in call[2:] if name in state["docker"]]
     print(json.dumps([{{"RepoTags": [name]}} for name in found]))
     sys.exit(len(found) < len(call) - 2)
-if call[:2] == ["exec", "node-a"] or call[:2] == ["exec", "node-b"]:
-    print(json.dumps({{"images": [{{"repoTags": [name]}} for name in state[call[1]]] + [{{}}]}}))
+if call[0] == "exec":
+    print("\\n".join(state[call[1]]))
 print(answer.get("out", ""))
 sys.exit(answer.get("status", 0))
 """
@@ -75,11 +76,14 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
 
 @pytest.fixture
 def image(tmp_path: Path) -> Image:
-    for name in ("Dockerfile", "one", "two"):
-        (tmp_path / name).write_text(f"text of {name}")
-        (tmp_path / name).chmod(0o600)
-    files = {"one": tmp_path / "one", "folder/two": tmp_path / "two"}
-    return Image("proviso/some:0123", tmp_path / "Dockerfile", files, "python:3.11-slim")
+    source = named.Source("some", "Dockerfile", ("one", "folder"))
+    root = tmp_path / "checkout"
+    (root / "folder").mkdir(parents=True)
+    for name in ("Dockerfile", "one", "folder/two", "three"):
+        (root / name).write_text(f"text of {name}")
+        (root / name).chmod(0o600)
+    name = named.image_name(source, BASE, root)
+    return Image(name, root / "Dockerfile", named.content(source, root), source, BASE)
 
 
 # --- building --------------------------------------------------------------------------------
@@ -90,15 +94,26 @@ def test_a_build_sees_its_files_and_no_others(machine: Machine, image: Image) ->
     said: list[str] = []
     assert images.build([image], said.append) == (image.name,)
     (call,) = machine.calls("docker", "build")
-    assert call["files"] == {"one": "text of one", "folder/two": "text of two"}
+    seen = ("Dockerfile", "one", "folder/two")
+    assert call["files"] == {name: f"text of {name}" for name in seen}
     assert call["modes"] == ["0o644", "0o755"]
     assert call["arguments"][1:-1] == [
-        *("--build-arg", "BASE=python:3.11-slim"),
+        *("--build-arg", f"BASE={BASE}"),
         *("--tag", image.name, "--file", str(image.dockerfile)),
     ]
     assert not Path(call["arguments"][-1]).exists()
     assert said[0] == f"{image.name}: building"
     assert said[1].startswith(f"{image.name}: built, ")
+
+
+def test_what_changes_meanwhile_is_not_built_under_the_old_name(
+    machine: Machine, image: Image
+) -> None:
+    machine.state(docker=[])
+    image.files["one"].write_text("changed")
+    with pytest.raises(ContractError, match="run it again"):
+        images.build([image], silent)
+    assert machine.calls("docker", "build") == []
 
 
 def test_what_exists_under_its_name_is_not_built(machine: Machine, image: Image) -> None:
@@ -163,7 +178,7 @@ def test_nothing_that_lies_beside_a_release_gets_into_its_image() -> None:
         f"{model}/config.pbtxt",
         "release.yml",
     ]
-    assert image.base is None
+    assert image.source is None
     assert image.dockerfile.is_file()
 
 
