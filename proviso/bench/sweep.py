@@ -14,12 +14,14 @@ from dataclasses import dataclass, field
 from proviso.bench.sweep_analyzer import Measured, NoFigures
 from proviso.bench.sweep_settings import Setting
 
+EMBEDDED = "embedded"
+
 Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True)
 class Contender:
-    """A running predictor. where: `embedded`, or how a deployed one is reached."""
+    """A running predictor. where: EMBEDDED, or how a deployed one is reached."""
 
     where: str
     setting: Setting

@@ -1,4 +1,4 @@
-"""The geometry of the sweep's two pictures: curves in, positions in drawings 640 wide out. Pure."""
+"""The geometry of the sweep's two pictures: curves in, positions in drawings 560 wide out. Pure."""
 
 from __future__ import annotations
 
@@ -6,20 +6,32 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from proviso.bench.sweep import Curve, Point
+from proviso.bench.sweep import EMBEDDED, Curve, Point
 from proviso.bench.sweep_choice import Budget
 from proviso.pages.axes import Scale, Tick
 
-WIDTH, HEIGHT = 640.0, 400.0
-LEFT, RIGHT, TOP, BASE = 56.0, 620.0, 18.0, 352.0
+LEFT, RIGHT, TOP, BASE = 50.0, 540.0, 20.0, 340.0
 TONES = ("model", "positive", "missing", "good", "warn", "bad")
 OFF, ELSEWHERE = "baseline", "ink"
 _STEPS = (1, 2, 5)
+_PLACES = ((8, 15), (8, -8), (-8, 15), (-8, -8))
+"""Where a dot's word may stand, from the dot: right of it first; left ones end at it."""
+_WORD = (26.0, 13.0)
+
+
+@dataclass(frozen=True)
+class Word:
+    """A short text near a dot."""
+
+    x: float
+    y: float
+    anchor: str
+    text: str
 
 
 @dataclass(frozen=True)
 class Dot:
-    """A point with its concurrency; the bars reach over the rounds. `title` is for hovering."""
+    """A point; its bars reach over the rounds. `title` is what hovering it says."""
 
     x: float
     y: float
@@ -27,7 +39,6 @@ class Dot:
     right: float
     high: float
     low: float
-    label: str
     title: str
 
 
@@ -39,6 +50,7 @@ class Line:
     tone: str
     path: str
     dots: tuple[Dot, ...]
+    words: tuple[Word, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -65,7 +77,7 @@ def tones(curves: Sequence[Curve]) -> list[str]:
     """A colour for each: grey where batching is off, ink for what is not embedded."""
     found: list[str] = []
     for curve in curves:
-        if curve.contender.where != "embedded":
+        if curve.contender.where != EMBEDDED:
             found.append(ELSEWHERE)
         elif not curve.contender.setting.dynamic:
             found.append(OFF)
@@ -86,7 +98,7 @@ def latency_picture(curves: Sequence[Curve], budget: Budget) -> Picture:
     y = Scale(low / 1.3, high * 1.5, BASE, TOP, log=True)
     limits = (
         Limit(y.at(budget.p95_ms), f"the plan's p95: {budget.p95_ms:g} ms", "bad"),
-        Limit(y.at(budget.predictor_ms), f"left here: {budget.predictor_ms:g} ms", "warn"),
+        Limit(y.at(budget.predictor_ms), f"left for the predictor: {budget.predictor_ms:g} ms", "warn"),
     )
     ticks = [value for value in _decades(y.low, y.high) if y.low <= value <= y.high]
     return Picture(
@@ -119,9 +131,31 @@ def batch_picture(curves: Sequence[Curve]) -> Picture:
 
 
 def _lines(curves: Sequence[Curve], x: Scale, y: Scale) -> Iterator[Line]:
-    for curve, tone in zip(curves, tones(curves), strict=True):
-        dots = tuple(_dot(curve, point, x, y) for point in curve.known)
-        yield Line(curve.contender.name, tone, _path(dots), dots)
+    drawn = [[_dot(curve, point, x, y) for point in curve.known] for curve in curves]
+    taken = [(dot.x - 4, dot.y + 6) for dots in drawn for dot in dots]
+    for curve, tone, dots in zip(curves, tones(curves), drawn, strict=True):
+        counts = [str(point.concurrency) for point in curve.known]
+        words = [_word(dot, text, taken) for dot, text in zip(dots, counts, strict=True)]
+        shown = tuple(word for word in words if word)
+        yield Line(name_of(curve), tone, _path(dots), tuple(dots), shown)
+
+
+def _word(dot: Dot, text: str, taken: list[tuple[float, float]]) -> Word | None:
+    """The text at the first place that is free; none where all are taken."""
+    for dx, dy in _PLACES:
+        start, y = dot.x + dx - (_WORD[0] if dx < 0 else 0), dot.y + dy
+        if all(abs(start - a) >= _WORD[0] or abs(y - b) >= _WORD[1] for a, b in taken):
+            taken.append((start, y))
+            anchor = "end" if dx < 0 else "start"
+            return Word(round(dot.x + dx, 1), round(y, 1), anchor, text)
+    return None
+
+
+def name_of(curve: Curve) -> str:
+    """A contender in the legend."""
+    batching = f"batching {curve.contender.setting.name}"
+    embedded = curve.contender.where == EMBEDDED
+    return batching if embedded else f"{curve.contender.where}, {batching}"
 
 
 def _dot(curve: Curve, point: Point, x: Scale, y: Scale) -> Dot:
@@ -133,7 +167,7 @@ def _dot(curve: Curve, point: Point, x: Scale, y: Scale) -> Dot:
     )
     return Dot(
         *(x.at(rate.median), y.at(late.median), x.at(rate.lowest), x.at(rate.highest)),
-        *(y.at(late.highest), y.at(late.lowest), str(point.concurrency), title),
+        *(y.at(late.highest), y.at(late.lowest), title),
     )
 
 
@@ -145,8 +179,8 @@ def _batches(curves: Sequence[Curve], x: Scale, y: Scale) -> Iterator[Line]:
             name = f"{curve.contender.name}, concurrency {point.concurrency}"
             title = f"{name}: {batch.median:.1f} inferences an execution"
             bars = (at, at, y.at(batch.highest), y.at(batch.lowest))
-            dots.append(Dot(at, y.at(batch.median), *bars, "", title))
-        yield Line(curve.contender.name, tone, _path(dots), tuple(dots))
+            dots.append(Dot(at, y.at(batch.median), *bars, title))
+        yield Line(name_of(curve), tone, _path(dots), tuple(dots))
 
 
 def _path(dots: Sequence[Dot]) -> str:

@@ -107,7 +107,7 @@ def _words(point: Point) -> str:
 
 def _verdict(ratios: Sequence[float], held: Setting, taken: bool) -> str:
     if len(ratios) < MIN_ROUNDS:
-        return f"{len(ratios)} rounds are too few to leave [{held.name}]"
+        return f"too few rounds ({len(ratios)}) to leave [{held.name}]"
     gain = Spread.of(ratios)
     said = f"{gain.median:.2f} of [{held.name}] ({gain.lowest:.2f} to {gain.highest:.2f} by round)"
     return f"{said}: {'taken' if taken else f'[{held.name}] stays'}"

@@ -21,7 +21,7 @@ from proviso.bench import sweep_analyzer as analyzer
 from proviso.bench import sweep_report as reporting
 from proviso.bench.join_data import Size
 from proviso.bench.quality import requests, table, worth_of_freshness, worth_of_groups
-from proviso.bench.sweep import Contender
+from proviso.bench.sweep import EMBEDDED, Contender
 from proviso.bench.sweep import sweep as measured_in_turn
 from proviso.bench.sweep_choice import budget_of, choose
 from proviso.bench.sweep_input import write_inputs
@@ -199,7 +199,7 @@ def _embedded(stack: Stack, release: Release, setting: Setting, work: Path) -> C
     copy = release_with(release, setting, work / "release")
     made = triton.configure(copy.directory, work / "predictor.log")
     stack.start(made.process, made.ready, timeout=120)
-    return Contender("embedded", setting, made.grpc_address, copy.id, max_batch_size(copy))
+    return Contender(EMBEDDED, setting, made.grpc_address, copy.id, max_batch_size(copy))
 
 
 def _doubts(ours: Contender, served: list[Contender]) -> Iterator[str]:
