@@ -57,6 +57,7 @@ format: setup ## lay out all code
 
 releases: setup ## bind the committed models to the present source (new ids, same model bytes)
 	@$(VENV)/proviso releases rebind
+	@scripts/render-examples
 
 lock: ## pin all requirements anew from the .in files
 	@scripts/lock

@@ -144,6 +144,8 @@ def _text(deployment: Deployment) -> str:
     if deployment.scored is None:
         return f"{deployment.settings.context}: {deployment.applied}"
     steps = deployment.folder(deployment.renderings[-1]) / "rollout"
+    if steps.is_relative_to(Path.cwd()):
+        steps = steps.relative_to(Path.cwd())
     return "\n".join(
         [
             f"{deployment.settings.context}: {deployment.applied}",

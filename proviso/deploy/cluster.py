@@ -36,6 +36,7 @@ _NOT_YET = (
     "no endpoints available",
     "not yet ready",
     "the server could not find",
+    "failed to find resource referenced by paramKind",
 )
 """How the API server says that a webhook or a kind that was just applied does not answer yet."""
 _APPLY = "application/apply-patch+yaml"

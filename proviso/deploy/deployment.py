@@ -14,8 +14,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from proviso.contracts.base import InputError
 from proviso.contracts.loading import load_contract, load_plan
 from proviso.deploy import images, kind
@@ -25,21 +23,26 @@ from proviso.deploy.inside import Inside
 from proviso.deploy.kind import Kind
 from proviso.deploy.platform import Platform, bring_up, gateway_up, kustomize
 from proviso.deploy.rotation import load_users
-from proviso.deploy.scored import Scored, ask
+from proviso.deploy.scored import Endpoint, Scored, ask
 from proviso.deploy.secrets import ensure_passwords
 from proviso.deploy.storage import make_directories
+from proviso.deploy.tools import call
 from proviso.deploy.upstream import read_pins
-from proviso.deploy.waiting import accepted, completed, condition, rolled_out, wait
+from proviso.deploy.waiting import accepted, at_least, completed, condition, rolled_out, wait
 from proviso.manifests.checks import Request
 from proviso.manifests.folder import write
 from proviso.manifests.images import BASE, CONTROL, ROOT, control_image
 from proviso.manifests.names import NAMESPACE, hostname, unit_of
 from proviso.manifests.render import Rendering, render
+from proviso.simulation.spec import load_simulation
+from proviso.simulation.world import ids_of
 from proviso.training.release import Release, read_release
 
 K8S = ROOT / "k8s"
 MONITORING = "proviso-monitoring"
 _STORE_SECONDS, _DATA_SECONDS, _RELEASE_SECONDS = 180.0, 900.0, 300.0
+_ASKED = 50
+"""Entities of the made up world that a request is tried with: some join it late."""
 _ROUTE = ("gateway.networking.k8s.io/v1", "HTTPRoute")
 _SERVICE = ("serving.kserve.io/v1beta1", "InferenceService")
 Object = dict[str, Any]
@@ -228,11 +231,21 @@ class Deployment:
         def act() -> str:
             applied = self._apply(kustomize(self.folder(rendering)))
             if not self.settings.dry_run:
-                service = Ref(*_SERVICE, unit_of(release).name, NAMESPACE)
-                wait(self.cluster, service, condition("Ready"), _RELEASE_SECONDS, self.progress)
+                self._await_unit(unit_of(release).name)
             return str(applied)
 
         return act
+
+    def _await_unit(self, name: str) -> None:
+        """Ready, with all the pods that were asked for: KServe begins with one."""
+        service = Ref(*_SERVICE, name, NAMESPACE)
+        wait(self.cluster, service, condition("Ready"), _RELEASE_SECONDS, self.progress)
+        found = self.cluster.get(service)
+        components = ("predictor", "transformer")
+        for component in (one for one in components if found and one in found["spec"]):
+            least = found["spec"][component].get("minReplicas", 1) if found else 1
+            workload = Ref("apps/v1", "Deployment", f"{name}-{component}", NAMESPACE)
+            wait(self.cluster, workload, at_least(least), _RELEASE_SECONDS, self.progress)
 
     def _route(self) -> str:
         """A first deployment gives the stable release all traffic; a later one takes none away."""
@@ -243,10 +256,16 @@ class Deployment:
             return f"as it was: {step}"
         first = self.renderings[0]
         path = self.folder(first) / first.rollout[-1].file
-        applied = self._apply(list(yaml.safe_load_all(path.read_text())))
+        # The command of every later step, too: so kubectl knows what it applied last.
+        call(self._kubectl("apply", "-f", str(path)))
         if not self.settings.dry_run:
             wait(self.cluster, route, accepted, _STORE_SECONDS, self.progress)
-        return f"{first.rollout[-1].step.name} of {self.releases[0].model}: {applied}"
+        self.applied.outcomes[str(route)] = "configured" if found else "created"
+        return f"{first.rollout[-1].step.name} of {self.releases[0].model}"
+
+    def _kubectl(self, *arguments: str) -> list[str]:
+        dry = ["--dry-run=server"] if self.settings.dry_run else []
+        return ["kubectl", "--context", self.settings.context, *arguments, *dry]
 
     def _leads_to_ours(self, route: Object) -> bool:
         """Whether every backend is a release of this deployment: else it would lead to nothing."""
@@ -283,9 +302,11 @@ class Deployment:
                 self.cluster.delete(ref_of(found))
 
     def _ask(self) -> str:
-        release = self.releases[0]
+        release, contracts = self.releases[0], self.settings.contracts
         host = hostname(release.model_name)
-        self.scored = ask(self.settings.address, host, release, self.progress)
+        simulation = load_simulation(contracts, load_contract(contracts))
+        ids = {one.entity: ids_of(_ASKED, one.ids).tolist() for one in simulation.populations}
+        self.scored = ask(Endpoint(self.settings.address, host, release), ids, self.progress)
         return str(self.scored)
 
     # --- small things --------------------------------------------------------------------------

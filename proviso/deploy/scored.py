@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from feature_runtime.moments import now
@@ -13,66 +14,78 @@ from proviso.deploy.cluster import Progress
 from proviso.online.clients import Answer, Question, RestClient
 from proviso.training.release import Release
 
-_SECONDS = 60.0
+_SECONDS = 120.0
+Id = int | str
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """Where a release is asked: host:port of the gateway, and the host that it routes by."""
+
+    address: str
+    host: str
+    release: Release
 
 
 @dataclass(frozen=True)
 class Scored:
-    """An answer, and how to get another."""
+    """An answer with a probability, and the line of a shell that asks again."""
 
     answer: Answer
     command: str
 
     def __str__(self) -> str:
-        said = self.answer
-        return (
-            f"{said.decision} at {said.probability} by {said.release}, {said.seconds * 1e3:.0f} ms"
-        )
+        said, milliseconds = self.answer, self.answer.seconds * 1e3
+        probability = f"{said.probability:.6f}"
+        return f"{said.decision} at {probability} by {said.release}, {milliseconds:.0f} ms"
 
 
-def ask(address: str, host: str, release: Release, progress: Progress) -> Scored:
-    """Asks until the gateway leads to a release. Raises ContractError after a minute."""
-    return asyncio.run(_ask(address, host, release, progress))
+def ask(endpoint: Endpoint, ids: Mapping[str, Sequence[Id]], progress: Progress) -> Scored:
+    """Asks about one entity after the other until one is scored.
+
+    ids: by entity, those that the data may have. Raises ContractError after two minutes: rows
+    that were just written are seen when their deadline is over, half a minute later.
+    """
+    return asyncio.run(_ask(endpoint, ids, progress))
 
 
-async def _ask(address: str, host: str, release: Release, progress: Progress) -> Scored:
-    client = RestClient(f"http://{address}", release.model_name, release.service, host)
+async def _ask(endpoint: Endpoint, ids: Mapping[str, Sequence[Id]], progress: Progress) -> Scored:
+    release = endpoint.release
+    client = RestClient(
+        f"http://{endpoint.address}", release.model_name, release.service, endpoint.host
+    )
     ends, number = time.monotonic() + _SECONDS, 0
     try:
         while True:
-            answer = await client.ask(_question(release, number))
-            if answer.answered:
-                return Scored(answer, curl(address, host, release))
+            asked = _question(release, ids, number)
+            answer = await client.ask(asked)
+            if answer.probability is not None:
+                return Scored(answer, curl(endpoint, asked))
+            said = answer.error or f"{answer.decision} without a score: {answer.status}"
             if time.monotonic() > ends:
-                found = f"{answer.code}: {answer.error}"
-                raise ContractError([Problem(f"{host} at {address}", found, "a scored request")])
+                raise ContractError(
+                    [Problem(f"{endpoint.host} at {endpoint.address}", said[:500], "a score")]
+                )
             if number == 0:
-                progress(f"no answer yet: {answer.code} {answer.error}")
+                progress(f"not scored yet: {said[:200]}")
             number += 1
-            await asyncio.sleep(0.5)
+            await asyncio.sleep(0.2)
     finally:
         await client.close()
 
 
-def _question(release: Release, number: int) -> Question:
-    """Somebody whom nobody has seen: answered by the contract's defaults, by any data."""
+def _question(release: Release, ids: Mapping[str, Sequence[Id]], number: int) -> Question:
     service = release.service
-    ids: dict[str, int | str] = {
-        entity.join_key: 0 if entity.dtype == "int64" else "nobody" for entity in service.entities
-    }
-    fields = dict.fromkeys(service.fields, 1.0)
-    return Question(f"deploy-{time.time_ns()}-{number}", now(), ids, fields)
+    chosen = {e.join_key: ids[e.name][number % len(ids[e.name])] for e in service.entities}
+    fields = dict.fromkeys(service.fields, 20.0)
+    return Question(f"deploy-{time.time_ns()}-{number}", now(), chosen, fields)
 
 
-def curl(address: str, host: str, release: Release) -> str:
+def curl(endpoint: Endpoint, asked: Question) -> str:
     """A line for a shell that asks the same over V1."""
-    service = release.service
-    instance = {
-        **{e.join_key: 0 if e.dtype == "int64" else "nobody" for e in service.entities},
-        **dict.fromkeys(service.fields, 1.0),
-        "event_ts": "NOW",
-    }
+    instance = {**asked.ids, **asked.fields, "event_ts": "NOW"}
     # The shell puts its own moment there: a request may be no older than the plan allows.
     body = json.dumps({"instances": [instance]}).replace("NOW", "'$(date -u +%FT%TZ)'")
-    url = f"http://{address}/v1/models/{release.model_name}:predict"
-    return f"curl -s -H 'host: {host}' -H 'content-type: application/json' {url} -d '{body}'"
+    url = f"http://{endpoint.address}/v1/models/{endpoint.release.model_name}:predict"
+    header = "content-type: application/json"
+    return f"curl -s -H 'host: {endpoint.host}' -H '{header}' {url} -d '{body}'"

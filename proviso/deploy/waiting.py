@@ -88,6 +88,17 @@ def rolled_out(found: Object) -> str | None:
     return f"{ready} of {wanted} pods ready, {current} of this version"
 
 
+def at_least(count: int) -> Missing:
+    """A Deployment that is rolled out with so many pods."""
+
+    def lack(found: Object) -> str | None:
+        wanted = found["spec"].get("replicas", 1)
+        fewer = f"{wanted} of {count} pods asked for" if wanted < count else None
+        return rolled_out(found) or fewer
+
+    return lack
+
+
 def completed(found: Object) -> str | None:
     """A Job that has done its work. Raises Failed when it never will."""
     status = found.get("status", {})
