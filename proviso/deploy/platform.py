@@ -1,13 +1,13 @@
-"""cert-manager, Envoy Gateway and KServe, in order, each waited for; then our own gateway.
+"""cert-manager, Envoy Gateway (or Knative) and KServe, in order, each waited for; then our gateway.
 
-What was applied last is written on a component's namespace, so that a run that would change
-nothing asks one question a component.
+What was applied last is written on a component's namespace, with the Deployments that came of it,
+so that a run that would change nothing only asks whether these are there and ready.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from proviso.deploy.cluster import Applied, Cluster, Progress, Ref, ref_of
 from proviso.deploy.tools import call
 from proviso.deploy.upstream import Component, Pins, bring
 from proviso.deploy.waiting import condition, rolled_out, wait
+from proviso.manifests.names import Mode
 
 ANNOTATION = "proviso.dev/applied"
 READY_SECONDS = 300.0
@@ -33,11 +34,19 @@ class Platform:
     folder: Path
     pins: Pins
     mirror: Path | None
-    mode: str
+    mode: Mode
 
     @property
     def components(self) -> list[Component]:
         return [one for one in self.pins.components if self.mode in one.modes]
+
+    def own_of(self, component: Component) -> Path:
+        """The kustomization over a component's file."""
+        return self.folder / component.name
+
+    def folder_of(self, component: Component) -> Path:
+        """What is applied: that, or the mode's variation on it."""
+        return self.folder / component.variants.get(self.mode, component.name)
 
     @property
     def images(self) -> tuple[str, ...]:
@@ -65,19 +74,45 @@ def _component(
     cluster: Cluster, platform: Platform, component: Component, progress: Progress
 ) -> Applied:
     bring(component, platform.folder, platform.mirror)
-    folder = platform.folder / component.name
-    digest = _digest(folder)
+    folder = platform.folder_of(component)
     place = Ref("v1", "Namespace", component.namespace)
-    found = cluster.get(place)
-    if found and found["metadata"].get("annotations", {}).get(ANNOTATION) == digest:
-        return Applied({str(place): "unchanged"})
+    key, digest = f"{ANNOTATION}-{component.name}", _digest({platform.own_of(component), folder})
+    notes = _notes(cluster.get(place))
+    if _stands(cluster, place, notes.get(key, ""), digest, progress):
+        return Applied({component.name: "unchanged"})
     documents = kustomize(folder)
     applied = cluster.apply(documents, progress)
     if not cluster.dry_run:
         for document in documents:
             _wait_for(cluster, document, progress)
-        cluster.annotate(place, {ANNOTATION: digest})
+        # One owner holds the notes of all components in a namespace, so it says them all.
+        note = " ".join([digest, *_deployments(documents)])
+        cluster.annotate(place, {**_notes(cluster.get(place)), key: note})
     return applied
+
+
+def _notes(namespace: Object | None) -> dict[str, str]:
+    """What was applied last, by the annotations' names."""
+    annotations = (namespace or {}).get("metadata", {}).get("annotations", {})
+    return {key: value for key, value in annotations.items() if key.startswith(f"{ANNOTATION}-")}
+
+
+def _stands(cluster: Cluster, place: Ref, note: str, digest: str, progress: Progress) -> bool:
+    """Whether a note speaks of the same files, and all that it names is there and ready."""
+    noted, *names = note.split() or [""]
+    if noted != digest:
+        return False
+    deployments = [Ref("apps/v1", "Deployment", name, place.name) for name in names]
+    if not all(map(cluster.get, deployments)):
+        progress(f"{place}: found less than was applied, applying all of it again")
+        return False
+    for deployment in () if cluster.dry_run else deployments:
+        wait(cluster, deployment, rolled_out, READY_SECONDS, progress)
+    return True
+
+
+def _deployments(documents: Iterable[Object]) -> list[str]:
+    return [one["metadata"]["name"] for one in documents if one["kind"] == "Deployment"]
 
 
 def _wait_for(cluster: Cluster, document: Object, progress: Progress) -> None:
@@ -87,15 +122,15 @@ def _wait_for(cluster: Cluster, document: Object, progress: Progress) -> None:
         wait(cluster, ref_of(document), condition("Established"), READY_SECONDS, progress)
 
 
-def _digest(folder: Path) -> str:
-    """Of everything that the kustomization is made of."""
-    lines = "".join(f"{name}={digest}\n" for name, digest in _contents(folder))
-    return hashlib.sha256(lines.encode()).hexdigest()[:16]
+def _digest(folders: Iterable[Path]) -> str:
+    """Of everything that a component's kustomizations are made of."""
+    files = sorted(path for folder in folders for path in folder.iterdir() if path.is_file())
+    lines = (f"{path.parent.name}/{path.name}={_hash(path.read_bytes())}\n" for path in files)
+    return _hash("".join(lines).encode())[:16]
 
 
-def _contents(folder: Path) -> Iterator[tuple[str, str]]:
-    for path in sorted(folder.iterdir()):
-        yield path.name, hashlib.sha256(path.read_bytes()).hexdigest()
+def _hash(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
 
 
 def gateway_up(cluster: Cluster, folder: Path, progress: Progress) -> Applied:

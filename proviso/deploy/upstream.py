@@ -14,23 +14,32 @@ from pydantic import Field, ValidationError
 
 from proviso.contracts.base import InputError, Strict
 from proviso.contracts.files import replacing
+from proviso.manifests.names import Mode
 
 PINS = "platform.yml"
 _MOST = 16 * 1024 * 1024
 _SECONDS = 60.0
 
 
-class Component(Strict):
-    """One upstream: `url` downloads `file`; without one, `made_by` says how it is rendered."""
+Folder = Annotated[str, Field(pattern=r"^[a-z][a-z-]*$")]
+"""A component's name, and the folder below k8s/platform."""
 
-    name: Annotated[str, Field(pattern=r"^[a-z][a-z-]*$")]
+
+class Component(Strict):
+    """One upstream: `url` downloads `file`; without one, `made_by` says how it is rendered.
+
+    variants: the folder of its kustomization in a mode, where that is not the one of its name.
+    """
+
+    name: Folder
     version: str
     file: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]*$")]
     url: str | None = None
     made_by: str | None = None
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
     namespace: str
-    modes: list[Literal["standard", "knative"]]
+    modes: list[Mode]
+    variants: Annotated[dict[Mode, Folder], Field(default_factory=dict)]
     images: list[str]
 
 
