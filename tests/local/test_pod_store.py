@@ -30,6 +30,11 @@ RIGHTS = ("+mget", "+ping", "+client|setinfo", "%R~fs:*")
 OLD, NEW = "password-of-the-old-days", "password-of-the-new-days"
 
 
+def command(admin: redis.Redis, *words: str) -> None:
+    """One command, as it is written."""
+    admin.execute_command(*words)  # type: ignore[no-untyped-call]
+
+
 @dataclass(frozen=True)
 class Guarded:
     """A store that knows a user `serving`, and the folder that a Secret is mounted at."""
@@ -44,11 +49,11 @@ class Guarded:
         return ["--store", url, "--store-password-file", self.secret / "password"]
 
     def user(self, *rules: str) -> None:
-        self.admin.execute_command("ACL", "SETUSER", "serving", *rules)
+        command(self.admin, "ACL", "SETUSER", "serving", *rules)
 
     def cut(self) -> None:
         """Ends the connections of the pod."""
-        self.admin.execute_command("CLIENT", "KILL", "USER", "serving")
+        command(self.admin, "CLIENT", "KILL", "USER", "serving")
 
     def connections(self) -> set[str]:
         return {one["id"] for one in self.admin.client_list() if one["user"] == "serving"}
@@ -109,7 +114,7 @@ def went_on(seen: list[Any]) -> None:
 
 
 def test_the_pod_serves_with_its_least_rights(pod_stack: PodStack, guarded: Guarded) -> None:
-    guarded.admin.execute_command("ACL", "LOG", "RESET")
+    command(guarded.admin, "ACL", "LOG", "RESET")
     with pod_stack.pod("guarded", arguments=guarded.arguments) as pod:
         assert predict_v1(pod, GOOD).status_code == 200
         assert guarded.admin.acl_log() == []

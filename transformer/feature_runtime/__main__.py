@@ -39,7 +39,7 @@ def _arguments() -> argparse.ArgumentParser:
 def main() -> int:
     """0 after a graceful stop, 2 when the pod cannot be started as asked."""
     own, sys.argv[1:] = _arguments().parse_known_args()
-    # Imports make next to no garbage, and the collector took a tenth of them (docs/serving.md).
+    # Imports make next to no garbage; the server turns the collector on (docs/serving.md).
     gc.disable()
     from feature_runtime.launch import launch
 

@@ -168,8 +168,8 @@ class PodServer(ModelServer):  # type: ignore[misc]
         http = [loop.create_task(server.serve()) for server in self._http]
         probes = loop.create_task(self._pod.watch_dependencies())
         # What is alive now stays alive: the collector need not look at it again, and its pauses
-        # were the tail of the latency.
-        gc.collect()
+        # were the tail of the latency. One object in a hundred is garbage, and a collection would
+        # take a tenth of the start: they stay too.
         gc.freeze()
         gc.enable()
         await asyncio.wait(
