@@ -7,11 +7,12 @@ Objects are plain mappings, as they come out of YAML.
 from __future__ import annotations
 
 import json
+import shutil
 import tempfile
 import time
+import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Literal
 
 from kubernetes import config
@@ -88,9 +89,11 @@ class Cluster:
             self._api: ApiClient = config.new_client_from_config(  # type: ignore[no-untyped-call]
                 context=context
             )
-            cache = Path(tempfile.mkdtemp(prefix="proviso-api-")) / "discovery.json"
+            # What the server knew for another run is not what it knows now.
+            cache = tempfile.mkdtemp(prefix="proviso-api-")
+            weakref.finalize(self, shutil.rmtree, cache, ignore_errors=True)
             self._dynamic = DynamicClient(  # type: ignore[no-untyped-call]
-                self._api, cache_file=str(cache)
+                self._api, cache_file=f"{cache}/discovery.json"
             )
         except (config.ConfigException, ApiException, HTTPError) as error:
             wanted = "a context of a cluster that answers"
@@ -129,7 +132,7 @@ class Cluster:
 
     def _apply(self, document: Object) -> Outcome:
         ref = ref_of(document)
-        before = self.get(ref)
+        before = self._read(ref)
         query = [("fieldManager", MANAGER), ("force", "true"), ("fieldValidation", "Strict")]
         if self.dry_run:
             query.append(("dryRun", "All"))
@@ -152,8 +155,10 @@ class Cluster:
             query.append(("dryRun", "All"))
         try:
             self._call("DELETE", self._path(ref), query)
-        except ApiException as error:
-            if error.status == 404:
+        except ResourceNotFoundError:
+            return False
+        except (ApiException, HTTPError) as error:
+            if getattr(error, "status", 0) == 404:
                 return False
             raise InputError.of(str(ref), said(error), "deleted") from error
         self._await_end(ref)
@@ -169,10 +174,19 @@ class Cluster:
     # --- reading -------------------------------------------------------------------------------
 
     def get(self, ref: Ref) -> dict[str, Any] | None:
+        """None where there is none, or no such kind. Raises InputError where nobody can tell."""
+        try:
+            return self._read(ref)
+        except (ApiException, HTTPError) as error:
+            raise InputError.of(str(ref), said(error), "an answer of the API server") from error
+
+    def _read(self, ref: Ref) -> dict[str, Any] | None:
         try:
             return self._call("GET", self._path(ref), [])
-        except (ApiException, ResourceNotFoundError) as error:
-            if isinstance(error, ResourceNotFoundError) or error.status == 404:
+        except ResourceNotFoundError:
+            return None
+        except ApiException as error:
+            if error.status == 404:
                 return None
             raise
 
