@@ -196,10 +196,13 @@ class Cluster:
         """Every object of a kind with these labels."""
         path = self._path(Ref(api_version, kind, "", namespace)).rstrip("/")
         selector = ",".join(f"{name}={value}" for name, value in labels.items())
-        found: list[dict[str, Any]] = self._call("GET", path, [("labelSelector", selector)])[
-            "items"
-        ]
-        return found
+        try:
+            found = self._call("GET", path, [("labelSelector", selector)])
+        except (ApiException, HTTPError) as error:
+            wanted = "an answer of the API server"
+            raise InputError.of(f"{kind} in {namespace}", said(error), wanted) from error
+        items: list[dict[str, Any]] = found["items"]
+        return items
 
     def events(self, namespace: str) -> list[dict[str, Any]]:
         """What happened in a namespace, as far as the cluster remembers."""

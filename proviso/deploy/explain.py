@@ -24,7 +24,7 @@ def explain(cluster: Cluster, ref: Ref) -> str:
         events = cluster.events(ref.namespace)
         names = {ref.name, *(pod["metadata"]["name"] for pod in pods)}
         lines += event_lines([event for event in events if _about(event, names, ref.name)])
-        for pod in [pod for pod in pods if not _ready(pod)][:_PODS]:
+        for pod in [pod for pod in pods if not _well(pod)][:_PODS]:
             lines += _pod_lines(cluster, pod)
     return "\n" + "\n".join(f"    {line}" for line in lines)
 
@@ -61,9 +61,11 @@ def event_lines(events: Sequence[Object]) -> list[str]:
     ]
 
 
-def _ready(pod: Object) -> bool:
-    conditions = pod.get("status", {}).get("conditions", [])
-    return any(one["type"] == "Ready" and one["status"] == "True" for one in conditions)
+def _well(pod: Object) -> bool:
+    """Whether a pod is ready, or has done its work."""
+    status = pod.get("status", {})
+    ready = {one["type"]: one["status"] for one in status.get("conditions", [])}
+    return ready.get("Ready") == "True" or status.get("phase") == "Succeeded"
 
 
 def _pod_lines(cluster: Cluster, pod: Object) -> Iterator[str]:
