@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 VENV := .venv/bin
 
-.PHONY: help setup demo deploy undeploy test test-cluster test-long verify bench-quality bench-materialize bench-join format releases lock clean
+.PHONY: help setup demo deploy undeploy test test-cluster test-long verify bench-quality bench-materialize bench-join sweep format releases lock clean
 
 help: ## this list
 	@sed -n 's/^\([a-z][a-z-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | while IFS=$$'\t' read -r name text; do printf '  %-12s %s\n' "$$name" "$$text"; done
@@ -50,6 +50,10 @@ bench-join: setup ## the point-in-time join beside others (GROWTH=1 LABELS=N ROW
 	@$(VENV)/proviso bench join $(if $(GROWTH),--growth) $(if $(LABELS),--labels "$(LABELS)") \
 	  $(if $(ROWS),--rows "$(ROWS)") $(if $(ENTITIES),--entities "$(ENTITIES)") \
 	  $(if $(ROUNDS),--rounds "$(ROUNDS)") $(if $(OUT),--out "$(OUT)")
+
+sweep: setup ## the predictor's latency against throughput by batching setting (OUT=DIR ROUNDS=N CONCURRENCY=1,16 DELAYS=0,500)
+	@scripts/sweep "$(or $(OUT),report/sweep)" $(if $(ROUNDS),--rounds "$(ROUNDS)") \
+	  $(if $(CONCURRENCY),--concurrency "$(CONCURRENCY)") $(if $(DELAYS),--delay-us "$(DELAYS)")
 
 format: setup ## lay out all code
 	@$(VENV)/ruff check --fix .
