@@ -10,7 +10,7 @@ from proviso.bench.sweep import EMBEDDED, Curve, Point
 from proviso.bench.sweep_choice import Budget
 from proviso.pages.axes import Scale, Tick
 
-LEFT, RIGHT, TOP, BASE = 50.0, 540.0, 20.0, 340.0
+LEFT, RIGHT, TOP, BASE = 50.0, 540.0, 28.0, 340.0
 TONES = ("model", "positive", "missing", "good", "warn", "bad")
 OFF, ELSEWHERE = "baseline", "ink"
 _STEPS = (1, 2, 5)
@@ -98,7 +98,9 @@ def latency_picture(curves: Sequence[Curve], budget: Budget) -> Picture:
     y = Scale(low / 1.3, high * 1.5, BASE, TOP, log=True)
     limits = (
         Limit(y.at(budget.p95_ms), f"the plan's p95: {budget.p95_ms:g} ms", "bad"),
-        Limit(y.at(budget.predictor_ms), f"left for the predictor: {budget.predictor_ms:g} ms", "warn"),
+        Limit(
+            y.at(budget.predictor_ms), f"left for the predictor: {budget.predictor_ms:g} ms", "warn"
+        ),
     )
     ticks = [value for value in _decades(y.low, y.high) if y.low <= value <= y.high]
     return Picture(

@@ -9,7 +9,7 @@ round shows is no difference.
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from proviso.bench.sweep import Curve, Point, Spread
@@ -57,23 +57,31 @@ def budget_of(plan: Plan, rest_ms: float | None) -> Budget:
 
 def choose(curves: Sequence[Curve], budget: Budget, plan: Plan) -> Choice:
     """The setting for the plan, with reasons in the order in which they were found."""
-    bests = {curve.contender.setting: best_inside(curve, budget.predictor_ms) for curve in curves}
+    by_setting = {curve.contender.setting: curve for curve in curves}
+    bests = {s: best_inside(curve, budget.predictor_ms) for s, curve in by_setting.items()}
     size = curves[0].contender.max_batch_size
     reasons = [f"max_batch_size {size}: the release's own, kept."]
     held: Setting | None = None
     for setting in sorted(bests, key=_order):
-        best = bests[setting]
+        best, rival = bests[setting], bests[held] if held else None
         if best is None:
             reasons.append(f"{setting.name}: no point inside {budget.predictor_ms:g} ms.")
-        elif held is None or (rival := bests[held]) is None:
-            held = setting
-            reasons.append(f"{setting.name}: {_words(best)}.")
+            continue
+        said = f"{setting.name}: {_words(by_setting[setting], best)}"
+        if held is None or rival is None:
+            held, verdict = setting, "where it begins"
         else:
             ratios = _ratios(best, rival)
-            taken = _earned(ratios)
-            reasons.append(f"{setting.name}: {_words(best)}; {_verdict(ratios, held, taken)}.")
-            held = setting if taken else held
+            verdict = _verdict(ratios, held)
+            held = setting if _earned(ratios) else held
+        reasons.append(f"{said}; {verdict}.")
     return _against_plan(held, reasons, bests, plan)
+
+
+def stated_setting(plan: Plan) -> Setting:
+    """What the plan's batching says."""
+    said = plan.batching
+    return Setting(said.dynamic, said.max_queue_delay_us if said.dynamic else 0)
 
 
 def best_inside(curve: Curve, limit_ms: float) -> Point | None:
@@ -98,38 +106,40 @@ def _earned(ratios: Sequence[float]) -> bool:
     return enough and statistics.median(ratios) >= MARGIN and min(ratios) > 1
 
 
-def _words(point: Point) -> str:
+def _words(curve: Curve, best: Point) -> str:
+    """What it reaches, and what the fewest requests at once pay for it."""
+    fewest = curve.known[0]
+    p50 = fewest.spread(lambda one: one.p50_ms).median
     return (
-        f"at most {point.throughput.median:,.0f}/s, p95 {point.p95_ms.median:.1f} ms"
-        f" (concurrency {point.concurrency})"
+        f"at most {best.throughput.median:,.0f}/s, p95 {best.p95_ms.median:.1f} ms"
+        f" (concurrency {best.concurrency}; p50 at {fewest.concurrency}: {p50:.1f} ms)"
     )
 
 
-def _verdict(ratios: Sequence[float], held: Setting, taken: bool) -> str:
+def _verdict(ratios: Sequence[float], held: Setting) -> str:
     if len(ratios) < MIN_ROUNDS:
         return f"too few rounds ({len(ratios)}) to leave [{held.name}]"
     gain = Spread.of(ratios)
     said = f"{gain.median:.2f} of [{held.name}] ({gain.lowest:.2f} to {gain.highest:.2f} by round)"
-    return f"{said}: {'taken' if taken else f'[{held.name}] stays'}"
+    return f"{said}: {'taken' if _earned(ratios) else f'[{held.name}] stays'}"
 
 
 def _against_plan(
-    held: Setting | None, reasons: list[str], bests: dict[Setting, Point | None], plan: Plan
+    held: Setting | None, reasons: list[str], bests: Mapping[Setting, Point | None], plan: Plan
 ) -> Choice:
-    best = bests.get(held) if held else None
+    best = bests[held] if held else None
     if held is None or best is None:
         reasons.append("No setting is inside the budget: the plan's latency_slo does not hold.")
         return Choice(None, tuple(reasons), None)
-    floor = plan.stress_test.min_requests_per_second
+    floor, stated = plan.stress_test.min_requests_per_second, stated_setting(plan)
     relation = "above" if best.throughput.median >= floor else "BELOW"
     reasons.append(f"Its {best.throughput.median:,.0f}/s are {relation} the plan's {floor:,}/s.")
-    stated = Setting(
-        plan.batching.dynamic, plan.batching.max_queue_delay_us if plan.batching.dynamic else 0
-    )
     if stated == held:
         reasons.append(f"The plan's batching says [{stated.name}]: agrees.")
     else:
-        delay = f", max_queue_delay_us: {held.delay_us}"
-        proposed = f"batching: {{dynamic: {str(held.dynamic).lower()}{delay}}}"
+        proposed = f"{{dynamic: {str(held.dynamic).lower()}, max_queue_delay_us: {held.delay_us}}}"
         reasons.append(f"The plan's batching says [{stated.name}]; proposed: {proposed}.")
+        present = bests.get(stated)
+        if present is not None and present.throughput.median >= floor:
+            reasons.append(f"[{stated.name}] holds budget and floor too: a choice, no fault.")
     return Choice(held, tuple(reasons), stated == held)

@@ -23,7 +23,7 @@ from proviso.bench.join_data import Size
 from proviso.bench.quality import requests, table, worth_of_freshness, worth_of_groups
 from proviso.bench.sweep import EMBEDDED, Contender
 from proviso.bench.sweep import sweep as measured_in_turn
-from proviso.bench.sweep_choice import budget_of, choose
+from proviso.bench.sweep_choice import budget_of, choose, stated_setting
 from proviso.bench.sweep_input import write_inputs
 from proviso.bench.sweep_settings import Setting, max_batch_size, own_setting, release_with
 from proviso.bench.sweep_target import contender_at
@@ -187,10 +187,8 @@ def _numbers(option: str, text: str, allowed: range) -> list[int]:
 
 def _settings(delays: list[int], release: Release, plan: Plan) -> list[Setting]:
     """Off, on without a delay, on with the delays, and what release and plan say."""
-    said = plan.batching
-    stated = Setting(said.dynamic, said.max_queue_delay_us if said.dynamic else 0)
     on = {Setting(True, delay) for delay in (0, *delays)}
-    found = {Setting(False), *on, own_setting(release), stated}
+    found = {Setting(False), *on, own_setting(release), stated_setting(plan)}
     return sorted(found, key=lambda setting: (setting.dynamic, setting.delay_us))
 
 

@@ -142,8 +142,14 @@ def test_a_delay_that_every_round_shows_to_be_better_is_proposed() -> None:
     choice = chosen(flat(AT_ONCE, 100, 50, 100), flat(WAITING, 130, 60, 120))
     assert choice.setting == WAITING
     assert choice.agrees is False
-    assert "proposed: batching: {dynamic: true, max_queue_delay_us: 2000}" in choice.reasons[-1]
+    assert "proposed: {dynamic: true, max_queue_delay_us: 2000}" in choice.reasons[-1]
     assert "BELOW the plan's 500/s" in choice.reasons[-2]
+
+
+def test_a_proposal_says_when_the_plan_would_do_as_well() -> None:
+    choice = chosen(flat(AT_ONCE, 600, 600, 600), flat(WAITING, 900, 900, 900))
+    assert choice.setting == WAITING
+    assert "[on, delay 0 us] holds budget and floor too" in choice.reasons[-1]
 
 
 @pytest.mark.parametrize(
