@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from feature_runtime.moments import format_moment
+from proviso.contracts.base import InputError
 
 Stage = Literal["register", "shadow", "promote"]
 
@@ -53,10 +54,14 @@ class Verdict:
         }
 
     def write(self, directory: Path) -> Path:
-        """Keeps the verdict beside its evidence."""
-        directory.mkdir(parents=True, exist_ok=True)
+        """Keeps the verdict beside its evidence. Raises InputError where it cannot be kept."""
         path = directory / f"gate-{self.stage}.json"
-        path.write_text(json.dumps(self.as_dict(), indent=1) + "\n", encoding="utf-8")
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+            path.write_text(json.dumps(self.as_dict(), indent=1) + "\n", encoding="utf-8")
+        except OSError as error:
+            wanted = "a directory that can be written (--evidence)"
+            raise InputError.of(directory, error.strerror or str(error), wanted) from error
         return path
 
 

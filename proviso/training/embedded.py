@@ -5,13 +5,17 @@ The only module of the control plane that knows onnxruntime.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
 from proviso.training.signature import INPUT, OUTPUT
+
+# It reports sessions to its maker unless told not to before it is loaded.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+import onnxruntime  # noqa: E402
 
 THREADS = 1
 VERSION = str(onnxruntime.__version__)

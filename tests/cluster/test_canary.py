@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from tests.cluster import truth
@@ -15,15 +13,16 @@ pytestmark = pytest.mark.cluster
 REQUESTS = 4_000  # half of them over REST, half over gRPC
 
 
-def steps() -> Iterator[tuple[str, int]]:
-    yield "02-canary-5", 5
-    yield "03-canary-25", 25
-    yield "04-canary-50", 50
-    yield "05-canary-100", 100
-    yield "06-promote", 100
+STEPS = (
+    ("02-canary-5", 5),
+    ("03-canary-25", 25),
+    ("04-canary-50", 50),
+    ("05-canary-100", 100),
+    ("06-promote", 100),
+)
 
 
-@pytest.mark.parametrize(("step", "percent"), steps())
+@pytest.mark.parametrize(("step", "percent"), STEPS)
 def test_a_step_gives_the_candidate_its_share(at_rest: Place, step: str, percent: int) -> None:
     at_rest.step(step)
     eventually(f"the candidate at {percent} %", lambda: seen(at_rest, step), 30)

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
 import pyarrow as pa
 import pyarrow.parquet as pq
 from scipy.stats import binom
@@ -17,6 +16,7 @@ from scipy.stats import binom
 from feature_runtime.moments import parse_moment
 from proviso.contracts.contract import Contract
 from proviso.online.cases import Case, Offline
+from proviso.training.embedded import EmbeddedModel
 from proviso.training.release import Release
 from tests.cluster.load import Sent
 
@@ -94,10 +94,8 @@ def mixed(records: Sequence[Mapping[str, Any]], releases: Sequence[Release]) -> 
         own = [r for r in records if r["release"] == release.id and r["probability"] is not None]
         if not own:
             continue
-        session = onnxruntime.InferenceSession(str(release.model_file))
         vectors = np.array([_floats(r["vector"]) for r in own], dtype=np.float32)
-        name = session.get_inputs()[0].name
-        scores = session.run(None, {name: vectors})[0][:, 1]
+        scores = EmbeddedModel(release.model_file).probabilities(vectors)
         for record, score in zip(own, scores, strict=True):
             if abs(record["probability"] - float(score)) > 1e-6:
                 found.append(f"{record['request_id']}: {record['probability']}, model {score}")
