@@ -15,7 +15,7 @@ from proviso.training.signature import INPUT, OUTPUT
 
 # It reports sessions to its maker unless told not to before it is loaded.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
-import onnxruntime  # noqa: E402
+import onnxruntime
 
 THREADS = 1
 VERSION = str(onnxruntime.__version__)
