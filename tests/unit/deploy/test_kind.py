@@ -1,0 +1,95 @@
+"""kind and docker are called as they must be: stand-ins on PATH write down what they were asked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from proviso.contracts.base import InputError
+from proviso.deploy import kind
+from proviso.deploy.kind import Kind
+from proviso.deploy.tools import call
+from proviso.manifests.images import ROOT
+
+CONFIG = ROOT / "kind-config.yaml"
+
+
+@pytest.fixture
+def calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """What docker (it has one image) and kind (it has one cluster) were asked, a line each."""
+    written = tmp_path / "calls"
+    script = f'#!/bin/sh\necho "$(basename "$0") $*" >> {written}\n'
+    answers = {
+        "kind": '[ "$1" = get ] && echo ours\nexit 0\n',
+        "docker": '[ "$4" = have:1 ] && echo 0123456789ab\nexit 0\n',
+    }
+    for program, answer in answers.items():
+        path = tmp_path / program
+        path.write_text(script + answer)
+        path.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    return written
+
+
+def test_a_cluster_is_found_by_its_name(calls: Path) -> None:
+    assert Kind("ours").exists()
+    assert not Kind("our").exists()
+    assert calls.read_text() == "kind get clusters\n" * 2
+
+
+def test_a_cluster_is_made_from_the_node_image_that_docker_has(
+    calls: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Kind("new").create(CONFIG)
+    monkeypatch.setattr(kind, "NODE_IMAGE", "have:1")
+    Kind("new").create(CONFIG)
+    made = [line for line in calls.read_text().splitlines() if "create" in line]
+    plain = f"kind create cluster --name new --config {CONFIG}"
+    assert made == [f"{plain} --wait 120s", f"{plain} --image have:1 --wait 120s"]
+
+
+@pytest.mark.usefixtures("calls")
+def test_images_that_docker_has() -> None:
+    assert kind.present(("have:1", "lack:1")) == ("have:1",)
+
+
+def test_a_context_of_kind_names_its_cluster() -> None:
+    assert kind.named("kind-ours") == Kind("ours")
+    assert kind.named("production") is None
+    assert Kind("ours").context == "kind-ours"
+
+
+def test_our_cluster_is_reached_from_this_machine_alone() -> None:
+    config = yaml.safe_load(CONFIG.read_text())
+    [node] = config["nodes"]
+    assert config["name"] == "proviso"
+    ports = {port["containerPort"]: port for port in node["extraPortMappings"]}
+    assert {port["listenAddress"] for port in ports.values()} == {"127.0.0.1"}
+    platform = ROOT / "k8s" / "platform"
+    for folder, number in (("gateway-kind", 30080), ("kourier", 30081)):
+        assert str(number) in (platform / folder / "kustomization.yaml").read_text()
+        assert number in ports
+
+
+def test_a_program_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    with pytest.raises(InputError, match="kind: found no such program on PATH"):
+        Kind("ours").exists()
+
+
+def test_a_program_that_fails_is_quoted_with_its_last_lines() -> None:
+    script = "i=0; while [ $i -lt 30 ]; do i=$((i+1)); echo line $i; done; echo why >&2; exit 3"
+    with pytest.raises(InputError) as failed:
+        call(["sh", "-c", script])
+    text = str(failed.value)
+    assert "found exit 3" in text
+    assert "why" in text
+    assert "line 30" in text
+    assert "line 10\n" not in text
+
+
+def test_a_program_that_hangs_is_ended() -> None:
+    with pytest.raises(InputError, match="timed out"):
+        call(["sleep", "60"], seconds=0.1)
