@@ -75,10 +75,10 @@ class Unit:
 
     @property
     def predictor_address(self) -> str:
-        """host:port at which the transformer finds Triton's gRPC."""
+        """host:port of Triton's gRPC; the final dot spares the resolver its list of suffixes."""
         if self.topology == "collocated":
             return f"127.0.0.1:{TRITON_GRPC}"
-        return f"{self.triton}.{NAMESPACE}.svc.cluster.local:{TRITON_GRPC}"
+        return f"{self.triton}.{NAMESPACE}.svc.cluster.local.:{TRITON_GRPC}"
 
     @property
     def hostname(self) -> str:

@@ -32,8 +32,8 @@ class Size:
         )
 
 
-TRANSFORMER = Size(cpu=100, cpu_limit=2000, cpu_target=700, memory=200, memory_limit=512)
-PREDICTOR = Size(cpu=50, cpu_limit=2000, cpu_target=700, memory=300, memory_limit=1024)
+TRANSFORMER = Size(cpu=100, cpu_limit=2000, cpu_target=700, memory=160, memory_limit=512)
+PREDICTOR = Size(cpu=50, cpu_limit=2000, cpu_target=700, memory=128, memory_limit=512)
 COPY = Size(cpu=10, cpu_limit=1000, cpu_target=0, memory=32, memory_limit=256)
 """An init container: it copies and hashes, then it is gone."""
 

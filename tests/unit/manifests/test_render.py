@@ -177,7 +177,7 @@ def test_beside_its_transformer_triton_answers_nobody_else(tmp_path: Path) -> No
     assert "--grpc-address=127.0.0.1" not in (triton_of(apart).args or [])
     assert together.pair.candidate.predictor_address == "127.0.0.1:8001"
     assert apart.pair.candidate.predictor_address == (
-        f"{apart.pair.candidate.name}-triton.proviso.svc.cluster.local:8001"
+        f"{apart.pair.candidate.name}-triton.proviso.svc.cluster.local.:8001"
     )
 
 
