@@ -12,7 +12,7 @@ from tests.cluster.place import Place, deployed
 
 
 @pytest.fixture(scope="session")
-def place() -> Place:
+def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
     """The stable release serves, the candidate stands by.
 
     scripts/test-cluster says why there can be no cluster, where it knows.
@@ -21,7 +21,7 @@ def place() -> Place:
     reason = os.environ.get("PROVISO_NO_CLUSTER") or (f"no {missing} on PATH" if missing else "")
     if reason:
         pytest.skip(reason)
-    return deployed()
+    return deployed(tmp_path_factory.mktemp("place"))
 
 
 @pytest.fixture

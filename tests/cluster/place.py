@@ -10,7 +10,7 @@ import json
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -72,14 +72,15 @@ def eventually(what: str, look: Callable[[], Found | None], seconds: float = 60)
         time.sleep(0.2)
 
 
-def deployed() -> Place:
-    """Deploys the committed releases; quick where they are there already."""
+def deployed(work: Path) -> Place:
+    """Deploys the committed releases; quick where they are there already. work: for copies."""
     run(PROGRAM, "deploy", "--yes", seconds=DEPLOY_SECONDS)
     repository = ROOT / "model_repository"
     return Place(
         load_contract(ROOT / "contracts"),
         read_release(repository / "2.4.0"),
         read_release(repository / "2.5.0"),
+        work,
     )
 
 
@@ -90,6 +91,7 @@ class Place:
     contract: Contract
     stable: Release
     candidate: Release
+    work: Path
 
     @cached_property
     def gateway(self) -> Gateway:
@@ -110,15 +112,18 @@ class Place:
 
     def copy(self, volume: str) -> Path:
         """A copy of a volume as it is now."""
-        folder = Path(tempfile.mkdtemp(prefix=f"proviso-{volume}-"))
+        folder = self.work / f"{volume}-{time.monotonic_ns()}"
+        folder.mkdir()
         run("docker", "cp", f"{NODE}:{ON_NODE}/{volume}/.", folder)
         return folder
 
-    def records(self) -> list[dict[str, Any]]:
-        """Every prediction record of every pod, as far as it has come."""
-        folder = self.copy("records")
-        lines = (line for path in sorted(folder.glob("*.jsonl")) for line in path.open())
-        return [json.loads(line) for line in lines if line.endswith("\n")]
+    def records(self, tag: str) -> list[dict[str, Any]]:
+        """The prediction records of requests whose id begins with `tag`, of every pod."""
+        where = f"{ON_NODE}/records"
+        sought = f'"request_id":"{tag}'
+        done = attempt("docker", "exec", NODE, "grep", "-rhF", sought, where)
+        assert done.returncode in (0, 1), done.stderr
+        return [json.loads(line) for line in done.stdout.splitlines()]
 
     # --- what a user does ----------------------------------------------------------------------
 
@@ -353,16 +358,20 @@ class Place:
         text, _, code = said.rpartition("\n")
         return int(code), text
 
-    def refusal(self) -> httpx.Response | None:
-        """An answer of the gateway that is no prediction."""
-        question = replace(self.asked[0], request_id="refused", t=now())
+    def ask(self, headers: Mapping[str, str] | None = None) -> httpx.Response:
+        """One request through the gateway, with further headers."""
+        question = replace(self.asked[0], request_id="by-hand", t=now())
         url = f"http://{ADDRESS}/v2/models/{self.stable.model_name}/infer"
-        reply = httpx.post(
+        return httpx.post(
             url,
             json=rest_body(self.candidate.service, question),
-            headers={"host": self.gateway.host},
+            headers={**(headers or {}), "host": self.gateway.host},
             trust_env=False,
         )
+
+    def refusal(self) -> httpx.Response | None:
+        """An answer of the gateway that is no prediction."""
+        reply = self.ask()
         return None if reply.status_code == httpx.codes.OK else reply
 
     def generations(self) -> dict[str, str]:

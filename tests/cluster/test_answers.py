@@ -32,7 +32,7 @@ def served_features(sent: list[Sent]) -> int:
 
 def test_each_answer_left_its_record(at_rest: Place, tmp_path: Path) -> None:
     sent = batch(at_rest.gateway, at_rest.asked, 100, tmp_path.name)
-    kept = {r["request_id"]: r for r in at_rest.records() if r["arm"] == "serve"}
+    kept = {r["request_id"]: r for r in at_rest.records(tmp_path.name) if r["arm"] == "serve"}
     for one in sent:
         record = kept[one.question.request_id]
         assert record["release"] == one.answer.release

@@ -36,4 +36,4 @@ def test_without_a_stable_release_the_rollback_takes_the_route_away(at_rest: Pla
     at_rest.apply(at_rest.rollout("rollback", at_rest.stable))
     reply = eventually("the route is closed", at_rest.refusal)
     assert reply.status_code == 503
-    assert "no release" in reply.text
+    assert reply.json()["reason"] == "withdrawn"
