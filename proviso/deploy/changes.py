@@ -37,3 +37,14 @@ def with_note(document: dict[str, Any], key: str, value: str) -> dict[str, Any]:
         metadata = document["spec"]["template"]["metadata"]
         metadata["annotations"] = {**metadata.get("annotations", {}), key: value}
     return document
+
+
+def units_of_route(spec: Mapping[str, Any]) -> Iterator[str]:
+    """Units by name that a route's rules lead to, mirrors included."""
+    for rule in spec.get("rules", []):
+        for backend in rule.get("backendRefs", []):
+            if backend.get("weight", 1):
+                yield backend["name"].removesuffix("-public")
+        for one in rule.get("filters", []):
+            if one["type"] == "RequestMirror":
+                yield one["requestMirror"]["backendRef"]["name"].removesuffix("-shadow")

@@ -17,7 +17,7 @@ from typing import Any
 from proviso.contracts.base import InputError
 from proviso.contracts.loading import load_contract, load_plan
 from proviso.deploy import images, kind
-from proviso.deploy.changes import images_in, with_image, with_note
+from proviso.deploy.changes import images_in, units_of_route, with_image, with_note
 from proviso.deploy.cluster import Applied, Cluster, Progress, Ref, ref_of
 from proviso.deploy.inside import Inside
 from proviso.deploy.kind import Kind
@@ -137,11 +137,13 @@ class Deployment:
         if real:
             yield Step("data: simulated, computed, in the store", self._data)
         yield Step("Prometheus", self._prometheus)
+        if real:
+            yield Step("releases that nothing leads to any more", self._retire)
         for release, rendering in zip(self.releases, self.renderings, strict=True):
             yield Step(f"release {release.model} {release.id}", self._unit(release, rendering))
         yield Step("route", self._route)
         if real:
-            yield Step("releases that nothing leads to any more", self._retire)
+            yield Step("releases that nothing leads to now", self._retire)
             yield Step("a request through the gateway", self._ask)
 
     def _kind(self) -> str:
@@ -269,26 +271,32 @@ class Deployment:
 
     def _leads_to_ours(self, route: Object) -> bool:
         """Whether every backend is a release of this deployment: else it would lead to nothing."""
-        ours = {unit_of(release).public for release in self.releases}
-        backends = {
-            backend["name"] for rule in route["spec"]["rules"] for backend in rule["backendRefs"]
-        }
-        return bool(backends) and backends <= ours
+        led_to = set(units_of_route(route["spec"]))
+        return bool(led_to) and led_to <= {unit_of(release).name for release in self.releases}
 
     def _retire(self) -> str:
-        """Units of the same versions under another id: their source has changed since."""
-        kept = {unit_of(release).name for release in self.releases}
-        versions = {unit_of(release).version for release in self.releases}
+        """Units of the same versions under another id, whose source has changed since.
+
+        Before the releases come, as they may need the room; what has traffic stays until it moved.
+        """
+        ours = [unit_of(release) for release in self.releases]
+        versions = {unit.version for unit in ours}
+        kept = {unit.name for unit in ours} | self._led_to()
         labels = {"proviso.dev/model": self.releases[0].model_name}
         gone = [
-            found
+            found["metadata"]
             for found in self.cluster.all(*_SERVICE, NAMESPACE, labels)
             if found["metadata"]["name"] not in kept
             and found["metadata"]["labels"].get("proviso.dev/version") in versions
         ]
-        for found in gone:
-            self._delete_unit(found["metadata"]["labels"]["proviso.dev/release"])
-        return ", ".join(found["metadata"]["name"] for found in gone) or "none"
+        for metadata in gone:
+            self._delete_unit(metadata["labels"]["proviso.dev/release"])
+        return ", ".join(metadata["name"] for metadata in gone) or "none"
+
+    def _led_to(self) -> set[str]:
+        """Units that the route gives a share, or a copy, of the traffic."""
+        route = self.cluster.get(Ref(*_ROUTE, self.releases[0].model_name, NAMESPACE))
+        return set(units_of_route(route["spec"])) if route else set()
 
     def _delete_unit(self, release_id: str) -> None:
         labels = {"proviso.dev/release": release_id}
