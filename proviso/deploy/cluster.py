@@ -201,8 +201,8 @@ class Cluster:
         except (ApiException, HTTPError) as error:
             wanted = "an answer of the API server"
             raise InputError.of(f"{kind} in {namespace}", said(error), wanted) from error
-        items: list[dict[str, Any]] = found["items"]
-        return items
+        # A list says once what its items are.
+        return [{"apiVersion": api_version, "kind": kind, **item} for item in found["items"]]
 
     def events(self, namespace: str) -> list[dict[str, Any]]:
         """What happened in a namespace, as far as the cluster remembers."""
