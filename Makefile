@@ -19,8 +19,8 @@ deploy: setup ## onto a kind cluster, ending with a scored request (CONTEXT=NAME
 	@scripts/deploy $(if $(CONTEXT),--context "$(CONTEXT)") $(if $(MODE),--mode "$(MODE)") \
 	  $(if $(DRY_RUN),--dry-run "$(DRY_RUN)") $(if $(MIRROR),--mirror "$(MIRROR)")
 
-undeploy: setup ## take it away again (CONTEXT=NAME)
-	@scripts/undeploy $(if $(CONTEXT),--context "$(CONTEXT)")
+undeploy: setup ## take it away again (CONTEXT=NAME, MODE=knative)
+	@scripts/undeploy $(if $(CONTEXT),--context "$(CONTEXT)") $(if $(MODE),--mode "$(MODE)")
 
 verify: setup ## ruff, strict mypy, import-linter, generated files regenerate without a diff
 	@$(VENV)/ruff check .
@@ -37,6 +37,7 @@ test-cluster: setup ## the tests on a real kind cluster (FRESH=1: a new one)
 
 test-long: setup ## the tests that take too long for every day
 	@$(VENV)/pytest -m "long and not cluster" -n auto --maxprocesses 2 --dist loadfile
+	@scripts/test-long-cluster
 
 bench-quality: setup ## what each group of features is worth (TRANSACTIONS=FILE.parquet WEEKS="DAY ...")
 	@$(VENV)/proviso bench quality --transactions "$(TRANSACTIONS)" $(foreach w,$(WEEKS),--week $(w))
