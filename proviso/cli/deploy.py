@@ -13,19 +13,25 @@ import typer
 
 from proviso.cli.console import Json, emit, note
 from proviso.contracts.base import InputError
+from proviso.contracts.loading import load_plan
 from proviso.deploy.cluster import Cluster
-from proviso.deploy.deployment import Deployment, Settings
+from proviso.deploy.deployment import Deployment, Settings, shown
 from proviso.deploy.inside import Inside
+from proviso.deploy.kind import OWN, Kind
 from proviso.deploy.remains import remove
 from proviso.deploy.rotation import rotate_passwords
+from proviso.manifests.names import Mode
 
-OWN = "kind-proviso"
-ADDRESS = "127.0.0.1:8080"
-Context = Annotated[
-    str,
-    typer.Option("--context", help="kubeconfig context; the default is a kind cluster of ours."),
-]
+ADDRESSES: dict[Mode, str] = {"standard": "127.0.0.1:8080", "knative": "127.0.0.1:8081"}
+"""Where kind-config.yaml maps each mode's gateway to."""
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask before touching another's cluster.")]
+
+
+class ModeName(StrEnum):
+    """How releases run in the cluster."""
+
+    standard = "standard"
+    knative = "knative"
 
 
 class DryRunKind(StrEnum):
@@ -34,6 +40,13 @@ class DryRunKind(StrEnum):
     none = "none"
     client = "client"
     server = "server"
+
+
+Context = Annotated[
+    str | None,
+    typer.Option("--context", help="kubeconfig context; default: a kind cluster of ours, by mode."),
+]
+InMode = Annotated[ModeName, typer.Option("--mode", help="How releases run in the cluster.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -51,12 +64,17 @@ def deploy_command(
     stable: Annotated[
         str, typer.Option(help="Directory of the release that serves meanwhile, or `none`.")
     ] = "model_repository/2.4.0",
-    context: Context = OWN,
+    mode: Annotated[
+        ModeName | None, typer.Option(help="How it runs; default: the plan's runtime.mode.")
+    ] = None,
+    context: Context = None,
     mirror: Annotated[
         Path | None,
         typer.Option(help="Directory with the platform's files (default: PROVISO_MIRROR)."),
     ] = None,
-    address: Annotated[str, typer.Option(help="host:port of the gateway.")] = ADDRESS,
+    address: Annotated[
+        str | None, typer.Option(help="host:port of the gateway; default: that of our cluster.")
+    ] = None,
     dry_run: Annotated[
         DryRunKind,
         typer.Option("--dry-run", help="client: print the steps; server: ask the API server too."),
@@ -64,40 +82,55 @@ def deploy_command(
     yes: Yes = False,
     as_json: Json = False,
 ) -> None:
-    """Bring platform, store, data and releases onto a cluster; ends with a scored request."""
+    """Bring platform, store, data and a release onto a cluster; ends with a scored request."""
+    chosen = mode or ModeName(load_plan(ctx.obj).runtime.mode)
     settings = Settings(
         contracts=ctx.obj,
         release=release,
         stable=None if stable == "none" else Path(stable),
-        context=context,
+        context=context or _own(chosen),
         mirror=mirror or _from_environment(),
-        address=address,
+        address=address or ADDRESSES[chosen.value],
         dry_run=dry_run is DryRunKind.server,
+        mode=chosen.value,
     )
     deployment = Deployment(settings, lambda text: note(f"      {text}"))
     if dry_run is DryRunKind.client:
         titles = [step.title for step in deployment.steps]
         emit({"steps": titles}, as_json, lambda: "\n".join(titles))
         return
-    _ask_first(context, yes, "deploy into")
+    _ask_first(settings.context, yes, "deploy into")
     took = _run(deployment)
     emit(_said(deployment, took), as_json, lambda: _text(deployment))
 
 
-def undeploy_command(context: Context = OWN, yes: Yes = False) -> None:
+def undeploy_command(
+    mode: InMode = ModeName.standard, context: Context = None, yes: Yes = False
+) -> None:
     """Take away what `deploy` made: the kind cluster of its own, or its objects in another's."""
-    _ask_first(context, yes, "remove proviso from")
-    for line in remove(context):
+    chosen = context or _own(mode)
+    _ask_first(chosen, yes, "remove proviso from")
+    for line in remove(chosen):
         note(line)
 
 
-def rotate_command(context: Context = OWN, yes: Yes = False, as_json: Json = False) -> None:
+def rotate_command(
+    mode: InMode = ModeName.standard,
+    context: Context = None,
+    yes: Yes = False,
+    as_json: Json = False,
+) -> None:
     """Give the store's clients new passwords, while they work; nothing restarts."""
-    _ask_first(context, yes, "change passwords in")
+    chosen = context or _own(mode)
+    _ask_first(chosen, yes, "change passwords in")
     began = time.monotonic()
-    rotate_passwords(Inside(Cluster(context).core), note)
+    rotate_passwords(Inside(Cluster(chosen).core), note)
     seconds = round(time.monotonic() - began, 1)
     emit({"seconds": seconds}, as_json, lambda: f"passwords changed in {seconds} s")
+
+
+def _own(mode: ModeName) -> str:
+    return Kind(OWN[mode.value]).context
 
 
 def _from_environment() -> Path | None:
@@ -107,7 +140,7 @@ def _from_environment() -> Path | None:
 
 def _ask_first(context: str, yes: bool, what: str) -> None:
     """A cluster that is not ours is touched only by somebody who says so."""
-    if yes or context == OWN:
+    if yes or context in map(_own, ModeName):
         return
     if not sys.stdin.isatty():
         raise InputError.of("--yes", f"no terminal to ask on about {context}", "--yes")
@@ -143,9 +176,7 @@ def _said(deployment: Deployment, took: dict[str, float]) -> dict[str, Any]:
 def _text(deployment: Deployment) -> str:
     if deployment.scored is None:
         return f"{deployment.settings.context}: {deployment.applied}"
-    steps = deployment.folder(deployment.renderings[-1]) / "rollout"
-    if steps.is_relative_to(Path.cwd()):
-        steps = steps.relative_to(Path.cwd())
+    steps = shown(deployment.folder(deployment.renderings[-1]) / "rollout")
     return "\n".join(
         [
             f"{deployment.settings.context}: {deployment.applied}",

@@ -22,6 +22,7 @@ from proviso.deploy.cluster import Applied, Cluster, Progress, Ref, ref_of
 from proviso.deploy.inside import Inside
 from proviso.deploy.kind import Kind
 from proviso.deploy.platform import Platform, bring_up, gateway_up, kustomize
+from proviso.deploy.revisions import SERVICE, Revisions
 from proviso.deploy.rotation import load_users
 from proviso.deploy.scored import Endpoint, Scored, ask
 from proviso.deploy.secrets import ensure_passwords
@@ -32,19 +33,28 @@ from proviso.deploy.waiting import accepted, at_least, completed, condition, rol
 from proviso.manifests.checks import Request
 from proviso.manifests.folder import write
 from proviso.manifests.images import BASE, CONTROL, ROOT, control_image
-from proviso.manifests.names import NAMESPACE, hostname, unit_of
+from proviso.manifests.names import NAMESPACE, Mode, Unit, unit_of
 from proviso.manifests.render import Rendering, render
 from proviso.simulation.spec import load_simulation
 from proviso.simulation.world import ids_of
 from proviso.training.release import Release, read_release
 
 K8S = ROOT / "k8s"
+RENDERED: dict[Mode, Path] = {
+    "standard": K8S / "releases",
+    "knative": ROOT / "run" / "knative" / "releases",
+}
+"""The committed manifests are those of mode standard; another mode's stay out of their place."""
 MONITORING = "proviso-monitoring"
 _STORE_SECONDS, _DATA_SECONDS, _RELEASE_SECONDS = 180.0, 900.0, 300.0
 _ASKED = 50
 """Entities of the made up world that a request is tried with: some join it late."""
 _ROUTE = ("gateway.networking.k8s.io/v1", "HTTPRoute")
-_SERVICE = ("serving.kserve.io/v1beta1", "InferenceService")
+_GUARD = "ValidatingAdmissionPolicy"
+_PLATFORMS: dict[Mode, str] = {
+    "standard": "cert-manager, Envoy Gateway, KServe",
+    "knative": "cert-manager, Knative Serving, Kourier, KServe",
+}
 Object = dict[str, Any]
 
 
@@ -59,6 +69,7 @@ class Settings:
     mirror: Path | None
     address: str
     dry_run: bool = False
+    mode: Mode = "standard"
 
 
 @dataclass(frozen=True)
@@ -94,12 +105,25 @@ class Deployment:
     @cached_property
     def platform(self) -> Platform:
         folder = K8S / "platform"
-        return Platform(folder, read_pins(folder), self.settings.mirror, "standard")
+        return Platform(folder, read_pins(folder), self.settings.mirror, self.settings.mode)
 
     @cached_property
     def base(self) -> list[Object]:
-        """Namespace, store, jobs and policies, with volumes on the node where it is kind."""
-        return kustomize(K8S / ("overlays/kind" if self.kind else "base"))
+        """Namespace, store, jobs and policies, with volumes on the node where it is kind.
+
+        The guard watches routes of the Gateway API, which mode knative has none of.
+        """
+        documents = kustomize(K8S / ("overlays/kind" if self.kind else "base"))
+        return [one for one in documents if not self.revised or not one["kind"].startswith(_GUARD)]
+
+    @property
+    def revised(self) -> bool:
+        """Mode knative: releases are revisions of one InferenceService, and there is no route."""
+        return self.settings.mode == "knative"
+
+    @cached_property
+    def revisions(self) -> Revisions:
+        return Revisions(self.cluster, self.releases[0].model_name, self.progress)
 
     @cached_property
     def releases(self) -> list[Release]:
@@ -114,12 +138,18 @@ class Deployment:
         contract, plan = load_contract(settings.contracts), load_plan(settings.contracts)
         today, made = datetime.now(UTC).date(), []
         for release in self.releases:
-            made.append(render(Request(contract, plan, release.directory, before, today, None)))
+            asked = Request(contract, plan, release.directory, before, today, settings.mode)
+            made.append(render(asked))
             before = release.directory
         return made
 
+    @property
+    def units(self) -> list[Unit]:
+        """The stable one first."""
+        return [rendering.pair.candidate for rendering in self.renderings]
+
     def folder(self, rendering: Rendering) -> Path:
-        return K8S / "releases" / rendering.version
+        return RENDERED[self.settings.mode] / rendering.version
 
     # --- the steps -----------------------------------------------------------------------------
 
@@ -132,7 +162,7 @@ class Deployment:
         yield Step("manifests of the releases", self._render)
         if real:
             yield Step("images", self._images)
-        yield Step("platform: cert-manager, Envoy Gateway, KServe", self._platform)
+        yield Step(f"platform: {_PLATFORMS[self.settings.mode]}", self._platform)
         yield Step("namespace, passwords, store, jobs", self._base)
         if real:
             yield Step("data: simulated, computed, in the store", self._data)
@@ -141,18 +171,17 @@ class Deployment:
             yield Step("releases that nothing leads to any more", self._retire)
         for release, rendering in zip(self.releases, self.renderings, strict=True):
             yield Step(f"release {release.model} {release.id}", self._unit(release, rendering))
-        yield Step("route", self._route)
+        if not self.revised:
+            yield Step("route", self._route)
         if real:
             yield Step("releases that nothing leads to now", self._retire)
             yield Step("a request through the gateway", self._ask)
 
     def _kind(self) -> str:
         assert self.kind is not None
-        made = not self.kind.exists()
-        if made:
-            self.kind.create(ROOT / "kind-config.yaml")
+        state = self.kind.up(ROOT / "kind-config.yaml")
         make_directories(self.kind.node)
-        return f"{'made' if made else 'there'}, context {self.kind.context}"
+        return f"{state}, context {self.kind.context}"
 
     def _render(self) -> str:
         changes = [
@@ -161,7 +190,8 @@ class Deployment:
             for change in write(rendering, self.folder(rendering)).values()
         ]
         written = sum(change != "unchanged" for change in changes)
-        return f"{len(changes)} files, {written} written"
+        place = shown(RENDERED[self.settings.mode])
+        return f"{len(changes)} files in {place}, {written} written"
 
     def _images(self) -> str:
         names = images.build_all(self.releases, self.progress)
@@ -175,10 +205,14 @@ class Deployment:
     def _platform(self) -> str:
         platform = bring_up(self.cluster, self.platform, self.progress)
         ours = self._apply([one for one in self.base if one["kind"] == "Namespace"])
-        name = "gateway-kind" if self.kind else "gateway"
-        gateway = gateway_up(self.cluster, K8S / "platform" / name, self.progress)
+        gateway = Applied() if self.revised else self._gateway()
         self._add(platform, gateway)
         return str(Applied(platform.outcomes | ours.outcomes | gateway.outcomes))
+
+    def _gateway(self) -> Applied:
+        """Ours, of the Gateway API; in mode knative it is Kourier, a part of the platform."""
+        name = "gateway-kind" if self.kind else "gateway"
+        return gateway_up(self.cluster, K8S / "platform" / name, self.progress)
 
     def _base(self) -> str:
         if not self.settings.dry_run:
@@ -231,16 +265,35 @@ class Deployment:
 
     def _unit(self, release: Release, rendering: Rendering) -> Callable[[], str]:
         def act() -> str:
-            applied = self._apply(kustomize(self.folder(rendering)))
+            documents = kustomize(self.folder(rendering))
+            if self.revised:
+                return self._revision(rendering.pair.candidate.name, documents)
+            applied = self._apply(documents)
             if not self.settings.dry_run:
                 self._await_unit(unit_of(release).name)
             return str(applied)
 
         return act
 
+    def _revision(self, unit: str, documents: list[Object]) -> str:
+        """What stands around a revision first, then the InferenceService that it is one of."""
+        service = [one for one in documents if one["kind"] == SERVICE[1]]
+        applied = self._apply([one for one in documents if one not in service])
+        ours = {one.name for one in self.units}
+        for one in service:
+            outcome = self.revisions.bring(unit, one, ours)
+            applied.outcomes[str(ref_of(one))] = outcome
+            self._add(applied)
+        return f"{applied}; {self._shares()}"
+
+    def _shares(self) -> str:
+        found = self.revisions.traffic()
+        shares = found.shares if found else {}
+        return ", ".join(f"{unit} {share}%" for unit, share in shares.items()) or "no traffic"
+
     def _await_unit(self, name: str) -> None:
         """Ready, with all the pods that were asked for: KServe begins with one."""
-        service = Ref(*_SERVICE, name, NAMESPACE)
+        service = Ref(*SERVICE, name, NAMESPACE)
         wait(self.cluster, service, condition("Ready"), _RELEASE_SECONDS, self.progress)
         found = self.cluster.get(service)
         components = ("predictor", "transformer")
@@ -279,29 +332,43 @@ class Deployment:
 
         Before the releases come, as they may need the room; what has traffic stays until it moved.
         """
-        ours = [unit_of(release) for release in self.releases]
-        versions = {unit.version for unit in ours}
-        kept = {unit.name for unit in ours} | self._led_to()
-        labels = {"proviso.dev/model": self.releases[0].model_name}
-        gone = [
-            found["metadata"]
-            for found in self.cluster.all(*_SERVICE, NAMESPACE, labels)
-            if found["metadata"]["name"] not in kept
-            and found["metadata"]["labels"].get("proviso.dev/version") in versions
-        ]
-        for metadata in gone:
-            self._delete_unit(metadata["labels"]["proviso.dev/release"])
-        return ", ".join(metadata["name"] for metadata in gone) or "none"
+        versions = {unit.version for unit in self.units}
+        kept = {unit.name for unit in self.units} | self._led_to()
+        gone = {
+            name: labels
+            for name, labels in self._deployed().items()
+            if name not in kept and labels.get("proviso.dev/version") in versions
+        }
+        for labels in gone.values():
+            self._delete_unit(labels["proviso.dev/release"])
+        return ", ".join(gone) or "none"
+
+    def _deployed(self) -> dict[str, dict[str, str]]:
+        """Labels of the units that are there, by name. Revisions share an InferenceService, so
+        there it is their Services that tell.
+        """
+        kind, suffix = (("v1", "Service"), "-public") if self.revised else (SERVICE, "")
+        model = {"proviso.dev/model": self.releases[0].model_name}
+        found = [one["metadata"] for one in self.cluster.all(*kind, NAMESPACE, model)]
+        return {
+            one["name"].removesuffix(suffix): one["labels"]
+            for one in found
+            if one["name"].endswith(suffix)
+        }
 
     def _led_to(self) -> set[str]:
-        """Units that the route gives a share, or a copy, of the traffic."""
+        """Units that have a share, or a copy, of the traffic."""
+        if self.revised:
+            found = self.revisions.traffic()
+            return set(found.shares) if found else set()
         route = self.cluster.get(Ref(*_ROUTE, self.releases[0].model_name, NAMESPACE))
         return set(units_of_route(route["spec"])) if route else set()
 
     def _delete_unit(self, release_id: str) -> None:
+        """All that is its own: the InferenceService of revisions is everybody's."""
         labels = {"proviso.dev/release": release_id}
         for api_version, name in (
-            _SERVICE,
+            *(() if self.revised else (SERVICE,)),
             ("v1", "Service"),
             ("policy/v1", "PodDisruptionBudget"),
             ("networking.k8s.io/v1", "NetworkPolicy"),
@@ -311,7 +378,7 @@ class Deployment:
 
     def _ask(self) -> str:
         release, contracts = self.releases[0], self.settings.contracts
-        host = hostname(release.model_name)
+        host = self.units[0].hostname
         simulation = load_simulation(contracts, load_contract(contracts))
         ids = {one.entity: ids_of(_ASKED, one.ids).tolist() for one in simulation.populations}
         self.scored = ask(Endpoint(self.settings.address, host, release), ids, self.progress)
@@ -327,6 +394,11 @@ class Deployment:
     def _add(self, *applied: Applied) -> None:
         for one in applied:
             self.applied.outcomes |= one.outcomes
+
+
+def shown(path: Path) -> Path:
+    """A path as somebody in the present directory would write it."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
 def _others() -> tuple[str, ...]:

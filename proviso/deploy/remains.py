@@ -5,26 +5,25 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from proviso.deploy.cluster import Cluster, Ref
-from proviso.deploy.kind import named
+from proviso.deploy.kind import OWN, named
 
 NAMESPACES = ("proviso", "proviso-monitoring")
-OWN = "proviso"
-"""Name of the kind cluster that `deploy` makes by itself."""
+_GATEWAY_CLASS = Ref("gateway.networking.k8s.io/v1", "GatewayClass", "proviso")
 
 
 def remove(context: str) -> Iterator[str]:
     """Says what went. The platform stays in a cluster that is not ours: others may use it."""
     cluster_of_ours = named(context)
-    if cluster_of_ours is not None and cluster_of_ours.name == OWN:
+    if cluster_of_ours is not None and cluster_of_ours.name in OWN.values():
         there = cluster_of_ours.exists()
         if there:
             cluster_of_ours.delete()
-        yield f"kind cluster {OWN}: {'deleted' if there else 'not there'}"
+        yield f"kind cluster {cluster_of_ours.name}: {'deleted' if there else 'not there'}"
         return
     cluster = Cluster(context)
     for name in NAMESPACES:
         gone = cluster.delete(Ref("v1", "Namespace", name))
         yield f"namespace {name}: {'deleted' if gone else 'not there'}"
-    gone = cluster.delete(Ref("gateway.networking.k8s.io/v1", "GatewayClass", OWN))
-    yield f"GatewayClass {OWN}: {'deleted' if gone else 'not there'}"
-    yield "cert-manager, Envoy Gateway and KServe stay; volumes of the class Retain keep their data"
+    gone = cluster.delete(_GATEWAY_CLASS)
+    yield f"{_GATEWAY_CLASS}: {'deleted' if gone else 'not there'}"
+    yield "the platform stays; volumes of the class Retain keep their data"

@@ -83,7 +83,7 @@ class Unit:
     @property
     def hostname(self) -> str:
         """The host that clients name, the same for every release of the model."""
-        return hostname(self.model_name)
+        return hostname(self.model_name, self.mode)
 
     @property
     def front_pods(self) -> dict[str, str]:
@@ -115,8 +115,10 @@ class Unit:
         return {"app": f"isvc.{self.name}-{component}"}
 
 
-def hostname(model_name: str) -> str:
-    """The host of a model, whatever release answers."""
+def hostname(model_name: str, mode: Mode = "standard") -> str:
+    """The host of a model, whatever release answers. Knative names it after what it runs."""
+    if mode == "knative":
+        return f"{model_name}-predictor.{NAMESPACE}.{DOMAIN}"
     return f"{model_name}.{DOMAIN}"
 
 

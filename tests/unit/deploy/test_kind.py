@@ -18,12 +18,20 @@ CONFIG = ROOT / "kind-config.yaml"
 
 @pytest.fixture
 def calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """What docker (it has one image) and kind (it has one cluster) were asked, a line each."""
+    """What docker (it has one image) and kind (it has two clusters) were asked, a line each.
+
+    `ours` runs and has port 8081, `still` was stopped.
+    """
     written = tmp_path / "calls"
     script = f'#!/bin/sh\necho "$(basename "$0") $*" >> {written}\n'
     answers = {
-        "kind": '[ "$1" = get ] && echo ours\nexit 0\n',
-        "docker": '[ "$4" = have:1 ] && echo 0123456789ab\nexit 0\n',
+        "kind": '[ "$1" = get ] && echo "ours still"\nexit 0\n',
+        "docker": (
+            '[ "$4" = have:1 ] && echo 0123456789ab\n'
+            '[ "$1 $4" = "inspect ours-control-plane" ] && echo true\n'
+            '[ "$1 $3" = "ps publish=8081" ] && echo ours-control-plane\nexit 0\n'
+        ),
+        "kubectl": "exit 0\n",
     }
     for program, answer in answers.items():
         path = tmp_path / program
@@ -48,6 +56,42 @@ def test_a_cluster_is_made_from_the_node_image_that_docker_has(
     made = [line for line in calls.read_text().splitlines() if "create" in line]
     plain = f"kind create cluster --name new --config {CONFIG}"
     assert made == [f"{plain} --wait 120s", f"{plain} --image have:1 --wait 120s"]
+
+
+@pytest.fixture
+def free(tmp_path: Path) -> Path:
+    """A kind configuration whose port nobody has."""
+    path = tmp_path / "kind.yaml"
+    path.write_text("nodes: [{extraPortMappings: [{hostPort: 8082}]}]")
+    return path
+
+
+def test_a_cluster_that_runs_is_there(calls: Path) -> None:
+    assert Kind("ours").up(CONFIG) == "there"
+    assert "create" not in calls.read_text()
+
+
+def test_a_cluster_that_was_stopped_is_started(calls: Path, free: Path) -> None:
+    assert Kind("still").up(free) == "started"
+    assert "docker start still-control-plane" in calls.read_text()
+
+
+def test_a_cluster_that_is_not_there_is_made(calls: Path, free: Path) -> None:
+    assert Kind("new").up(free) == "made"
+    assert f"kind create cluster --name new --config {free}" in calls.read_text()
+
+
+@pytest.mark.parametrize("name", ["new", "still"])
+def test_who_has_the_ports_is_named(calls: Path, name: str) -> None:
+    with pytest.raises(InputError, match="port 8081: found taken by container ours-control-plane"):
+        Kind(name).up(CONFIG)
+    assert "create" not in calls.read_text()
+    assert "start" not in calls.read_text()
+
+
+def test_each_mode_has_a_cluster_of_its_own() -> None:
+    assert kind.OWN["standard"] == yaml.safe_load(CONFIG.read_text())["name"]
+    assert len(set(kind.OWN.values())) == len(kind.OWN) == 2
 
 
 @pytest.mark.usefixtures("calls")
