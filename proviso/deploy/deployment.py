@@ -29,7 +29,7 @@ from proviso.deploy.secrets import ensure_passwords
 from proviso.deploy.storage import make_directories
 from proviso.deploy.tools import call
 from proviso.deploy.upstream import read_pins
-from proviso.deploy.waiting import accepted, at_least, completed, condition, rolled_out, wait
+from proviso.deploy.waiting import accepted, completed, ready, rolled_out, runs, wait
 from proviso.manifests.checks import Request
 from proviso.manifests.folder import write
 from proviso.manifests.images import BASE, CONTROL, ROOT, control_image
@@ -294,13 +294,13 @@ class Deployment:
     def _await_unit(self, name: str) -> None:
         """Ready, with all the pods that were asked for: KServe begins with one."""
         service = Ref(*SERVICE, name, NAMESPACE)
-        wait(self.cluster, service, condition("Ready"), _RELEASE_SECONDS, self.progress)
-        found = self.cluster.get(service)
-        components = ("predictor", "transformer")
-        for component in (one for one in components if found and one in found["spec"]):
-            least = found["spec"][component].get("minReplicas", 1) if found else 1
-            workload = Ref("apps/v1", "Deployment", f"{name}-{component}", NAMESPACE)
-            wait(self.cluster, workload, at_least(least), _RELEASE_SECONDS, self.progress)
+        wait(self.cluster, service, ready, _RELEASE_SECONDS, self.progress)
+        spec = (self.cluster.get(service) or {}).get("spec", {})
+        for component in ("predictor", "transformer"):
+            if component in spec:
+                workload = Ref("apps/v1", "Deployment", f"{name}-{component}", NAMESPACE)
+                lack = runs(spec[component])
+                wait(self.cluster, workload, lack, _RELEASE_SECONDS, self.progress)
 
     def _route(self) -> str:
         """A first deployment gives the stable release all traffic; a later one takes none away."""

@@ -13,7 +13,7 @@ from typing import Any
 
 from proviso.deploy.cluster import Cluster, Outcome, Progress, Ref
 from proviso.deploy.tools import call
-from proviso.deploy.waiting import Missing, condition, wait
+from proviso.deploy.waiting import Missing, ready, wait
 from proviso.manifests.names import NAMESPACE, PREFIX, Unit
 
 SERVICE = ("serving.kserve.io/v1beta1", "InferenceService")
@@ -100,17 +100,15 @@ class Revisions:
 
         def lack(found: Object) -> str | None:
             state = _predictor(found)
-            created, ready = state.get("latestCreatedRevision"), state.get("latestReadyRevision")
-            if created is None or created != ready:
+            created, newest = state.get("latestCreatedRevision"), state.get("latestReadyRevision")
+            if created is None or created != newest:
                 return f"revision {created or 'none'} is not ready"
             if self._unit_of(created) != unit:
                 return f"revision {created} is of an earlier release"
             given = self._shares(found).get(unit, 0)
             if given != share:
                 return f"{given}% of the requests, {share}% asked for"
-            # The status speaks of Knative's generation, not of the InferenceService's own.
-            status = {**found["status"], "observedGeneration": None}
-            return condition("Ready")({**found, "status": status})
+            return ready(found)
 
         return lack
 

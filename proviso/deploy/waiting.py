@@ -7,7 +7,7 @@ present generation, or until patience ends; then the error explains itself (expl
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn
 
 from proviso.contracts.base import ContractError, Problem
@@ -88,15 +88,35 @@ def rolled_out(found: Object) -> str | None:
     return f"{ready} of {wanted} pods ready, {current} of this version"
 
 
-def at_least(count: int) -> Missing:
-    """A Deployment that is rolled out with so many pods."""
+def ready(found: Object) -> str | None:
+    """An InferenceService that says it is ready; of which generation, it does not say.
+
+    KServe's observedGeneration counts something else (3 seen for generation 5, and 5 for 3), so
+    whether its pods are those of the present spec has to be asked of its Deployments.
+    """
+    status = {k: v for k, v in found.get("status", {}).items() if k != "observedGeneration"}
+    return condition("Ready")({**found, "status": status})
+
+
+def runs(wanted: Object) -> Missing:
+    """A Deployment that is rolled out with the containers and at least the pods of a component."""
 
     def lack(found: Object) -> str | None:
-        wanted = found["spec"].get("replicas", 1)
-        fewer = f"{wanted} of {count} pods asked for" if wanted < count else None
+        template = found["spec"]["template"]["spec"]
+        for kind in ("initContainers", "containers"):
+            if not _asked(template.get(kind, []), wanted.get(kind, [])):
+                return f"{kind} of an earlier generation"
+        count, least = found["spec"].get("replicas", 1), wanted.get("minReplicas", 1)
+        fewer = f"{count} of {least} pods asked for" if count < least else None
         return rolled_out(found) or fewer
 
     return lack
+
+
+def _asked(found: Sequence[Object], wanted: Sequence[Object]) -> bool:
+    """Whether every wanted container is there, with its image and all its arguments."""
+    have = {(c["name"], c["image"]): set(c.get("args", [])) for c in found}
+    return all(set(c.get("args", [])) <= have.get((c["name"], c["image"]), {None}) for c in wanted)
 
 
 def completed(found: Object) -> str | None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from proviso.manifests.images import control_image
-
 _SERVER = """
 import http.server, sys, threading, time
 how = sys.argv[1]
@@ -32,8 +30,8 @@ _RESTRICTED = {
 }
 
 
-def bad_server(how: str) -> dict[str, Any]:
-    """The pod. how: `broken` answers 500 at once, `slow` after ten seconds."""
+def bad_server(how: str, image: str) -> dict[str, Any]:
+    """The pod. how: `broken` answers 500 at once, `slow` after ten seconds. image: with Python."""
     return {
         "apiVersion": "v1",
         "kind": "Pod",
@@ -53,7 +51,7 @@ def bad_server(how: str) -> dict[str, Any]:
             "containers": [
                 {
                     "name": "server",
-                    "image": control_image(),
+                    "image": image,
                     "imagePullPolicy": "IfNotPresent",
                     "command": ["python", "-c", _SERVER, how],
                     "readinessProbe": {"tcpSocket": {"port": 8083}, "periodSeconds": 1},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -22,6 +23,12 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
     if reason:
         pytest.skip(reason)
     return deployed(tmp_path_factory.mktemp("place"))
+
+
+@pytest.fixture
+def tag() -> str:
+    """Begins the ids of a test's requests: records of earlier runs stay in the volume."""
+    return f"t{time.time_ns()}"
 
 
 @pytest.fixture

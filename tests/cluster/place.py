@@ -247,7 +247,9 @@ class Place:
         name = unit_of(release).shadow
         before = self.get("service", name)["spec"]["selector"]
         if how != "down":
-            self.kubectl("apply", "-f", "-", text=json.dumps(bad_server(how)))
+            job = self.get("cronjob", "skew")["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+            image = job["containers"][0]["image"]
+            self.kubectl("apply", "-f", "-", text=json.dumps(bad_server(how, image)))
             self.kubectl("-n", NAMESPACE, "wait", "--for=condition=Ready", "pod/bad-server")
         self._select(name, before, {"app": "bad-server"})
         try:

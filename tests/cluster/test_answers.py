@@ -30,9 +30,9 @@ def served_features(sent: list[Sent]) -> int:
     return sum("OK" in one.answer.feature_status.values() for one in sent)
 
 
-def test_each_answer_left_its_record(at_rest: Place, tmp_path: Path) -> None:
-    sent = batch(at_rest.gateway, at_rest.asked, 100, tmp_path.name)
-    kept = {r["request_id"]: r for r in at_rest.records(tmp_path.name) if r["arm"] == "serve"}
+def test_each_answer_left_its_record(at_rest: Place, tag: str) -> None:
+    sent = batch(at_rest.gateway, at_rest.asked, 100, tag)
+    kept = {r["request_id"]: r for r in at_rest.records(tag) if r["arm"] == "serve"}
     for one in sent:
         record = kept[one.question.request_id]
         assert record["release"] == one.answer.release

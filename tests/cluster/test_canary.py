@@ -43,16 +43,16 @@ def seen(place: Place, tag: str) -> bool:
 
 
 def test_transformer_and_model_of_an_answer_are_one_release_while_pods_roll(
-    at_rest: Place,
+    at_rest: Place, tag: str
 ) -> None:
     at_rest.step("04-canary-50")
-    with Load(at_rest.gateway, at_rest.asked, "pairs", rate=40) as load:
+    with Load(at_rest.gateway, at_rest.asked, tag, rate=40) as load:
         for release in (at_rest.stable, at_rest.candidate):
             at_rest.roll(release, "transformer")
             at_rest.roll(release, "predictor")
     assert not failed(load.sent), failed(load.sent)[:3]
     assert set(releases(load.sent)) == {at_rest.stable.id, at_rest.candidate.id}
-    records = at_rest.records("pairs-")
+    records = at_rest.records(tag)
     assert len(records) >= len(load.sent)
     assert not truth.mixed(records, (at_rest.stable, at_rest.candidate))
 

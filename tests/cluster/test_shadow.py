@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from tests.cluster.load import batch, failed, releases
@@ -13,15 +11,15 @@ pytestmark = pytest.mark.cluster
 COUNT = 400
 
 
-def test_mirrored_requests_are_recorded_as_shadow(at_rest: Place, tmp_path: Path) -> None:
+def test_mirrored_requests_are_recorded_as_shadow(at_rest: Place, tag: str) -> None:
     before = at_rest.counted(at_rest.candidate, "shadow")
     at_rest.step("01-shadow")
-    sent = batch(at_rest.gateway, at_rest.asked, COUNT, tmp_path.name)
+    sent = batch(at_rest.gateway, at_rest.asked, COUNT, tag)
     assert not failed(sent)
     assert set(releases(sent)) == {at_rest.stable.id}
-    shadow = eventually("a shadow record of each", lambda: of_arm(at_rest, tmp_path.name, "shadow"))
+    shadow = eventually("a shadow record of each", lambda: of_arm(at_rest, tag, "shadow"))
     assert {record["release"] for record in shadow} == {at_rest.candidate.id}
-    served = of_arm(at_rest, tmp_path.name, "serve")
+    served = of_arm(at_rest, tag, "serve")
     assert served is not None
     assert {record["release"] for record in served} == {at_rest.stable.id}
     assert at_rest.counted(at_rest.candidate, "shadow") >= before + COUNT

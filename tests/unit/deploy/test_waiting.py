@@ -11,10 +11,11 @@ from proviso.deploy.cluster import Cluster, Ref
 from proviso.deploy.waiting import (
     Failed,
     accepted,
-    at_least,
     completed,
     condition,
+    ready,
     rolled_out,
+    runs,
     wait,
 )
 from tests.unit.deploy.api_server import ApiServer
@@ -61,10 +62,27 @@ def test_pods_of_an_earlier_template_do_not_count() -> None:
     assert rolled_out(an_object({}, replicas=1)) == "0 of 1 pods ready, 0 of this version"
 
 
-def test_a_deployment_may_have_to_be_larger() -> None:
-    counts = {"replicas": 1, "readyReplicas": 1, "updatedReplicas": 1}
-    assert at_least(1)(an_object(counts, replicas=1)) is None
-    assert at_least(2)(an_object(counts, replicas=1)) == "1 of 2 pods asked for"
+def test_a_deployment_must_run_what_its_component_asks_for() -> None:
+    def made(image: str, *arguments: str, replicas: int = 2) -> dict[str, Any]:
+        counts = dict.fromkeys(("replicas", "readyReplicas", "updatedReplicas"), replicas)
+        # KServe adds arguments of its own.
+        container = {"name": "c", "image": image, "args": [*arguments, "--http_port"]}
+        template = {"spec": {"containers": [container]}}
+        return an_object(counts, replicas=replicas, template=template)
+
+    container = {"name": "c", "image": "i:2", "args": ["--a"]}
+    wanted = runs({"minReplicas": 2, "containers": [container]})
+    assert wanted(made("i:2", "--a")) is None
+    assert wanted(made("i:1", "--a")) == "containers of an earlier generation"
+    assert wanted(made("i:2", "--b")) == "containers of an earlier generation"
+    assert wanted(made("i:2", "--a", replicas=1)) == "1 of 2 pods asked for"
+
+
+def test_an_inference_service_is_ready_whatever_generation_it_names() -> None:
+    status = {"observedGeneration": 1, "conditions": conditions(Ready="True")}
+    assert ready(an_object(status, generation=5)) is None
+    status["conditions"] = conditions(Ready="False")
+    assert ready(an_object(status, generation=5)) is not None
 
 
 def test_a_job_is_done_at_work_or_failed() -> None:
