@@ -20,21 +20,30 @@ Pod = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Outage:
-    """What requests met of a fault; seconds count from the fault to the end of the last failure."""
+    """What requests met of a fault. Seconds count from it.
+
+    sent: to the last request that failed being sent: whoever asks later is answered; ended: until
+    the last had its error.
+    """
 
     asked: int
     refused: tuple[Sent, ...]
-    seconds: float
+    sent: float
+    ended: float
 
     def __str__(self) -> str:
         said = f"{len(self.refused)} of {self.asked} requests failed"
-        return f"{said}, the last {self.seconds:.2f} s after it" if self.refused else said
+        if not self.refused:
+            return said
+        return f"{said}, sent up to {self.sent:.2f} s after it, ended up to {self.ended:.2f} s"
 
 
 def outage(sent: Sequence[Sent], at: float) -> Outage:
     """at: the fault, by the monotonic clock."""
     refused = tuple(failed(sent))
-    return Outage(len(sent), refused, max((one.ended for one in refused), default=at) - at)
+    began = max((one.began for one in refused), default=at)
+    ended = max((one.ended for one in refused), default=at)
+    return Outage(len(sent), refused, began - at, ended - at)
 
 
 def tag_of(what: str) -> str:

@@ -24,6 +24,7 @@ from proviso.training.release import Release, rebind
 from tests.cluster import truth
 from tests.cluster.load import Gateway, Sent, batch, failed
 from tests.cluster.long_faults import measured, tag_of
+from tests.cluster.long_jobs import settled_history
 from tests.cluster.long_unit import routed, standing, variant
 from tests.cluster.place import Place
 
@@ -84,7 +85,7 @@ def test_one_pod_answers_as_two_do(at_rest: Place, tmp_path: Path) -> None:
         units = [unit_of(at_rest.candidate), other.unit]
         with standing(at_rest, other), routed(at_rest, units) as ways:
             asked = in_turns(at_rest, dict(zip(FORMS, ways, strict=True)))
-        history = at_rest.copy("data") / "history"
+        history = settled_history(at_rest)
     shown(asked)
     for form, contract, release in (
         ("separate", at_rest.contract, at_rest.candidate),

@@ -12,7 +12,7 @@ password="$(cat /etc/valkey/sentinel/password)"
   echo "sentinel monitor store $(sh /etc/valkey/conf/primary.sh) 6379 2"
   echo "sentinel auth-user store sentinel"
   echo "sentinel auth-pass store $password"
-  echo "sentinel down-after-milliseconds store 1000"
+  echo "sentinel down-after-milliseconds store 700"
   echo "sentinel failover-timeout store 6000"
   echo "sentinel parallel-syncs store 1"
 } > /run/valkey/sentinel.conf
