@@ -86,7 +86,7 @@ def _component(
         for document in documents:
             _wait_for(cluster, document, progress)
         # One owner holds the notes of all components in a namespace, so it says them all.
-        note = " ".join([digest, *_deployments(documents)])
+        note = " ".join([digest, *_deployments(documents, component.namespace)])
         cluster.annotate(place, {**_notes(cluster.get(place)), key: note})
     return applied
 
@@ -111,8 +111,10 @@ def _stands(cluster: Cluster, place: Ref, note: str, digest: str, progress: Prog
     return True
 
 
-def _deployments(documents: Iterable[Object]) -> list[str]:
-    return [one["metadata"]["name"] for one in documents if one["kind"] == "Deployment"]
+def _deployments(documents: Iterable[Object], namespace: str) -> list[str]:
+    """Those in the component's own namespace: the note is a list of names there."""
+    found = [one["metadata"] for one in documents if one["kind"] == "Deployment"]
+    return [one["name"] for one in found if one["namespace"] == namespace]
 
 
 def _wait_for(cluster: Cluster, document: Object, progress: Progress) -> None:

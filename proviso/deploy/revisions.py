@@ -75,25 +75,26 @@ class Revisions:
         return Traffic(_unit(found), percent, self._shares(found))
 
     def bring(self, unit: str, document: Object, ours: Set[str]) -> Outcome:
-        """Applies a release's InferenceService, and waits until its pods are ready.
-
-        With kubectl, as the steps that follow will be: so it knows what was applied before.
-        """
+        """Applies a release's InferenceService, and waits until its pods are ready."""
         rendered = document["spec"]["predictor"]["canaryTrafficPercent"]
         share = share_for(unit, rendered, self.traffic(), ours)
         if share is None:
             return "unchanged"
-        outcome = self._apply(_with_share(document, share))
+        before = self.cluster.get(self.ref)
+        after = self._apply(_with_share(document, share))
         if not self.cluster.dry_run:
             wait(self.cluster, self.ref, self._missing(unit, share), _SECONDS, self.progress)
-        return outcome
+        if before is None:
+            return "created"
+        return "unchanged" if _said(before) == _said(after) else "configured"
 
-    def _apply(self, document: Object) -> Outcome:
+    def _apply(self, document: Object) -> Object:
+        """With kubectl, as the steps that follow will be: so it knows what was applied before."""
         dry = ["--dry-run=server"] if self.cluster.dry_run else []
-        command = ["kubectl", "--context", self.cluster.context, "apply", *dry, "-f", "-"]
-        said = call(command, text=json.dumps(document)).replace("(server dry run)", "").split()
-        outcomes: dict[str, Outcome] = {"created": "created", "unchanged": "unchanged"}
-        return outcomes.get(said[-1], "configured")
+        command = ["kubectl", "--context", self.cluster.context, "apply", *dry]
+        text = call([*command, "-o", "json", "-f", "-"], text=json.dumps(document))
+        after: Object = json.loads(text)
+        return after
 
     def _missing(self, unit: str, share: int) -> Missing:
         """What lacks until a unit is the newest revision, ready, and has its share."""
@@ -138,6 +139,13 @@ def _unit(found: Object) -> str:
         labels.get(f"{PREFIX}/{name}", "") for name in ("model", "version", "release")
     )
     return Unit(model, version, release, {}).name
+
+
+def _said(found: Object) -> Object:
+    """What an InferenceService asks for, without kubectl's notes."""
+    metadata, noted = found["metadata"], "kubectl.kubernetes.io/last-applied-configuration"
+    annotations = {k: v for k, v in metadata["annotations"].items() if k != noted}
+    return {"spec": found["spec"], "labels": metadata["labels"], "annotations": annotations}
 
 
 def _with_share(document: Object, percent: int) -> dict[str, Any]:

@@ -52,13 +52,14 @@ class RestGateway(Gateway):
 @contextmanager
 def alone() -> Iterator[None]:
     """Two clusters want the same ports, and more than two cores: the standard one rests."""
-    running = attempt("docker", "inspect", "-f", "{{.State.Running}}", STANDARD_NODE)
-    if running.stdout.strip() == "true":
+    state = attempt("docker", "inspect", "-f", "{{.State.Running}}", STANDARD_NODE)
+    ran = state.stdout.strip() == "true"
+    if ran:
         run("docker", "stop", STANDARD_NODE)
     try:
         yield
     finally:
-        if attempt("docker", "inspect", STANDARD_NODE).returncode == 0:
+        if ran:
             attempt("docker", "stop", NODE)
             run("docker", "start", STANDARD_NODE)
 

@@ -37,7 +37,12 @@ def service(unit: str, percent: int, **state: Any) -> Object:
     return {
         "apiVersion": "serving.kserve.io/v1beta1",
         "kind": "InferenceService",
-        "metadata": {"name": "late", "namespace": "proviso", "labels": labels(unit)},
+        "metadata": {
+            "name": "late",
+            "namespace": "proviso",
+            "labels": labels(unit),
+            "annotations": {},
+        },
         "spec": {"predictor": {"minReplicas": 1, "canaryTrafficPercent": percent}},
         "status": {
             # Knative's generation, which is not the InferenceService's.
@@ -58,13 +63,15 @@ def silent(_: str) -> None:
 
 @pytest.fixture
 def brought(api: ApiServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A cluster with two revisions; what kubectl is asked to apply is written to this file."""
+    """A cluster with two revisions; what kubectl is asked to apply is written to this file.
+
+    It answers with what it was given.
+    """
     api.kinds = {**KINDS, REVISION: [("revisions", "Revision", True)]}
     for number, unit in enumerate((OLD, NEW), start=1):
         api.keep(revision(number, unit))
     kubectl, applied = tmp_path / "kubectl", tmp_path / "applied"
-    said = "inferenceservice.serving.kserve.io/late configured"
-    kubectl.write_text(f'#!/bin/sh\necho "$*" > {applied}\ncat >> {applied}\necho "{said}"\n')
+    kubectl.write_text(f'#!/bin/sh\necho "$*" > {applied}\ntee -a {applied}\n')
     kubectl.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     return applied
@@ -101,14 +108,30 @@ def test_traffic_is_read_by_unit(api: ApiServer) -> None:
     assert here.traffic() == Traffic(NEW, 5, {NEW: 5, OLD: 95})
 
 
-def test_a_release_is_applied_with_its_share_and_waited_for(api: ApiServer, brought: Path) -> None:
-    state = {"latestCreatedRevision": "late-2", "latestReadyRevision": "late-2"}
-    api.keep(service(NEW, 25, **state, traffic=split(r2=25, r1=75)))
+STANDS = {
+    "latestCreatedRevision": "late-2",
+    "latestReadyRevision": "late-2",
+    "traffic": split(r2=25, r1=75),
+}
+
+
+def test_a_release_is_applied_with_the_share_it_has(api: ApiServer, brought: Path) -> None:
+    api.keep(service(NEW, 25, **STANDS))
     here = Revisions(Cluster("stand-in"), "late", silent)
-    assert here.bring(NEW, service(NEW, 0), OURS) == "configured"
+    assert here.bring(NEW, service(NEW, 0), OURS) == "unchanged"
     command, document = brought.read_text().split("\n", 1)
-    assert command == "--context stand-in apply -f -"
+    assert command == "--context stand-in apply -o json -f -"
     assert json.loads(document)["spec"]["predictor"]["canaryTrafficPercent"] == 25
+
+
+@pytest.mark.usefixtures("brought")
+def test_what_became_of_a_release_is_said(api: ApiServer) -> None:
+    here = Revisions(Cluster("stand-in", dry_run=True), "late", silent)
+    document = service(NEW, 25)
+    assert here.bring(NEW, document, OURS) == "created"
+    api.keep(service(NEW, 25, **STANDS))
+    document["spec"]["predictor"]["minReplicas"] = 2
+    assert here.bring(NEW, document, OURS) == "configured"
 
 
 def test_a_release_behind_the_newest_is_left_alone(api: ApiServer, brought: Path) -> None:
