@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from importlib.machinery import SourceFileLoader
@@ -11,7 +14,6 @@ from types import ModuleType
 
 import pytest
 import yaml
-from kserve.model_server import parser as kserve_arguments
 
 from feature_runtime.__main__ import _arguments
 from feature_runtime.addresses import parse_predictor
@@ -140,16 +142,31 @@ def test_every_mount_has_its_volume_and_every_volume_a_mount(rendering: Renderin
             assert mounted == volumes
 
 
+def kserve_arguments(rest: list[str]) -> tuple[list[object], list[str]]:
+    """What KServe makes of arguments: in a process of its own, since it cannot share one with
+    tritonclient, which other tests load.
+    """
+    program = (
+        "import json, sys; from kserve.model_server import parser; "
+        "a, unknown = parser.parse_known_args(sys.argv[1:]); "
+        "print(json.dumps([[a.model_name, a.http_port, a.grpc_port], unknown]))"
+    )
+    command = [sys.executable, "-c", program, *rest]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
+    found, unknown = json.loads(done.stdout.splitlines()[-1])
+    return found, unknown
+
+
 def test_the_transformer_understands_its_arguments(rendering: Rendering) -> None:
     """With what KServe's controller appends where it appends anything."""
     appended = ["--predictor_host", "unit-predictor.proviso", "--http_port", "8080"]
     rendered = transformer_of(rendering).args
     assert rendered
     own, rest = _arguments().parse_known_args([*rendered, *appended])
-    kserve, unknown = kserve_arguments.parse_known_args(rest)
+    kserve, unknown = kserve_arguments(rest)
     unit = rendering.pair.candidate
     assert unknown == []
-    assert (kserve.model_name, kserve.http_port, kserve.grpc_port) == ("fraud-risk", 8080, 8081)
+    assert kserve == ["fraud-risk", 8080, 8081]
     assert (own.shadow_http_port, own.shadow_grpc_port) == (8082, 8083)
     assert own.predictor == unit.predictor_address
     assert parse_predictor(own.predictor)

@@ -44,7 +44,7 @@ def test_the_guard_stands_over_our_namespace_and_our_objects() -> None:
         for document in yaml.safe_load_all(GUARD.read_text())
         if document["kind"].endswith("Binding")
     ]
-    assert len(bindings) == 3
+    assert len(bindings) == 4
     for binding in bindings:
         selected = binding["spec"]["matchResources"]["namespaceSelector"]["matchLabels"]
         assert selected == {"kubernetes.io/metadata.name": NAMESPACE}
