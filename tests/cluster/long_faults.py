@@ -22,28 +22,37 @@ Pod = Mapping[str, Any]
 class Outage:
     """What requests met of a fault. Seconds count from it.
 
-    sent: to the last request that failed being sent: whoever asks later is answered; ended: until
-    the last had its error.
+    first and last: when the first and the last request that failed were sent; whoever asks later
+    is answered. ended: when the last one had its error.
     """
 
     asked: int
     refused: tuple[Sent, ...]
-    sent: float
+    first: float
+    last: float
     ended: float
+
+    @property
+    def seconds(self) -> float:
+        """For how long requests were sent in vain."""
+        return self.last - self.first
 
     def __str__(self) -> str:
         said = f"{len(self.refused)} of {self.asked} requests failed"
         if not self.refused:
             return said
-        return f"{said}, sent up to {self.sent:.2f} s after it, ended up to {self.ended:.2f} s"
+        return (
+            f"{said}, sent {self.first:.2f} to {self.last:.2f} s after it,"
+            f" the last ended at {self.ended:.2f} s"
+        )
 
 
 def outage(sent: Sequence[Sent], at: float) -> Outage:
     """at: the fault, by the monotonic clock."""
     refused = tuple(failed(sent))
-    began = max((one.began for one in refused), default=at)
+    began = [one.began for one in refused] or [at]
     ended = max((one.ended for one in refused), default=at)
-    return Outage(len(sent), refused, began - at, ended - at)
+    return Outage(len(sent), refused, min(began) - at, max(began) - at, ended - at)
 
 
 def tag_of(what: str) -> str:
