@@ -172,9 +172,10 @@ def _named(pair: Pair) -> str:
 
 def _meaning(of: Rendering, step: Step) -> str:
     if step.name == "rollback" and of.pair.stable is None:
+        answer = "404 by Knative" if of.mode == "knative" else "503 with a reason"
         return (
             "taken back. There is no stable release to go back to: every request is\n"
-            "answered 503 with a reason until another release is rolled out."
+            f"answered {answer} until another release is rolled out."
         )
     return f"{step.name}, {step.says}."
 

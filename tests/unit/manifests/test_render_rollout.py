@@ -233,4 +233,5 @@ def test_in_knative_a_first_release_serves_at_once_and_is_stopped_to_go_back(
     assert service_of(rendering, "release.yaml").spec.predictor.canary_traffic_percent == 100
     back = service_of(rendering, "rollout/rollback.yaml")
     assert (back.metadata.annotations or {})["serving.kserve.io/stop"] == "true"
+    assert "answered 404 by Knative" in rendering.files["rollout/rollback.yaml"]
     assert back.spec.predictor.canary_traffic_percent == 100
