@@ -236,7 +236,7 @@ class Deployment:
         found = self.cluster.get(ref_of(document)) if document["kind"] == "Job" else None
         if found is None:
             return False
-        ends = {c["type"] for c in found["status"].get("conditions", []) if c["status"] == "True"}
+        ends = {c["type"] for c in found["status"].get("conditions") or () if c["status"] == "True"}
         same = set(images_in(found["spec"])) == {self.control}
         if "Complete" in ends or (same and "Failed" not in ends):
             return True

@@ -30,7 +30,7 @@ def explain(cluster: Cluster, ref: Ref) -> str:
 
 
 def _conditions(found: Object) -> Iterator[str]:
-    for one in found.get("status", {}).get("conditions", []):
+    for one in found.get("status", {}).get("conditions") or []:
         said = f"{one.get('reason', '')} {one.get('message', '')}".strip()
         yield f"{one['type']} {one['status']} {said}".rstrip()
 
@@ -64,7 +64,7 @@ def event_lines(events: Sequence[Object]) -> list[str]:
 def _well(pod: Object) -> bool:
     """Whether a pod is ready, or has done its work."""
     status = pod.get("status", {})
-    ready = {one["type"]: one["status"] for one in status.get("conditions", [])}
+    ready = {one["type"]: one["status"] for one in status.get("conditions") or []}
     return ready.get("Ready") == "True" or status.get("phase") == "Succeeded"
 
 

@@ -66,7 +66,7 @@ def condition(name: str) -> Missing:
         status = found.get("status", {})
         if _stale(found, status):
             return "a status of an earlier generation"
-        for one in status.get("conditions", []):
+        for one in status.get("conditions") or []:
             if one["type"] == name:
                 if one["status"] == "True" and not _stale(found, one):
                     return None
@@ -122,7 +122,7 @@ def _asked(found: Sequence[Object], wanted: Sequence[Object]) -> bool:
 def completed(found: Object) -> str | None:
     """A Job that has done its work. Raises Failed when it never will."""
     status = found.get("status", {})
-    for one in status.get("conditions", []):
+    for one in status.get("conditions") or []:
         if one["status"] == "True" and one["type"] == "Failed":
             raise Failed(f"{one.get('reason')}: {one.get('message')}")
         if one["status"] == "True" and one["type"] == "Complete":
@@ -133,7 +133,7 @@ def completed(found: Object) -> str | None:
 def accepted(found: Object) -> str | None:
     """A route that every parent has taken over as it is now."""
     parents = found.get("status", {}).get("parents", [])
-    conditions = [one for parent in parents for one in parent.get("conditions", [])]
+    conditions = [one for parent in parents for one in parent.get("conditions") or ()]
     good = [one for one in conditions if one["type"] in ("Accepted", "ResolvedRefs")]
     for one in good:
         if one["status"] != "True" or _stale(found, one):

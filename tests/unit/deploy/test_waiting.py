@@ -36,6 +36,8 @@ def conditions(**states: str) -> list[dict[str, str]]:
 def test_a_condition_must_be_there_and_true() -> None:
     programmed = condition("Programmed")
     assert programmed(an_object({})) == "no condition Programmed"
+    # A CRD that was made a moment ago says null.
+    assert programmed(an_object({"conditions": None})) == "no condition Programmed"
     assert programmed(an_object({"conditions": conditions(Programmed="True")})) is None
     waits = {"type": "Programmed", "status": "False", "reason": "AddressNotAssigned"}
     lack = programmed(an_object({"conditions": [waits]}))
