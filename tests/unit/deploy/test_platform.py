@@ -18,8 +18,8 @@ CONTROLLER = "/apis/apps/v1/namespaces/system/deployments/controller"
 READY = {"replicas": 1, "updatedReplicas": 1, "readyReplicas": 1}
 
 
-def deployment(name: str = "controller") -> dict[str, Any]:
-    metadata = {"name": name, "namespace": "system"}
+def deployment(name: str = "controller", namespace: str = "system") -> dict[str, Any]:
+    metadata = {"name": name, "namespace": namespace}
     spec = {"replicas": 1}
     base = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata, "spec": spec}
     # Nobody here would make it ready.
@@ -94,6 +94,13 @@ def test_components_of_one_namespace_do_not_forget_each_other(tmp_path: Path) ->
     folder(tmp_path, "two", NAMESPACE, deployment())
     run(platform(tmp_path, "one", "two"))
     assert run(platform(tmp_path, "one", "two"))[0] == "2 unchanged"
+
+
+@pytest.mark.usefixtures("api")
+def test_a_part_in_another_namespace_is_not_looked_for_in_this_one(tmp_path: Path) -> None:
+    folder(tmp_path, "one", NAMESPACE, deployment(), deployment("far", "elsewhere"))
+    run(platform(tmp_path, "one"))
+    assert run(platform(tmp_path, "one")) == ("1 unchanged", ["one v1: 1 unchanged"])
 
 
 @pytest.mark.usefixtures("api")
