@@ -1,7 +1,8 @@
 """How a replay asks the endpoint: REST V2 and V2 gRPC, one transaction a request.
 
-The only owner of the HTTP client and of `tritonclient` in the control plane. (tritonclient and
-the KServe SDK register the same protobuf symbols, so the pod's server is never imported here.)
+The owner of the HTTP client and, beside bench/sweep_target.py, of `tritonclient` in the control
+plane. (tritonclient and the KServe SDK register the same protobuf symbols, so the pod's server is
+never imported here.)
 """
 
 from __future__ import annotations

@@ -133,4 +133,4 @@ def _one_port(wanted: Mapping[str, Any], target: End, port: int, protocol: str) 
 
 def _known(found: Mapping[str, Any], keys: set[str]) -> None:
     if unknown := set(found) - keys:
-        raise NotImplementedError(f"found {sorted(unknown)}, wanted some of {sorted(keys)}")
+        raise ValueError(f"found {sorted(unknown)}, wanted some of {sorted(keys)}")

@@ -126,5 +126,5 @@ def test_labels_and_expressions_hold_together() -> None:
 
 
 def test_what_is_not_understood_is_refused() -> None:
-    with pytest.raises(NotImplementedError, match="ipBlock"):
+    with pytest.raises(ValueError, match="ipBlock"):
         into_database({"ipBlock": {"cidr": "10.0.0.0/8"}}).allows(WEB, DATABASE, 5432)
