@@ -37,6 +37,7 @@ from tests.local.test_pod_errors import grpc_inputs
 __all__ = ["pod_stack"]
 
 GOOD = rows(("c1", "m1"))
+_QUIET = 1.0  # seconds without a word after which a cut connection is let go
 
 
 @dataclass(frozen=True)
@@ -131,28 +132,29 @@ def test_a_store_that_is_down_is_503_and_comes_back(pod_stack: PodStack, tmp_pat
 class Switch:
     """A TCP relay whose far side can be changed between two packets; None refuses.
 
-    What a predictor's address looks like to the pod while predictors come and go behind it.
+    What a predictor's address looks like to the pod while predictors come and go behind it. The
+    predictor hears of a cut when its calls have ended: of a cancelled one it may crash.
     """
 
     def __init__(self, target: int | None) -> None:
         self._target = target
         self._open: list[socket.socket] = []
+        self._turn = threading.Lock()  # a connection made during a change must not outlive it
         self._listener = socket.create_server((LOOPBACK, 0))
         self.address = f"{LOOPBACK}:{self._listener.getsockname()[1]}"
         threading.Thread(target=self._accept, daemon=True).start()
 
     def to(self, target: int | None) -> None:
         """Cuts every connection; the next ones go to `target`, a port."""
-        self._target = target
-        cut, self._open = self._open, []
+        with self._turn:
+            self._target = target
+            cut, self._open = self._open, []
         for one in cut:
-            with suppress(OSError):
-                one.shutdown(socket.SHUT_RDWR)
+            _shut(one)
 
     def close(self) -> None:
         """Refuses for good."""
-        with suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)
+        _shut(self._listener)
         self._listener.close()
         self.to(None)
 
@@ -167,28 +169,42 @@ class Switch:
     def _relay(self, near: socket.socket) -> None:
         target = self._target
         try:
-            far = socket.create_connection((LOOPBACK, target or 0))
+            far = socket.create_connection((LOOPBACK, target or 0), _QUIET)
         except OSError:
             near.close()
             return
-        self._open += [near, far]
-        if target != self._target:
-            self.to(self._target)
-        back = threading.Thread(target=_pump, args=(far, near), daemon=True)
-        back.start()
-        _pump(near, far)
-        back.join()
-        near.close()
-        far.close()
+        with near, far:
+            with self._turn:
+                if target != self._target:
+                    return
+                self._open.append(near)
+            there = threading.Thread(target=_pump, args=(near, far, lambda: True), daemon=True)
+            there.start()
+            _pump(far, near, there.is_alive)
+            _shut(near)
+            there.join()
 
 
-def _pump(source: socket.socket, sink: socket.socket) -> None:
-    with suppress(OSError):
-        while data := source.recv(65_536):
-            sink.sendall(data)
-    for one in (source, sink):
+def _pump(source: socket.socket, sink: socket.socket, goes_on: Callable[[], bool]) -> None:
+    """Until the source ends, or is silent when this no longer `goes_on`; the sink may be gone."""
+    while True:
+        try:
+            data = source.recv(65_536)
+        except TimeoutError:
+            if goes_on():
+                continue
+            return
+        except OSError:
+            return
+        if not data:
+            return
         with suppress(OSError):
-            one.shutdown(socket.SHUT_RDWR)
+            sink.sendall(data)
+
+
+def _shut(one: socket.socket) -> None:
+    with suppress(OSError):
+        one.shutdown(socket.SHUT_RDWR)
 
 
 @pytest.fixture(scope="module")
