@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import random
 import signal
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
@@ -134,6 +135,38 @@ def test_connections_that_age_fail_no_call(own: Path, tmp_path: Path) -> None:
                 assert set(seen) == {RIGHT}
 
         asyncio.run(asked())
+
+
+def test_a_predictor_outlives_that_its_calls_are_given_up(own: Path, tmp_path: Path) -> None:
+    """Triton crashes within seconds where such calls are cancelled (its issues 7472 and 8034)."""
+    luck = random.Random(11)
+    with serving(tmp_path, own) as (only,):
+
+        async def impatient(predictor: PredictorPool) -> int:
+            given_up = 0
+            for _ in range(2_000):
+                try:
+                    async with asyncio.timeout(luck.uniform(0, 0.004)):
+                        await predictor.infer(ONE)
+                except TimeoutError:
+                    given_up += 1
+            return given_up
+
+        async def asked() -> None:
+            async with pool(Addresses(only.grpc_address), release_of(own)) as predictor:
+                assert await score(predictor) == RIGHT
+                given_up = await asyncio.gather(*(impatient(predictor) for _ in range(16)))
+                assert sum(given_up) > 1_000
+                assert await score(predictor) == RIGHT
+
+        asyncio.run(asked())
+        assert only.process.running
+        assert not crashed(only)
+
+
+def crashed(server: Triton) -> bool:
+    """Whether it took SIGSEGV; it may then hang instead of ending."""
+    return b"Signal (11) received" in server.process.log.read_bytes()
 
 
 def test_a_foreign_predictor_behind_the_same_name_never_answers(

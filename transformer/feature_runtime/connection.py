@@ -4,6 +4,9 @@ The check belongs to a connection: a watcher counts connections (`_epoch`), a ch
 the epoch in which it began and ended, and an answer that arrives in another epoch than its
 check is thrown away. So a predictor that is replaced between check and call never answers
 (docs/adr/0032). A task makes the checks; calls only look whether the last one still holds.
+
+Who stops waiting for a call leaves it to its end: Triton may crash of a cancelled one
+(docs/adr/0064).
 """
 
 from __future__ import annotations
@@ -32,6 +35,7 @@ _SHUT = grpc.ChannelConnectivity.SHUTDOWN
 _LOST = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.NOT_FOUND, grpc.StatusCode.CANCELLED)
 _SILENT = grpc.StatusCode.DEADLINE_EXCEEDED
 _AGAIN = 0.25  # seconds until a predictor that did not pass is asked again
+_PATIENCE = 30.0  # seconds for the calls of a connection that does not answer
 _WANTED = "this release's predictor"
 # Reconnecting must not outlast an outage by much; gRPC's own backoff grows to two minutes.
 _OPTIONS = (
@@ -71,12 +75,14 @@ class Connection:
         self._target = target
         self._release = release
         self._deadline = timeout
-        self._grace = 2 * timeout / 1e6  # longer than any call under way can take
+        self._grace = 2 * timeout / 1e6  # longer than anybody waits for a call
         self._changed = changed
         self._epoch = 0
         self._verified: int | None = None
         self._warned_of: str | None = release.id
         self._doubted = asyncio.Event()
+        self._under_way = set[Any]()  # gRPC cancels a call that nobody holds
+        self._left = set[asyncio.Task[None]]()  # channels that wait for their calls to end
         self._open()
         self._verifier = asyncio.get_running_loop().create_task(self._keep_verified())
 
@@ -89,16 +95,34 @@ class Connection:
         """ModelInfer, to be called only while `usable`. Raises Lost, or a Refusal."""
         epoch = self._epoch
         try:
-            response = await self._infer_call(request, timeout=self._deadline / 1e6)
+            response = await self._answer(self._infer_call(request))
         except asyncio.CancelledError:
             self.doubt()  # who waits no longer has mostly waited too long
             raise
+        except TimeoutError as error:
+            self.doubt()
+            raise too_late("predictor", self._deadline) from error
         except grpc.aio.AioRpcError as error:
             raise self._failed(error) from error
         if epoch != self._epoch:
             steady = unavailable("predictor", "connections that do not last", "a steady predictor")
             raise Lost(steady)
         return response
+
+    async def _answer(self, call: Any) -> Any:
+        """What a call brings in time; without a deadline of its own, which would cancel it."""
+        ended = asyncio.get_running_loop().create_future()
+
+        def end(call: Any) -> None:
+            self._under_way.discard(call)
+            if not ended.done():
+                ended.set_result(None)
+
+        self._under_way.add(call)
+        call.add_done_callback(end)
+        async with asyncio.timeout(self._deadline / 1e6):
+            await ended
+        return await call
 
     def doubt(self) -> None:
         """Has the check made again now. Until it fails, what is usable stays so."""
@@ -107,12 +131,13 @@ class Connection:
         self._doubted.set()
 
     async def close(self) -> None:
-        """Returns when the calls under way have ended; there must be no new ones."""
+        """Returns when the calls that are waited for have ended; there must be no new ones."""
         self._verifier.cancel()
         await asyncio.gather(self._verifier, return_exceptions=True)
         await self._channel.close(self._grace)
-        self._watcher.cancel()
-        await asyncio.gather(self._watcher, return_exceptions=True)
+        for task in (self._watcher, *self._left):
+            task.cancel()
+        await asyncio.gather(self._watcher, *self._left, return_exceptions=True)
 
     def _open(self) -> None:
         self._channel = grpc.aio.insecure_channel(self._target, options=_OPTIONS)
@@ -187,9 +212,10 @@ class Connection:
         """A connection that no longer answers is replaced: its host may have vanished."""
         self._watcher.cancel()
         await asyncio.gather(self._watcher, return_exceptions=True)
-        old = self._channel
+        left = asyncio.get_running_loop().create_task(self._channel.close(_PATIENCE))
+        self._left.add(left)
+        left.add_done_callback(self._left.discard)
         self._open()
-        await old.close(self._grace)
 
     def _failed(self, error: grpc.aio.AioRpcError) -> Lost | Refusal:
         lost = error.code() in _LOST
