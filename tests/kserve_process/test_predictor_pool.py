@@ -352,3 +352,29 @@ def parse_fixed(text: str) -> str:
     place = parse_predictor(text)
     assert isinstance(place, str)
     return place
+
+
+def test_calls_that_nobody_waits_for_do_not_pile_up(release: Release) -> None:
+    """A predictor that answers its check at once and a request too late is not asked for ever."""
+
+    async def asked() -> None:
+        late = Fake(release.id, 0.1)
+        async with running(late), pool(Names(late), release, SECOND // 5) as predictor:
+            assert await outcome(predictor) == "0.1"
+            late.slow, before = 3.0, late.calls
+            outcomes = await asyncio.gather(*(outcome(predictor) for _ in range(1_500)))
+            assert set(outcomes) == {"deadline", "predictor"}
+            assert outcomes.count("deadline") == 1_024
+            assert await outcome(predictor) in {"predictor", "deadline"}
+            assert late.calls - before <= 1_024
+            late.slow = 0.0
+            await until(answers(predictor))
+
+    asyncio.run(asked())
+
+
+def answers(predictor: PredictorPool) -> Callable[[], Awaitable[bool]]:
+    async def answered() -> bool:
+        return await outcome(predictor) == "0.1"
+
+    return answered

@@ -35,6 +35,7 @@ _SHUT = grpc.ChannelConnectivity.SHUTDOWN
 _LOST = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.NOT_FOUND, grpc.StatusCode.CANCELLED)
 _SILENT = grpc.StatusCode.DEADLINE_EXCEEDED
 _AGAIN = 0.25  # seconds until a predictor that did not pass is asked again
+_MOST = 1_024  # calls under way, also those that nobody waits for any more
 _PATIENCE = 30.0  # seconds for the calls of a connection that does not answer
 _WANTED = "this release's predictor"
 # Reconnecting must not outlast an outage by much; gRPC's own backoff grows to two minutes.
@@ -93,6 +94,8 @@ class Connection:
 
     async def infer(self, request: Any) -> Any:
         """ModelInfer, to be called only while `usable`. Raises Lost, or a Refusal."""
+        if len(self._under_way) == _MOST:
+            raise Lost(unavailable("predictor", f"{_MOST} calls without an answer", "answers"))
         epoch = self._epoch
         try:
             response = await self._answer(self._infer_call(request))
