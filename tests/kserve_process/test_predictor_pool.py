@@ -40,6 +40,8 @@ class Fake:
     stopping: bool = False
     slow: float = 0.0
     first_waits_for: asyncio.Event | None = None
+    checks: int = 0
+    checks_wait_for: asyncio.Event | None = None
     server: Any = field(default=None, repr=False)
 
     async def infer(self, request: Any, context: Any) -> Any:
@@ -59,7 +61,10 @@ class Fake:
     async def config(self, _: bytes, context: Any) -> bytes:
         if self.stopping:
             await context.abort(grpc.StatusCode.NOT_FOUND, "no available versions")
-        return config_of(self.release)
+        self.checks, found = self.checks + 1, self.release
+        if self.checks_wait_for is not None:
+            await self.checks_wait_for.wait()
+        return config_of(found)
 
     async def start(self, target: str = "127.0.0.1:0", options: Any = ()) -> Fake:
         self.server = grpc.aio.server(options=(*options, ("grpc.so_reuseport", 0)))
@@ -195,6 +200,30 @@ def test_a_foreign_predictor_beside_the_right_one_is_never_asked(release: Releas
             assert set(await scores(predictor, 200)) == {0.9}
 
     asyncio.run(asked())
+
+
+def test_a_check_that_is_older_than_the_question_answers_nothing(release: Release) -> None:
+    async def asked() -> None:
+        only = Fake("r-of-another", 0.1)
+        async with running(only), pool(Names(only), release) as predictor:
+            assert await outcome(predictor) == "identity"
+            only.checks_wait_for, before = asyncio.Event(), only.checks
+            await until(checked(only, before + 1))
+            only.release = release.id
+            question = asyncio.create_task(predictor.check())
+            await asyncio.sleep(0)
+            only.checks_wait_for.set()
+            await question
+            assert await outcome(predictor) == "0.1"
+
+    asyncio.run(asked())
+
+
+def checked(fake: Fake, checks: int) -> Callable[[], Awaitable[bool]]:
+    async def enough() -> bool:
+        return fake.checks >= checks
+
+    return enough
 
 
 def test_only_foreign_ones_are_a_refusal_that_names_them(release: Release) -> None:

@@ -182,7 +182,8 @@ class Connection:
             refusal = await self._found_wrong()
             if refusal is None or refusal.reason != "predictor":
                 break
-        self.fault = refusal
+        if not self._doubted.is_set():  # or else this check is older than the doubt
+            self.fault = refusal
 
     async def _found_wrong(self) -> Refusal | None:
         """One check: None if it was passed."""
