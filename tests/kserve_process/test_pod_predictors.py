@@ -147,7 +147,7 @@ def test_a_predictor_outlives_that_its_calls_are_given_up(own: Path, tmp_path: P
             for _ in range(2_000):
                 try:
                     async with asyncio.timeout(luck.uniform(0, 0.004)):
-                        await predictor.infer(ONE)
+                        await score(predictor)
                 except TimeoutError:
                     given_up += 1
             return given_up
@@ -157,11 +157,18 @@ def test_a_predictor_outlives_that_its_calls_are_given_up(own: Path, tmp_path: P
                 assert await score(predictor) == RIGHT
                 given_up = await asyncio.gather(*(impatient(predictor) for _ in range(16)))
                 assert sum(given_up) > 1_000
-                assert await score(predictor) == RIGHT
+                await answers_again(predictor)
 
         asyncio.run(asked())
         assert only.process.running
         assert not crashed(only)
+
+
+async def answers_again(predictor: PredictorPool) -> None:
+    end = time.monotonic() + 20
+    while await score(predictor) != RIGHT:
+        assert time.monotonic() < end
+        await asyncio.sleep(0.05)
 
 
 def crashed(server: Triton) -> bool:
@@ -192,9 +199,6 @@ def test_a_foreign_predictor_behind_the_same_name_never_answers(
                 seen = await asked_while(predictor, swaps)
                 assert {one for one in seen if isinstance(one, float)} == {RIGHT}
                 assert set(seen) <= {RIGHT, "identity", "predictor", "deadline"}
-                end = time.monotonic() + 20
-                while await score(predictor) != RIGHT:
-                    assert time.monotonic() < end
-                    await asyncio.sleep(0.05)
+                await answers_again(predictor)
 
         asyncio.run(asked())
