@@ -149,6 +149,13 @@ async def until(condition: Callable[[], Awaitable[bool]], seconds: float = 20) -
         await asyncio.sleep(0.02)
 
 
+def at_least(wanted: int, count: Callable[[], int]) -> Callable[[], Awaitable[bool]]:
+    async def enough() -> bool:
+        return count() >= wanted
+
+    return enough
+
+
 def test_what_names_a_predictor() -> None:
     assert parse_predictor("127.0.0.1:8001") == "ipv4:127.0.0.1:8001"
     assert parse_predictor("[::1]:8001") == "ipv6:[::1]:8001"
@@ -208,7 +215,7 @@ def test_a_check_that_is_older_than_the_question_answers_nothing(release: Releas
         async with running(only), pool(Names(only), release) as predictor:
             assert await outcome(predictor) == "identity"
             only.checks_wait_for, before = asyncio.Event(), only.checks
-            await until(checked(only, before + 1))
+            await until(at_least(before + 1, lambda: only.checks))
             only.release = release.id
             question = asyncio.create_task(predictor.check())
             await asyncio.sleep(0)
@@ -217,13 +224,6 @@ def test_a_check_that_is_older_than_the_question_answers_nothing(release: Releas
             assert await outcome(predictor) == "0.1"
 
     asyncio.run(asked())
-
-
-def checked(fake: Fake, checks: int) -> Callable[[], Awaitable[bool]]:
-    async def enough() -> bool:
-        return fake.checks >= checks
-
-    return enough
 
 
 def test_only_foreign_ones_are_a_refusal_that_names_them(release: Release) -> None:
@@ -282,7 +282,7 @@ def test_addresses_follow_the_name_and_end_with_their_calls(release: Release) ->
         names = Names(old)
         async with running(old, new), pool(names, release, 10 * SECOND) as predictor:
             under_way = asyncio.create_task(predictor.infer(ONE))
-            await until(counted(old, 1))
+            await until(at_least(1, lambda: old.calls))
             names.fakes = (new,)
             await until(all_known(predictor, {0.2}))
             assert not under_way.done()
@@ -290,24 +290,10 @@ def test_addresses_follow_the_name_and_end_with_their_calls(release: Release) ->
             assert float((await under_way)[0]) == pytest.approx(0.1)
             names.fakes = ()
             looks = names.looks
-            await until(looked(names, looks + 2))
+            await until(at_least(looks + 2, lambda: names.looks))
             assert set(await scores(predictor, 20)) == {0.2}
 
     asyncio.run(asked())
-
-
-def counted(fake: Fake, calls: int) -> Callable[[], Awaitable[bool]]:
-    async def enough() -> bool:
-        return fake.calls >= calls
-
-    return enough
-
-
-def looked(names: Names, looks: int) -> Callable[[], Awaitable[bool]]:
-    async def enough() -> bool:
-        return names.looks >= looks
-
-    return enough
 
 
 def test_a_name_that_never_resolved_is_a_refusal_at_once(release: Release) -> None:
@@ -317,7 +303,7 @@ def test_a_name_that_never_resolved_is_a_refusal_at_once(release: Release) -> No
             with pytest.raises(Refusal, match="found a name without an address"):
                 await predictor.infer(ONE)
             names.fakes = (late,)
-            await until(looked(names, names.looks + 1))
+            await until(at_least(names.looks + 1, lambda: names.looks))
             assert await scores(predictor, 3) == [0.1] * 3
 
     asyncio.run(asked())
