@@ -12,15 +12,15 @@ from typing import Any
 
 import yaml
 
-from feature_runtime.identity import digest
-from feature_runtime.moments import format_moment, now, parse_moment
+from feature_runtime.core.identity import digest
+from feature_runtime.core.moments import format_moment, now, parse_moment
+from proviso.checks.evidence import Evidence, digests_of, write_evidence
+from proviso.checks.skew_evidence import TEST_FILE
+from proviso.checks.skew_rows import SkewRow, write_rows
 from proviso.gates.gate import judge
 from proviso.gates.verdict import Stage, Verdict
-from proviso.online.envelope import Evidence, digests_of, write_evidence
-from proviso.online.evidence import REPLAY_FILE, SKEW_FILE
-from proviso.online.sampling import FLOORS
-from proviso.online.skew import SkewRow, write_rows
-from proviso.online.skew_verdict import TEST_FILE
+from proviso.replay.evidence import REPLAY_FILE, SKEW_FILE
+from proviso.replay.sampling import FLOORS
 from tests.program import Done, call
 
 ROOT = Path(__file__).parents[1]

@@ -12,11 +12,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from hypothesis import strategies as st
 
-from feature_runtime.availability import Row, ViewTimes
-from feature_runtime.moments import DAY, HOUR, MINUTE
+from feature_runtime.core.availability import Row, ViewTimes
+from feature_runtime.core.moments import DAY, HOUR, MINUTE
 from proviso.contracts.contract import Contract, FeatureView
+from proviso.history.duckdb.relation import MOMENT, history_columns, history_file
 from proviso.history.oracle import Event, HistoryRow
-from proviso.history.relation import MOMENT, history_columns, history_file
 
 ZERO = 1_600_000_000 * 1_000_000 // DAY * DAY
 """Midnight on some day: schedules of an hour and of a day meet here."""

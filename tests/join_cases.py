@@ -19,10 +19,10 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import strategies as st
 
-from feature_runtime.availability import Row, Status, availability, order, visible_from
-from feature_runtime.moments import HOUR, MINUTE, parse_moment
+from feature_runtime.core.availability import Row, Status, availability, order, visible_from
+from feature_runtime.core.moments import HOUR, MINUTE, parse_moment
 from proviso.contracts.contract import Contract, FeatureView
-from proviso.history.join import DatasetSummary, build_dataset
+from proviso.history.duckdb.join import DatasetSummary, build_dataset
 from proviso.history.oracle import Asked, Event, HistoryRow, Rule, naive_join
 from tests.history_data import (
     ZERO,

@@ -15,22 +15,22 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from feature_runtime import keys, timeline
-from feature_runtime.availability import Row
+from feature_runtime.core import keys, timeline
+from feature_runtime.core.availability import Row
 from proviso.contracts.contract import Contract, FeatureView, Scheduled
 from proviso.contracts.loading import load_contract, load_plan
 from proviso.contracts.plan import Plan
 from proviso.contracts.section import runtime_service
 from proviso.contracts.starter import write_template
-from proviso.history.features import compute_history
-from proviso.history.relation import history_file
+from proviso.history.duckdb.features import compute_history
+from proviso.history.duckdb.relation import history_file
 from proviso.local import valkey
 from proviso.local.processes import Stack
 from proviso.online.materialize import Clocks, Materializer
 from proviso.online.store import OnlineStore
+from proviso.release.directory import Draft, Release, write_release
 from proviso.simulation.simulate import simulate
 from proviso.training.fitting import fit_model, fit_reference
-from proviso.training.release import Draft, Release, write_release
 from proviso.training.spec import Boosting, TrainingSpec
 
 Ids = tuple[keys.EntityId, ...]

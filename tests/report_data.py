@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from proviso.local.report import Refusal, ReportData
+from proviso.demo.report import Refusal, ReportData
 
 RELEASE = "r-0123456789abcdef"
 LONG_VIEW = "velocity_with_a_rather_long_name_1h"

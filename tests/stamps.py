@@ -9,9 +9,9 @@ from typing import NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from feature_runtime.keys import EntityId
+from feature_runtime.core.keys import EntityId
 from proviso.contracts.contract import Contract, FeatureView
-from proviso.history.relation import MOMENT, history_columns
+from proviso.history.duckdb.relation import MOMENT, history_columns
 from proviso.history.segments import stamps_file
 
 

@@ -9,9 +9,9 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from feature_runtime import keys, timeline
-from feature_runtime.availability import Row
-from feature_runtime.moments import DAY
+from feature_runtime.core import keys, timeline
+from feature_runtime.core.availability import Row
+from feature_runtime.core.moments import DAY
 from proviso.contracts.loading import load_contract
 from proviso.online.store import OnlineStore
 

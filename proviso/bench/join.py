@@ -18,10 +18,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from feature_runtime.moments import format_moment, now
+from feature_runtime.core.moments import format_moment, now
 from proviso.bench.join_data import Data, Size, make_data, wrong_answers
 from proviso.contracts.base import InputError
-from proviso.history.engine import connect
+from proviso.history.duckdb.engine import connect
 
 Progress = Callable[[str], None]
 ROOT = Path(__file__).parents[2]

@@ -15,11 +15,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from feature_runtime.moments import DAY
+from feature_runtime.core.moments import DAY
 from proviso.bench.join_data import DAYS, DELAY, FEATURES, LOOKBACK, START, Data, contract
 from proviso.bench.join_data import exact_answers as by_definition
-from proviso.history.engine import Engine, connect, literal, names, write_parquet
-from proviso.history.join import build_dataset
+from proviso.history.duckdb.engine import Engine, connect, literal, names, write_parquet
+from proviso.history.duckdb.join import build_dataset
 
 
 @dataclass(frozen=True)

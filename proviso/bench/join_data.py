@@ -9,11 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from feature_runtime.moments import DAY, HOUR, MINUTE, parse_moment
+from feature_runtime.core.moments import DAY, HOUR, MINUTE, parse_moment
 from proviso.contracts.contract import Contract, FeatureView
 from proviso.contracts.loading import load_model
-from proviso.history.engine import Engine, connect, literal, write_parquet
-from proviso.history.relation import history_file
+from proviso.history.duckdb.engine import Engine, connect, literal, write_parquet
+from proviso.history.duckdb.relation import history_file
 
 START = parse_moment("2025-06-01T00:00:00Z")
 DAYS = 30

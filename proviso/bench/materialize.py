@@ -17,12 +17,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from feature_runtime import keys, timeline
-from feature_runtime.availability import Row
+from feature_runtime.core import keys, timeline
+from feature_runtime.core.availability import Row
 from proviso.contracts.contract import Contract, FeatureView, Scheduled
 from proviso.contracts.plan import Plan
-from proviso.history.publishable import EntityRow, run_rows
-from proviso.history.relation import history_columns, history_file
+from proviso.history.duckdb.publishable import EntityRow, run_rows
+from proviso.history.duckdb.relation import history_columns, history_file
 from proviso.history.segments import stamping_directory, stamps_file
 from proviso.online.materialize import Materializer
 from proviso.online.sending import BATCH, Clocks, times_of

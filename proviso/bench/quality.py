@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from feature_runtime.moments import DAY, HOUR, format_duration, format_moment, parse_duration
-from feature_runtime.service import Service
+from feature_runtime.core.moments import DAY, HOUR, format_duration, format_moment, parse_duration
+from feature_runtime.core.service import Service
 from proviso.contracts.contract import Contract
 from proviso.training.boosting import boosting_probabilities, fit_boosting
 from proviso.training.data import Days, Project, Request

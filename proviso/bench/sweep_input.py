@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from proviso.release.directory import Release
 from proviso.training.distribution import Distribution, references_of
-from proviso.training.release import Release
 
 VECTORS = 500
 _SEED = 0

@@ -15,10 +15,10 @@ from pathlib import Path
 
 import yaml
 
-from feature_runtime import identity
+from feature_runtime.core import identity
 from proviso.contracts.base import InputError
-from proviso.manifests.pbtxt import PbtxtError, flat, parse_pbtxt
-from proviso.training.release import RELEASE_FILE, Release, read_release
+from proviso.release.directory import RELEASE_FILE, Release, read_release
+from proviso.release.pbtxt import PbtxtError, flat, parse_pbtxt
 
 _FIELD = "dynamic_batching"
 _DELAY = f"{_FIELD}.max_queue_delay_microseconds"

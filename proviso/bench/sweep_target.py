@@ -11,7 +11,7 @@ from typing import Any
 import tritonclient.grpc as triton
 from tritonclient.utils import InferenceServerException
 
-from feature_runtime.identity import ID_PARAMETER
+from feature_runtime.core.identity import ID_PARAMETER
 from proviso.bench.sweep import Contender
 from proviso.bench.sweep_settings import Setting
 from proviso.contracts.base import InputError

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import Any, Literal
 
-from feature_runtime.moments import format_duration
+from feature_runtime.core.moments import format_duration
 from proviso.contracts.contract import (
     Aggregate,
     Contract,
@@ -21,8 +21,8 @@ from proviso.contracts.contract import (
 )
 from proviso.contracts.definitions import feature_scalar
 from proviso.contracts.sql import SqlError
-from proviso.history.statistics import FeatureStatistics, ViewStatistics
-from proviso.training.release import Release
+from proviso.history.duckdb.statistics import FeatureStatistics, ViewStatistics
+from proviso.release.directory import Release
 
 NOTICE = timedelta(days=30)
 """How long before its end an approval is pointed out."""

@@ -6,12 +6,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from feature_runtime.service import Feature, View
+from feature_runtime.core.service import Feature, View
+from proviso.checks.freshness import Question, measure
 from proviso.contracts.base import InputError
 from proviso.contracts.contract import Contract
-from proviso.history.relation import history_file
-from proviso.history.statistics import ViewStatistics, view_statistics
-from proviso.online.freshness import Question, measure
+from proviso.history.duckdb.relation import history_file
+from proviso.history.duckdb.statistics import ViewStatistics, view_statistics
 from proviso.online.materialize import times_of
 from proviso.online.store import OnlineStore
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from jinja2 import Environment
 
-from feature_runtime.moments import SECOND, format_moment, to_microseconds
+from feature_runtime.core.moments import SECOND, format_moment, to_microseconds
 from proviso.catalog.entries import (
     FeatureEntry,
     Measured,
@@ -24,9 +24,9 @@ from proviso.catalog.entries import (
 )
 from proviso.catalog.graph import WIDTH, lineage_graph
 from proviso.contracts.base import ContractError
-from proviso.contracts.checks_views import view_problems
 from proviso.contracts.contract import Contract, FeatureView, Scheduled
-from proviso.history.statistics import FeatureStatistics
+from proviso.contracts.validation.views import view_problems
+from proviso.history.duckdb.statistics import FeatureStatistics
 from proviso.pages.shell import environment, write_page
 
 _TEMPLATES = Path(__file__).parent / "templates"

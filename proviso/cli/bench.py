@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from feature_runtime import moments
+from feature_runtime.core import moments
 from proviso.bench import join as joining
 from proviso.bench import join_growth
 from proviso.bench import materialize as writing
@@ -36,8 +36,8 @@ from proviso.contracts.plan import Plan
 from proviso.local import triton, valkey
 from proviso.local.processes import Stack
 from proviso.online.store import OnlineStore
+from proviso.release.directory import Release, read_release
 from proviso.training.data import Project
-from proviso.training.release import Release, read_release
 from proviso.training.spec import load_spec
 
 Transactions = Annotated[Path, typer.Option("--transactions", help="Transactions (Parquet).")]

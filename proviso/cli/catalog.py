@@ -12,11 +12,11 @@ import typer
 from proviso.catalog.entries import Measured
 from proviso.catalog.measuring import freshness_of, statistics_of
 from proviso.catalog.page import check_views, summary, write_catalog
+from proviso.checks.freshness import Question, bound_of
 from proviso.cli.console import Json, emit, moment, note, step
 from proviso.contracts.loading import load_contract, load_plan
-from proviso.online.freshness import Question, bound_of
 from proviso.online.store import OnlineStore
-from proviso.training.release import read_release
+from proviso.release.directory import read_release
 
 SAMPLE = 500
 SEED = 7

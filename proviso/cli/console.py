@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from feature_runtime import moments
+from feature_runtime.core import moments
 from proviso.contracts.base import InputError
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]

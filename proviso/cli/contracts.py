@@ -8,10 +8,10 @@ from typing import Annotated, Any
 
 import typer
 
+from proviso.checks.lab import ALL_PASSED, Check, checks
 from proviso.cli.console import DryRun, Json, emit
 from proviso.contracts.base import ContractError
 from proviso.contracts.starter import template_files, write_template
-from proviso.contracts.validate import ALL_PASSED, Check, checks
 
 
 def register(app: typer.Typer) -> None:

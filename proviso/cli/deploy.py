@@ -14,13 +14,13 @@ import typer
 from proviso.cli.console import Json, emit, note
 from proviso.contracts.base import InputError
 from proviso.contracts.loading import load_plan
-from proviso.deploy.cluster import Cluster
 from proviso.deploy.deployment import Deployment, Settings, shown
-from proviso.deploy.inside import Inside
 from proviso.deploy.kind import OWN, Kind
-from proviso.deploy.remains import remove
+from proviso.deploy.removal import remove
 from proviso.deploy.rotation import rotate_passwords
-from proviso.manifests.names import Mode
+from proviso.kube.api import Cluster
+from proviso.kube.namespace import Inside
+from proviso.rollout.deployed import Mode
 
 ADDRESSES: dict[Mode, str] = {"standard": "127.0.0.1:8080", "knative": "127.0.0.1:8081"}
 """Where kind-config.yaml maps each mode's gateway to."""

@@ -7,15 +7,15 @@ from typing import Annotated
 
 import typer
 
-from feature_runtime.moments import now
+from feature_runtime.core.moments import now
+from proviso.checks.drift import Drift, evidence_of, measure
+from proviso.checks.evidence import write_evidence
+from proviso.checks.served_values import read_served
 from proviso.cli.console import Json, emit
 from proviso.contracts.base import InputError
 from proviso.contracts.loading import load_contract
-from proviso.online.drift import Drift, evidence_of, measure
-from proviso.online.envelope import write_evidence
-from proviso.online.served import read_served
+from proviso.release.directory import RELEASE_FILE, Release, read_release
 from proviso.training.distribution import Reference, references_of
-from proviso.training.release import RELEASE_FILE, Release, read_release
 
 
 def drift(

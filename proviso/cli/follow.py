@@ -15,13 +15,13 @@ from proviso.cli.console import DryRun, Json, emit, note
 from proviso.contracts.base import InputError
 from proviso.contracts.contract import Contract, FeatureView, OnEvent
 from proviso.contracts.loading import load_contract
-from proviso.history.arriving import Arriving
-from proviso.history.engine import connect
-from proviso.online.follow import Follower, Manner
-from proviso.online.landing import open_landing, snapshot
+from proviso.history.duckdb.arriving import Arriving
+from proviso.history.duckdb.engine import connect
 from proviso.online.materialize import Materializer
-from proviso.online.produce import produce as play
-from proviso.online.stream import ValkeyProducer, ValkeyStream
+from proviso.online.stream.follower import Follower, Manner
+from proviso.online.stream.landing import open_landing, snapshot
+from proviso.online.stream.producer import produce as play
+from proviso.online.stream.valkey import ValkeyProducer, ValkeyStream
 
 _MEMORY = "1GB"
 

@@ -7,18 +7,18 @@ from typing import Annotated, Any
 
 import typer
 
-from feature_runtime.moments import SECOND, format_duration, format_moment
-from feature_runtime.service import View
+from feature_runtime.core.moments import SECOND, format_duration, format_moment
+from feature_runtime.core.service import View
+from proviso.checks.evidence import Evidence, write_evidence
+from proviso.checks.freshness import Question, bound_of, evidence_of, measure
 from proviso.cli.console import Json, emit, moment, note
 from proviso.contracts.base import InputError
 from proviso.contracts.contract import Contract
 from proviso.contracts.loading import load_contract, load_plan
 from proviso.contracts.plan import Plan
 from proviso.contracts.section import runtime_service
-from proviso.online.envelope import Evidence, write_evidence
-from proviso.online.freshness import Question, bound_of, evidence_of, measure
 from proviso.online.store import OnlineStore
-from proviso.training.release import read_release
+from proviso.release.directory import read_release
 from proviso.training.score import check_contract
 
 EVIDENCE = Path("evidence")

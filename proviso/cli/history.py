@@ -8,14 +8,14 @@ from typing import Annotated
 
 import typer
 
-from feature_runtime import moments
+from feature_runtime.core import moments
 from proviso.cli.console import DryRun, Json, emit, moment, note, step
 from proviso.contracts.base import InputError
 from proviso.contracts.loading import load_contract
-from proviso.history.engine import DEFAULT_MEMORY
-from proviso.history.features import ViewHistory, compute_history
-from proviso.history.incremental import backfill_history, update_history
-from proviso.history.join import build_dataset
+from proviso.history.duckdb.engine import DEFAULT_MEMORY
+from proviso.history.duckdb.features import ViewHistory, compute_history
+from proviso.history.duckdb.incremental import backfill_history, update_history
+from proviso.history.duckdb.join import build_dataset
 from proviso.simulation.ongoing import append_events, simulate_ongoing, whole_until
 from proviso.simulation.simulate import simulate as run_simulation
 

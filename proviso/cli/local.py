@@ -10,11 +10,11 @@ import typer
 
 from proviso.cli.console import Json, emit, note
 from proviso.contracts.base import InputError
+from proviso.demo.run import Settings, demo
 from proviso.local import state
-from proviso.local.demo import Settings, demo
 from proviso.local.processes import Stack
 from proviso.local.stack import start
-from proviso.training.release import read_release
+from proviso.release.directory import read_release
 
 Run = Annotated[Path, typer.Option("--run", help="Where logs, records and state are kept.")]
 RUN = Path("run")

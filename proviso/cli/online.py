@@ -12,17 +12,17 @@ import typer
 
 from proviso.cli.console import DryRun, Json, emit, moment, note
 from proviso.cli.follow import Place, follow, source_stream
+from proviso.clients.endpoint import Client, Clients, GrpcClient, RestClient
 from proviso.contracts.base import InputError
 from proviso.contracts.contract import Contract, FeatureView
 from proviso.contracts.loading import load_contract, load_plan
 from proviso.contracts.section import consumed_views, service_of
-from proviso.online.clients import Client, Clients, GrpcClient, RestClient
-from proviso.online.evidence import passed, summarize
-from proviso.online.follow import Manner
 from proviso.online.materialize import Clocks, Materializer, Written
-from proviso.online.replay import Span, Stage, perform, rehearse
 from proviso.online.store import OnlineStore
-from proviso.training.release import read_release
+from proviso.online.stream.follower import Manner
+from proviso.release.directory import read_release
+from proviso.replay.evidence import passed, summarize
+from proviso.replay.replay import Span, Stage, perform, rehearse
 
 History = Annotated[Path, typer.Option("--history", help="Directory of the feature history.")]
 Store = Annotated[str, typer.Option("--store", help="Online store, redis://host:port.")]

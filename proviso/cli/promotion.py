@@ -8,13 +8,13 @@ from typing import Annotated
 
 import typer
 
-from proviso.bench import load as stress
+from proviso.checks import load as stress
+from proviso.checks.evidence import Evidence, write_evidence
+from proviso.checks.shadow import compare
 from proviso.cli.console import Json, emit, note
+from proviso.clients.endpoint import Client, Clients, GrpcClient, RestClient
 from proviso.contracts.loading import load_contract, load_plan
-from proviso.online.clients import Client, Clients, GrpcClient, RestClient
-from proviso.online.envelope import Evidence, write_evidence
-from proviso.online.shadow import compare
-from proviso.training.release import Release, read_release
+from proviso.release.directory import Release, read_release
 
 ReleaseDir = Annotated[Path, typer.Option("--release", help="Release directory.")]
 EvidenceDir = Annotated[

@@ -7,15 +7,15 @@ from typing import Annotated
 
 import typer
 
-from feature_runtime.moments import format_moment
+from feature_runtime.core.moments import format_moment
+from proviso.checks.coverage import cover, evidence_of
+from proviso.checks.evidence import Evidence, write_evidence
 from proviso.cli.console import DryRun, Json, emit, moment, note
 from proviso.contracts.base import InputError
 from proviso.contracts.loading import load_contract
-from proviso.online.coverage import cover, evidence_of
-from proviso.online.envelope import Evidence, write_evidence
 from proviso.online.schemas import Held, Schema, collect, held_schemas
 from proviso.online.store import OnlineStore
-from proviso.training.release import read_release
+from proviso.release.directory import read_release
 from proviso.training.score import check_contract
 
 EVIDENCE = Path("evidence")

@@ -9,14 +9,9 @@ from typing import Annotated, NoReturn, TypeVar
 
 import typer
 
-from feature_runtime.moments import format_moment, now
-from feature_runtime.service import Service
-from proviso.cli.console import DryRun, Json, emit, moment, note
-from proviso.contracts.base import InputError
-from proviso.contracts.contract import Contract
-from proviso.contracts.loading import load_contract, load_plan
-from proviso.contracts.section import runtime_service
-from proviso.online.signing import (
+from feature_runtime.core.moments import format_moment, now
+from feature_runtime.core.service import Service
+from proviso.checks.signing import (
     LASTS,
     Wish,
     append_signature,
@@ -24,9 +19,8 @@ from proviso.online.signing import (
     read_signatures,
     sign,
 )
-from proviso.online.skew import read_rows
-from proviso.online.skew_sample import Found, Question, Sides, skew_test
-from proviso.online.skew_verdict import (
+from proviso.checks.skew import Found, Question, Sides, skew_test
+from proviso.checks.skew_evidence import (
     TEST_FILE,
     Judged,
     figures_of,
@@ -36,9 +30,15 @@ from proviso.online.skew_verdict import (
     write_inconclusive,
     write_test,
 )
-from proviso.online.skew_window import Inconclusive, lag_warnings
+from proviso.checks.skew_rows import read_rows
+from proviso.checks.skew_window import Inconclusive, lag_warnings
+from proviso.cli.console import DryRun, Json, emit, moment, note
+from proviso.contracts.base import InputError
+from proviso.contracts.contract import Contract
+from proviso.contracts.loading import load_contract, load_plan
+from proviso.contracts.section import runtime_service
 from proviso.online.store import OnlineStore
-from proviso.training.release import read_release
+from proviso.release.directory import read_release
 
 T = TypeVar("T")
 

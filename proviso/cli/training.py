@@ -10,12 +10,12 @@ import typer
 from proviso.cli.console import Json, day, duration, emit, moment, note, step
 from proviso.contracts.base import ContractError
 from proviso.contracts.loading import load_contract, load_plan
+from proviso.release.directory import read_release
 from proviso.simulation.spec import load_simulation
 from proviso.training.card import named_metrics
 from proviso.training.data import Days, Project, Request, plan_for
 from proviso.training.examples import build_examples, rebind_examples
 from proviso.training.recertify import recertify, renew
-from proviso.training.release import read_release
 from proviso.training.score import score_file
 from proviso.training.spec import load_spec
 from proviso.training.train import Trained, train

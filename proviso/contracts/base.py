@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
 
-from feature_runtime.moments import format_duration, parse_duration
+from feature_runtime.core.moments import format_duration, parse_duration
 
 
 @dataclass(frozen=True)

@@ -221,7 +221,7 @@ class FeatureView(Strict):
 
 
 class RequestFeature(Strict):
-    """A feature of the request and the scoring moment alone (feature_runtime.encode)."""
+    """A feature of the request and the scoring moment alone (feature_runtime.core.encode)."""
 
     name: Name
     function: Literal["field", "hour_of_day", "day_of_week", "is_weekend", "is_night"]

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from proviso.contracts.contract import Aggregate, Contract, Feature, FeatureView
-from proviso.contracts.places import listed
+from proviso.contracts.paths import listed
 from proviso.contracts.sql import Kind, Scalar, SqlError, parse_scalar
 
 _COLUMN_KINDS: Mapping[str, Kind] = {

@@ -15,12 +15,12 @@ from yaml.constructor import SafeConstructor
 from yaml.resolver import Resolver
 
 from proviso.contracts.base import ContractError, InputError, Problem
-from proviso.contracts.checks_views import entity_problems
 from proviso.contracts.contract import Contract
-from proviso.contracts.places import CONTRACT_FILE as CONTRACT_FILE
-from proviso.contracts.places import PLAN_FILE as PLAN_FILE
+from proviso.contracts.hints import wanted, why_required
+from proviso.contracts.paths import CONTRACT_FILE as CONTRACT_FILE
+from proviso.contracts.paths import PLAN_FILE as PLAN_FILE
 from proviso.contracts.plan import Plan
-from proviso.contracts.wording import wanted, why_required
+from proviso.contracts.validation.views import entity_problems
 
 PAYLOADS_FILE = "online_feature_payloads.jsonl"
 SKEW_FILE = "skew_test_cases.csv"

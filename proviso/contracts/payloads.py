@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field
 
-from feature_runtime.moments import parse_moment
+from feature_runtime.core.moments import parse_moment
 from proviso.contracts.base import ContractError, Name, Problem, Strict
 from proviso.contracts.loading import PAYLOADS_FILE, parse_model
 

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from feature_runtime.moments import DAY
+from feature_runtime.core.moments import DAY
 from proviso.contracts.base import Date, Label, Name, Span, Strict, Text
 
 Role = Literal["data_engineering", "ml_engineering", "platform", "business"]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from feature_runtime.moments import format_duration
-from feature_runtime.service import Service, parse_service
+from feature_runtime.core.moments import format_duration
+from feature_runtime.core.service import Service, parse_service
 from proviso.contracts.base import ContractError, Problem
 from proviso.contracts.contract import Contract, Feature, FeatureService, FeatureView
 from proviso.contracts.loading import PLAN_FILE

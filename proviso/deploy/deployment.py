@@ -18,26 +18,26 @@ from proviso.contracts.base import InputError
 from proviso.contracts.loading import load_contract, load_plan
 from proviso.deploy import images, kind
 from proviso.deploy.changes import images_in, units_of_route, with_image, with_note
-from proviso.deploy.cluster import Applied, Cluster, Progress, Ref, ref_of
-from proviso.deploy.inside import Inside
+from proviso.deploy.first_request import Endpoint, Scored, ask
 from proviso.deploy.kind import Kind
 from proviso.deploy.platform import Platform, bring_up, gateway_up, kustomize
 from proviso.deploy.revisions import SERVICE, Revisions
 from proviso.deploy.rotation import load_users
-from proviso.deploy.scored import Endpoint, Scored, ask
 from proviso.deploy.secrets import ensure_passwords
 from proviso.deploy.storage import make_directories
-from proviso.deploy.tools import call
 from proviso.deploy.upstream import read_pins
-from proviso.deploy.waiting import accepted, completed, ready, rolled_out, runs, wait
+from proviso.kube.api import Applied, Cluster, Progress, Ref, ref_of
+from proviso.kube.namespace import Inside
+from proviso.kube.programs import call
+from proviso.kube.waiting import accepted, completed, ready, rolled_out, runs, wait
 from proviso.manifests.checks import Request
 from proviso.manifests.folder import write
 from proviso.manifests.images import BASE, CONTROL, ROOT, control_image
-from proviso.manifests.names import NAMESPACE, Mode, Unit, unit_of
 from proviso.manifests.render import Rendering, render
+from proviso.release.directory import Release, read_release
+from proviso.rollout.deployed import NAMESPACE, Mode, Unit, unit_of
 from proviso.simulation.spec import load_simulation
 from proviso.simulation.world import ids_of
-from proviso.training.release import Release, read_release
 
 K8S = ROOT / "k8s"
 RENDERED: dict[Mode, Path] = {

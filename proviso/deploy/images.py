@@ -19,7 +19,7 @@ from typing import Any
 
 from proviso.contracts.base import ContractError, InputError, Problem
 from proviso.manifests import images as named
-from proviso.training.release import RELEASE_FILE, Release
+from proviso.release.directory import RELEASE_FILE, Release
 
 Progress = Callable[[str], None]
 

@@ -10,8 +10,8 @@ from typing import Literal
 import yaml
 
 from proviso.contracts.base import InputError
-from proviso.deploy.tools import call
-from proviso.manifests.names import Mode
+from proviso.kube.programs import call
+from proviso.rollout.deployed import Mode
 
 NODE_IMAGE = "kindest/node:v1.34.4"
 """Used where Docker has it already, as behind an air gap; else kind takes its own default."""

@@ -14,11 +14,11 @@ from typing import Any
 
 import yaml
 
-from proviso.deploy.cluster import Applied, Cluster, Progress, Ref, ref_of
-from proviso.deploy.tools import call
 from proviso.deploy.upstream import Component, Pins, bring
-from proviso.deploy.waiting import condition, rolled_out, wait
-from proviso.manifests.names import Mode
+from proviso.kube.api import Applied, Cluster, Progress, Ref, ref_of
+from proviso.kube.programs import call
+from proviso.kube.waiting import condition, rolled_out, wait
+from proviso.rollout.deployed import Mode
 
 ANNOTATION = "proviso.dev/applied"
 READY_SECONDS = 300.0

@@ -11,10 +11,10 @@ from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from typing import Any
 
-from proviso.deploy.cluster import Cluster, Outcome, Progress, Ref
-from proviso.deploy.tools import call
-from proviso.deploy.waiting import Missing, ready, wait
-from proviso.manifests.names import NAMESPACE, PREFIX, Unit
+from proviso.kube.api import Cluster, Outcome, Progress, Ref
+from proviso.kube.programs import call
+from proviso.kube.waiting import Missing, ready, wait
+from proviso.rollout.deployed import NAMESPACE, PREFIX, Unit
 
 SERVICE = ("serving.kserve.io/v1beta1", "InferenceService")
 _REVISION = ("serving.knative.dev/v1", "Revision")

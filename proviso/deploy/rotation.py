@@ -23,6 +23,7 @@ from proviso.deploy.secrets import (
     new_password,
     secret_of,
 )
+from proviso.kube.namespace import Reader
 
 STORE = "store"
 PATIENCE = 180.0
@@ -38,15 +39,6 @@ _MOUNTED = (
 """Says the digest of a file: what a pod reads is known without reading it out."""
 
 Progress = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class Reader:
-    """A running container that has a Secret mounted, and where it sees the password."""
-
-    pod: str
-    container: str
-    path: str
 
 
 class Namespace(Vault, Protocol):

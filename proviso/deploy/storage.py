@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from proviso.deploy.tools import call
+from proviso.kube.programs import call
 
 ROOT = "/var/local/proviso"
 VOLUMES = ("data", "records", "store", "store-replica")

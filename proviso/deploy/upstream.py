@@ -14,7 +14,7 @@ from pydantic import Field, ValidationError
 
 from proviso.contracts.base import InputError, Strict
 from proviso.contracts.files import replacing
-from proviso.manifests.names import Mode
+from proviso.rollout.deployed import Mode
 
 PINS = "platform.yml"
 _MOST = 16 * 1024 * 1024

@@ -12,13 +12,13 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from feature_runtime.availability import Status
+from feature_runtime.core.availability import Status
 from proviso.contracts.base import Refused
 from proviso.contracts.loading import parse_model
 from proviso.gates.register import Subject
 from proviso.gates.verdict import Finding
+from proviso.release.directory import RELEASE_FILE, Release
 from proviso.training.certificate import SAMPLE, meaning_digest, rule_digest
-from proviso.training.release import RELEASE_FILE, Release
 
 CHECK = "leakage certificate"
 _AGAIN = "certify again: proviso certify --renew"

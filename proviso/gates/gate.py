@@ -5,17 +5,17 @@ from __future__ import annotations
 from contextlib import suppress
 from pathlib import Path
 
-from feature_runtime.identity import digest
-from feature_runtime.moments import now as clock
+from feature_runtime.core.identity import digest
+from feature_runtime.core.moments import now as clock
 from proviso.contracts.base import InputError
 from proviso.contracts.loading import load_contract, load_plan
-from proviso.gates.desk import Desk
+from proviso.gates.evidence import Desk
 from proviso.gates.files import read_evidence
 from proviso.gates.promote import promote_findings
 from proviso.gates.register import Subject, register_findings
 from proviso.gates.shadow import shadow_findings
 from proviso.gates.verdict import Stage, Verdict
-from proviso.training.release import read_release
+from proviso.release.directory import read_release
 
 EVIDENCE = Path("evidence")
 

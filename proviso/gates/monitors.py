@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 
 from proviso.contracts.base import InputError
 from proviso.contracts.contract import QualityGate
-from proviso.gates.desk import Desk
+from proviso.gates.evidence import Desk
 from proviso.gates.register import Subject
 from proviso.gates.verdict import Finding, Stage
 

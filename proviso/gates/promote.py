@@ -12,7 +12,7 @@ from typing import Any
 
 from proviso.contracts.base import InputError
 from proviso.contracts.plan import Plan
-from proviso.gates.desk import Desk
+from proviso.gates.evidence import Desk
 from proviso.gates.register import Subject
 from proviso.gates.verdict import Finding
 

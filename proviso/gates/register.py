@@ -8,17 +8,17 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
-from feature_runtime.identity import digest_of
+from feature_runtime.core.identity import digest_of
+from proviso.checks.lab import validate
 from proviso.contracts.base import Refused
 from proviso.contracts.contract import Contract
 from proviso.contracts.loading import parse_model
 from proviso.contracts.plan import Plan
 from proviso.contracts.section import service_section
-from proviso.contracts.validate import validate
 from proviso.gates.verdict import Finding
-from proviso.training.release import RELEASE_FILE, Release
-from proviso.training.signature import TOLERANCE
-from proviso.training.triton_config import triton_config
+from proviso.release.directory import RELEASE_FILE, Release
+from proviso.release.signature import TOLERANCE
+from proviso.release.triton_config import triton_config
 
 
 @dataclass(frozen=True)

@@ -8,17 +8,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, get_args
 
-from feature_runtime.moments import parse_moment
+from feature_runtime.core.moments import parse_moment
 from proviso.contracts.base import InputError
 from proviso.contracts.plan import Role
 from proviso.gates.certificate import certificate_findings
-from proviso.gates.desk import Desk, judged
+from proviso.gates.evidence import Desk, judged
 from proviso.gates.files import read_evidence
 from proviso.gates.monitors import quality_gate_findings
 from proviso.gates.register import Subject
 from proviso.gates.skew import replayed_rows, skew_findings
 from proviso.gates.verdict import Finding
-from proviso.online.evidence import REPLAY_FILE, passed
+from proviso.replay.evidence import REPLAY_FILE, passed
 
 
 def shadow_findings(subject: Subject, desk: Desk) -> Iterator[Finding]:

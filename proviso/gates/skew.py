@@ -9,15 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from proviso.checks.signing import critical_features, read_signatures, unsigned
+from proviso.checks.skew_evidence import KIND, TEST_FILE, said_of
+from proviso.checks.skew_rows import parse_rows
 from proviso.contracts.base import InputError
-from proviso.gates.desk import Desk
+from proviso.gates.evidence import Desk
 from proviso.gates.files import read_evidence
 from proviso.gates.register import Subject
 from proviso.gates.verdict import Finding
-from proviso.online.evidence import SKEW_FILE
-from proviso.online.signing import critical_features, read_signatures, unsigned
-from proviso.online.skew import parse_rows
-from proviso.online.skew_verdict import KIND, TEST_FILE, said_of
+from proviso.replay.evidence import SKEW_FILE
 
 _SHOWN = 20
 

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from feature_runtime.moments import format_moment
+from feature_runtime.core.moments import format_moment
 from proviso.contracts.base import InputError
 
 Stage = Literal["register", "shadow", "promote"]

@@ -13,12 +13,12 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from feature_runtime.availability import Status
-from feature_runtime.policy import Floats
-from feature_runtime.service import Service, View
+from feature_runtime.core.availability import Status
+from feature_runtime.core.policy import Floats
+from feature_runtime.core.service import Service, View
 from proviso.contracts.base import InputError
 from proviso.contracts.contract import Contract
-from proviso.history.join import LABEL, LABEL_KNOWN, SCORING
+from proviso.history.duckdb.join import LABEL, LABEL_KNOWN, SCORING
 
 Moments = NDArray[np.int64]
 Statuses = NDArray[np.int8]

@@ -13,12 +13,12 @@ from typing import Annotated
 import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from feature_runtime.moments import format_moment
+from feature_runtime.core.moments import format_moment
 from proviso.contracts.base import InputError
 from proviso.contracts.contract import Contract, FeatureView, Scheduled
-from proviso.history.engine import SCHEMA_KEY, Engine, quoted
-from proviso.history.relation import check_history
-from proviso.history.transactions import EVENTS, Transactions
+from proviso.history.duckdb.engine import SCHEMA_KEY, Engine, quoted
+from proviso.history.duckdb.relation import check_history
+from proviso.history.duckdb.transactions import EVENTS, Transactions
 
 EXTENT_KEY = "proviso.extent"
 _DIGESTS = "digests"

@@ -17,14 +17,14 @@ from typing import NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from feature_runtime.keys import EntityId
-from feature_runtime.moments import HOUR
+from feature_runtime.core.keys import EntityId
+from feature_runtime.core.moments import HOUR
 from proviso.contracts.base import InputError
 from proviso.contracts.contract import Contract, FeatureView, OnEvent
 from proviso.contracts.files import replacing
-from proviso.history.engine import connect, names
-from proviso.history.publishable import EntityRow
-from proviso.history.relation import MOMENT, history_columns, stamps_relation
+from proviso.history.duckdb.engine import connect, names
+from proviso.history.duckdb.publishable import EntityRow
+from proviso.history.duckdb.relation import MOMENT, history_columns, stamps_relation
 from proviso.history.segments import (
     FOLDED_KEY,
     Segment,

@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, NamedTuple
 
-from feature_runtime.availability import Row, Status, Value, ViewTimes, availability
-from feature_runtime.keys import EntityId
+from feature_runtime.core.availability import Row, Status, Value, ViewTimes, availability
+from feature_runtime.core.keys import EntityId
 from proviso.contracts.contract import Aggregate, Contract, FeatureView, Scheduled
-from proviso.history.aggregates import aggregate_where, feature_columns
-from proviso.history.engine import Engine, names
+from proviso.history.duckdb.aggregates import aggregate_where, feature_columns
+from proviso.history.duckdb.engine import Engine, names
 
 _AT_ONCE = 64
 

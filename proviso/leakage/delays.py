@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from feature_runtime.moments import format_duration
+from feature_runtime.core.moments import format_duration
 from proviso.contracts.contract import FeatureView, OnEvent
-from proviso.history.features import compute_history
+from proviso.history.duckdb.features import compute_history
 from proviso.leakage.incident import changed_values, scores_of
 from proviso.leakage.joins import Join, believed, views_of, with_views
 from proviso.training.data import Progress, Project, Request, check_days

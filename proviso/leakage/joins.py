@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 from proviso.contracts.contract import Contract, FeatureView
 from proviso.contracts.section import consumed_views, service_of
 from proviso.history.arrays import EncoderInputs
-from proviso.history.engine import connect, literal, names, quoted, write_parquet
-from proviso.history.relation import history_file, history_relation
+from proviso.history.duckdb.engine import connect, literal, names, quoted, write_parquet
+from proviso.history.duckdb.relation import history_file, history_relation
 from proviso.training.data import Project
 
 Bools = NDArray[np.bool_]

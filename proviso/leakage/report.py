@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from feature_runtime.moments import format_duration
+from feature_runtime.core.moments import format_duration
 from proviso.contracts.files import replacing
 from proviso.leakage.charts import Series, grouped
 from proviso.leakage.delays import Effect, Raised

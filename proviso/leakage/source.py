@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from feature_runtime.moments import DAY, format_moment
+from feature_runtime.core.moments import DAY, format_moment
 from proviso.contracts.base import InputError
-from proviso.history.engine import connect
-from proviso.history.transactions import load_transactions
+from proviso.history.duckdb.engine import connect
+from proviso.history.duckdb.transactions import load_transactions
 from proviso.simulation.spec import Simulation
 from proviso.training.data import Project, Request
 from proviso.training.examples import example_request

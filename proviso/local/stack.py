@@ -12,7 +12,7 @@ from proviso.local.processes import Process, Stack
 from proviso.local.transformer import Transformer
 from proviso.local.triton import Triton
 from proviso.local.valkey import Valkey
-from proviso.training.release import Release
+from proviso.release.directory import Release
 
 READY_SECONDS = 120.0
 

@@ -12,24 +12,24 @@ from datetime import date
 from itertools import islice
 from pathlib import Path
 
-from feature_runtime import identity
-from feature_runtime.service import ServiceError, parse_service
+from feature_runtime.core import identity
+from feature_runtime.core.service import ServiceError, parse_service
 from proviso.contracts.base import ContractError, Problem
-from proviso.contracts.checks_contract import contract_problems
-from proviso.contracts.checks_plan import plan_problems
 from proviso.contracts.contract import Contract
-from proviso.contracts.places import in_contract, in_plan, listed
+from proviso.contracts.paths import in_contract, in_plan, listed
 from proviso.contracts.plan import Plan
 from proviso.contracts.section import service_section
+from proviso.contracts.validation.contract import contract_problems
+from proviso.contracts.validation.plan import plan_problems
 from proviso.manifests import sizes
 from proviso.manifests.checks_pair import pair_problems
 from proviso.manifests.differences import MOST, differences
-from proviso.manifests.names import Mode, Topology, Unit, name_problems, unit_of
-from proviso.manifests.pbtxt import PbtxtError, flat, parse_pbtxt
-from proviso.manifests.stated import content_problems, read_stated
+from proviso.release.directory import RELEASE_FILE, Release
+from proviso.release.pbtxt import PbtxtError, flat, parse_pbtxt
+from proviso.release.stated import content_problems, read_stated
+from proviso.release.triton_config import triton_config
+from proviso.rollout.deployed import Mode, Topology, Unit, name_problems, unit_of
 from proviso.training.data import plan_for
-from proviso.training.release import RELEASE_FILE, Release
-from proviso.training.triton_config import triton_config
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from proviso.contracts.base import Problem
-from proviso.contracts.places import listed
-from proviso.manifests.names import Unit
-from proviso.training.release import RELEASE_FILE, Release
+from proviso.contracts.paths import listed
+from proviso.release.directory import RELEASE_FILE, Release
+from proviso.rollout.deployed import Unit
 
 
 def pair_problems(candidate: Release, stable: Release) -> Iterator[Problem]:

@@ -10,16 +10,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from proviso.manifests import sizes
-from proviso.manifests.names import (
-    GRPC,
-    HTTP,
-    SHADOW_GRPC,
-    SHADOW_HTTP,
-    TRITON_GRPC,
-    TRITON_HTTP,
-    TRITON_METRICS,
-    Unit,
-)
 from proviso.manifests.objects.core import (
     Container,
     ContainerPort,
@@ -32,6 +22,16 @@ from proviso.manifests.objects.core import (
     Sleep,
     ValueFrom,
     VolumeMount,
+)
+from proviso.rollout.deployed import (
+    GRPC,
+    HTTP,
+    SHADOW_GRPC,
+    SHADOW_HTTP,
+    TRITON_GRPC,
+    TRITON_HTTP,
+    TRITON_METRICS,
+    Unit,
 )
 
 STORE = "redis://serving@store.proviso.svc.cluster.local:6379"

@@ -9,7 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from proviso.manifests.names import (
+from proviso.manifests.objects.core import LabelSelector, Meta
+from proviso.manifests.objects.network import (
+    EgressRule,
+    IngressRule,
+    NetworkPolicy,
+    NetworkPolicySpec,
+    Peer,
+    PolicyPort,
+)
+from proviso.rollout.deployed import (
     GATEWAY,
     GRPC,
     HTTP,
@@ -19,15 +28,6 @@ from proviso.manifests.names import (
     TRITON_GRPC,
     TRITON_METRICS,
     Unit,
-)
-from proviso.manifests.objects.core import LabelSelector, Meta
-from proviso.manifests.objects.network import (
-    EgressRule,
-    IngressRule,
-    NetworkPolicy,
-    NetworkPolicySpec,
-    Peer,
-    PolicyPort,
 )
 
 MONITORING = "proviso-monitoring"

@@ -17,7 +17,6 @@ from proviso.manifests.containers import (
     transformer,
     triton,
 )
-from proviso.manifests.names import NAMESPACE
 from proviso.manifests.objects.core import (
     ClaimVolume,
     EmptyDir,
@@ -39,6 +38,7 @@ from proviso.manifests.objects.serving import (
     RollingUpdate,
     Target,
 )
+from proviso.rollout.deployed import NAMESPACE
 
 USER = 1000
 STOPPED = {"serving.kserve.io/stop": "true"}

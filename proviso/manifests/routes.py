@@ -11,17 +11,6 @@ from dataclasses import dataclass
 
 from proviso.contracts.plan import Plan
 from proviso.manifests import sizes
-from proviso.manifests.names import (
-    GATEWAY,
-    GRPC,
-    HTTP,
-    NAMESPACE,
-    PART_OF,
-    PREFIX,
-    SHADOW_GRPC,
-    SHADOW_HTTP,
-    Unit,
-)
 from proviso.manifests.objects.core import Meta
 from proviso.manifests.objects.routing import (
     BackendRef,
@@ -50,6 +39,17 @@ from proviso.manifests.objects.routing import (
     TargetRef,
     TcpTimeout,
     Timeout,
+)
+from proviso.rollout.deployed import (
+    GATEWAY,
+    GRPC,
+    HTTP,
+    NAMESPACE,
+    PART_OF,
+    PREFIX,
+    SHADOW_GRPC,
+    SHADOW_HTTP,
+    Unit,
 )
 
 NONE = "none"

@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from proviso.manifests.names import (
+from proviso.manifests.objects.core import (
+    DisruptionBudgetSpec,
+    LabelSelector,
+    Meta,
+    PodDisruptionBudget,
+    Service,
+    ServicePort,
+    ServiceSpec,
+)
+from proviso.rollout.deployed import (
     GRPC,
     HTTP,
     NAMESPACE,
@@ -12,15 +21,6 @@ from proviso.manifests.names import (
     TRITON_HTTP,
     TRITON_METRICS,
     Unit,
-)
-from proviso.manifests.objects.core import (
-    DisruptionBudgetSpec,
-    LabelSelector,
-    Meta,
-    PodDisruptionBudget,
-    Service,
-    ServicePort,
-    ServiceSpec,
 )
 
 H2C = "kubernetes.io/h2c"

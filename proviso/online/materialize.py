@@ -12,14 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from proviso.contracts.contract import Contract, FeatureView
-from proviso.history.journal import open_journal
-from proviso.history.publishable import (
+from proviso.history.duckdb.publishable import (
     EntityRow,
     Horizon,
     complete_until,
     run_rows,
     writable_rows,
 )
+from proviso.history.journal import open_journal
 from proviso.online.sending import Clocks, Pace, Progress, Sender, Tally, silent, times_of
 from proviso.online.store import OnlineStore, Watermark
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from feature_runtime.keys import watermark_key
-from feature_runtime.moments import format_moment
+from feature_runtime.core.keys import watermark_key
+from feature_runtime.core.moments import format_moment
 from proviso.online.store import OnlineStore
 
 BATCH = 1_000

@@ -1,7 +1,7 @@
 """The writer's side of the online store; the only module that owns the synchronous client.
 
-The pod reads through `feature_runtime.store`. Both speak the same keys and bytes
-(`feature_runtime.keys`, `feature_runtime.timeline`).
+The pod reads through `feature_runtime.serving.store`. Both speak the same keys and bytes
+(`feature_runtime.core.keys`, `feature_runtime.core.timeline`).
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ import redis
 from redis.backoff import ExponentialBackoff
 from redis.retry import Retry
 
-from feature_runtime.availability import ViewTimes
-from feature_runtime.keys import timeline_key, watermark_key
-from feature_runtime.timeline import MERGE_LUA
+from feature_runtime.core.availability import ViewTimes
+from feature_runtime.core.keys import timeline_key, watermark_key
+from feature_runtime.core.timeline import MERGE_LUA
 from proviso.contracts.base import InputError
 
 # KEYS[1] the watermark hash; ARGV: watermark, merge clock. Both only ever rise.

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from feature_runtime.moments import DAY, format_moment
+from feature_runtime.core.moments import DAY, format_moment
 from proviso.contracts.base import InputError, Strict
 from proviso.contracts.contract import Contract
 from proviso.simulation.simulate import Made, Simulated, chosen, make_up, write_events

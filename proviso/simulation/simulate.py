@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from feature_runtime.moments import DAY, HOUR, SECOND, format_moment
+from feature_runtime.core.moments import DAY, HOUR, SECOND, format_moment
 from proviso.contracts.base import InputError
 from proviso.contracts.contract import Column, Contract
 from proviso.contracts.files import replacing

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from feature_runtime.moments import DAY, parse_moment
+from feature_runtime.core.moments import DAY, parse_moment
 from proviso.contracts.base import ContractError, Duration, Name, Problem, Strict
 from proviso.contracts.contract import Contract
 from proviso.contracts.loading import SIMULATION_FILE, load_model

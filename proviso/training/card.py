@@ -14,11 +14,12 @@ from typing import Any
 import numpy as np
 import sklearn
 
-from feature_runtime.availability import Status
-from feature_runtime.moments import format_duration
-from feature_runtime.service import Service
+from feature_runtime.core.availability import Status
+from feature_runtime.core.moments import format_duration
+from feature_runtime.core.service import Service
 from proviso.contracts.plan import Plan
-from proviso.training import boosting, conversion, embedded
+from proviso.release import embedded
+from proviso.training import boosting, conversion
 from proviso.training.data import Request, Rows
 from proviso.training.metrics import Metrics
 from proviso.training.spec import TrainingSpec

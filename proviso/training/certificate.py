@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import proviso.history
-from feature_runtime import availability, identity
+from feature_runtime.core import availability, identity
 from proviso.contracts.base import ContractError, Problem
 from proviso.contracts.section import service_section
 from proviso.history.arrays import EncoderInputs
@@ -118,7 +118,7 @@ def code_digests() -> dict[str, str]:
     station = Path(str(proviso.history.__file__)).parent
     return {
         "rule": rule_digest(),
-        "history": _sources(station.glob("*.py")),
+        "history": _sources(station.rglob("*.py")),
         "certifier": _sources(map(Path, own)),
     }
 

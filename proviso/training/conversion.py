@@ -14,7 +14,7 @@ import skl2onnx
 from onnxmltools.convert.common.data_types import FloatTensorType as BoostingTensor
 from skl2onnx.common.data_types import FloatTensorType
 
-from proviso.training.signature import INPUT, OUTPUT
+from proviso.release.signature import INPUT, OUTPUT
 
 OPSET = 15
 VERSIONS = {

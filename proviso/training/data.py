@@ -16,18 +16,18 @@ from tempfile import TemporaryDirectory
 import numpy as np
 from numpy.typing import NDArray
 
-from feature_runtime.encode import Encoded, Encoder
-from feature_runtime.moments import DAY, format_moment
-from feature_runtime.service import Service
+from feature_runtime.core.encode import Encoded, Encoder
+from feature_runtime.core.moments import DAY, format_moment
+from feature_runtime.core.service import Service
 from proviso.contracts.base import InputError
 from proviso.contracts.contract import Contract, FeatureView
 from proviso.contracts.plan import Plan
 from proviso.contracts.section import consumed_views, runtime_service, service_of
 from proviso.history.arrays import EncoderInputs, read_inputs
-from proviso.history.engine import connect, quoted
-from proviso.history.features import compute_history
-from proviso.history.join import build_dataset
-from proviso.history.transactions import EVENTS, load_transactions
+from proviso.history.duckdb.engine import connect, quoted
+from proviso.history.duckdb.features import compute_history
+from proviso.history.duckdb.join import build_dataset
+from proviso.history.duckdb.transactions import EVENTS, load_transactions
 from proviso.training.metrics import Events
 from proviso.training.spec import TrainingSpec, card_join_key
 

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from feature_runtime.availability import Status
-from feature_runtime.service import Service
+from feature_runtime.core.availability import Status
+from feature_runtime.core.service import Service
 from proviso.training.data import Rows
 
 BINS = 10

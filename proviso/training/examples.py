@@ -11,12 +11,12 @@ from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from feature_runtime.moments import DAY
+from feature_runtime.core.moments import DAY
 from proviso.contracts.base import InputError
+from proviso.release.directory import RELEASE_FILE, Release, rebind
 from proviso.simulation.simulate import simulate_transactions
 from proviso.simulation.spec import Simulation
 from proviso.training.data import Days, Progress, Project, Request, plan_for
-from proviso.training.release import RELEASE_FILE, Release, rebind
 from proviso.training.train import PREDICTIONS_FILE, train
 
 _WEEK = 7 * DAY

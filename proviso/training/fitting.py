@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from proviso.contracts.base import ContractError, Problem
+from proviso.release.embedded import EmbeddedModel
+from proviso.release.signature import TOLERANCE
 from proviso.training.baseline import baseline_probabilities, fit_baseline
 from proviso.training.boosting import Labels, Vectors, boosting_probabilities, fit_boosting
 from proviso.training.conversion import baseline_to_onnx, boosting_to_onnx
-from proviso.training.embedded import EmbeddedModel
-from proviso.training.signature import TOLERANCE
 from proviso.training.spec import TrainingSpec
 
 

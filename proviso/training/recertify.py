@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from feature_runtime.moments import parse_duration, parse_moment
+from feature_runtime.core.moments import parse_duration, parse_moment
 from proviso.contracts.base import InputError, Problem
+from proviso.release.directory import RELEASE_FILE, Release, replace_certificate
 from proviso.training.card import file_digest
 from proviso.training.certificate import bound
 from proviso.training.data import Days, Progress, Project, Request, plan_for
-from proviso.training.release import RELEASE_FILE, Release, replace_certificate
 from proviso.training.score import check_contract
 from proviso.training.train import certified
 

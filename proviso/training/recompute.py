@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from feature_runtime.availability import Row, Value
-from feature_runtime.moments import format_moment
+from feature_runtime.core.availability import Row, Value
+from feature_runtime.core.moments import format_moment
 from proviso.contracts.contract import Contract, FeatureView, Scheduled
-from proviso.history.engine import Engine, connect, names
+from proviso.history.duckdb.engine import Engine, connect, names
+from proviso.history.duckdb.transactions import EVENTS, load_transactions
 from proviso.history.oracle import Event, Ids, Reference
-from proviso.history.transactions import EVENTS, load_transactions
 from proviso.training.rejudge import Winner
 
 

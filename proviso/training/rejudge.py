@@ -16,14 +16,14 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from feature_runtime.availability import Row, Status, ViewTimes, feature_statuses
-from feature_runtime.keys import EntityId
-from feature_runtime.service import Service
+from feature_runtime.core.availability import Row, Status, ViewTimes, feature_statuses
+from feature_runtime.core.keys import EntityId
+from feature_runtime.core.service import Service
 from proviso.contracts.contract import Contract, FeatureView
 from proviso.history.arrays import NO_ROW, EncoderInputs
-from proviso.history.engine import Engine, connect, names, quoted
-from proviso.history.relation import history_relation
-from proviso.history.transactions import EVENTS, load_transactions
+from proviso.history.duckdb.engine import Engine, connect, names, quoted
+from proviso.history.duckdb.relation import history_relation
+from proviso.history.duckdb.transactions import EVENTS, load_transactions
 from proviso.training.timeline import ContentDigest, Timeline
 
 Progress = Callable[[str], None]

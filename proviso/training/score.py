@@ -14,15 +14,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from feature_runtime.availability import Status
-from feature_runtime.encode import Encoded, Encoder
-from feature_runtime.service import Decision
+from feature_runtime.core.availability import Status
+from feature_runtime.core.encode import Encoded, Encoder
+from feature_runtime.core.service import Decision
 from proviso.contracts.base import InputError, Problem
 from proviso.contracts.contract import Contract
 from proviso.history.arrays import EncoderInputs, read_inputs
-from proviso.history.join import build_dataset
-from proviso.training.embedded import EmbeddedModel
-from proviso.training.release import Release
+from proviso.history.duckdb.join import build_dataset
+from proviso.release.directory import Release
+from proviso.release.embedded import EmbeddedModel
 
 _MOMENT = pa.timestamp("us", tz="UTC")
 

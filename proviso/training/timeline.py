@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from feature_runtime.availability import Row, Status, ViewTimes, availability
+from feature_runtime.core.availability import Row, Status, ViewTimes, availability
 
 _NEWEST = 8  # rows that the rule is shown first
 

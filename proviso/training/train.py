@@ -11,9 +11,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from feature_runtime.moments import DAY
+from feature_runtime.core.moments import DAY
 from proviso.contracts.base import InputError
 from proviso.history.arrays import EncoderInputs
+from proviso.release.directory import Draft, Release, check_place, write_release
+from proviso.release.signature import TOLERANCE
 from proviso.training import card
 from proviso.training.card import Judged
 from proviso.training.certificate import Material, bound, certify
@@ -33,8 +35,6 @@ from proviso.training.data import (
 from proviso.training.distribution import distribution_section
 from proviso.training.fitting import Exported, fit_model, fit_reference
 from proviso.training.metrics import Metrics, known_compromised, measure
-from proviso.training.release import Draft, Release, check_place, write_release
-from proviso.training.signature import TOLERANCE
 
 PREDICTIONS_FILE = "predictions.parquet"
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import yaml
 
-from feature_runtime import identity
-from proviso.training.release import Release
+from feature_runtime.core import identity
+from proviso.release.directory import Release
 
 NAME = "impostor"
 

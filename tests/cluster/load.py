@@ -16,9 +16,9 @@ from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import Self
 
-from feature_runtime.moments import now
-from feature_runtime.service import Service
-from proviso.online.clients import Answer, Client, GrpcClient, Question, RestClient
+from feature_runtime.core.moments import now
+from feature_runtime.core.service import Service
+from proviso.clients.endpoint import Answer, Client, GrpcClient, Question, RestClient
 
 MAX_SECONDS = 300.0
 """A load that nobody stops ends after this."""

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from proviso.deploy.cluster import Cluster
-from proviso.deploy.inside import Inside
 from proviso.deploy.platform import kustomize
 from proviso.deploy.secrets import ACL_KEY, ACL_SECRET, ensure_passwords
+from proviso.kube.api import Cluster
+from proviso.kube.namespace import Inside
 from tests.cluster.place import (
     CONTEXT,
     NAMESPACE,

@@ -22,10 +22,10 @@ from proviso.contracts.plan import Plan
 from proviso.deploy import images
 from proviso.manifests.checks import Request
 from proviso.manifests.folder import write
-from proviso.manifests.names import DOMAIN, GATEWAY, GRPC, HTTP, Unit
 from proviso.manifests.render import Rendering, render
 from proviso.manifests.sizes import MIN_REPLICAS
-from proviso.training.release import Release
+from proviso.release.directory import Release
+from proviso.rollout.deployed import DOMAIN, GATEWAY, GRPC, HTTP, Unit
 from tests.cluster.load import Gateway, batch, failed
 from tests.cluster.place import (
     ADDRESS,

@@ -19,14 +19,14 @@ from typing import Any, TypeVar
 
 import httpx
 
-from feature_runtime.moments import now
-from proviso.bench.load import questions
+from feature_runtime.core.moments import now
+from proviso.checks.load import questions
+from proviso.clients.endpoint import Question, rest_body
 from proviso.contracts.contract import Contract
 from proviso.contracts.loading import load_contract
 from proviso.manifests.images import MODEL_DOCKERFILE
-from proviso.manifests.names import unit_of
-from proviso.online.clients import Question, rest_body
-from proviso.training.release import Release, read_release
+from proviso.release.directory import Release, read_release
+from proviso.rollout.deployed import unit_of
 from tests.cluster import impostor
 from tests.cluster.bad_server import bad_server
 from tests.cluster.load import Gateway, batch, releases

@@ -13,17 +13,17 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from proviso.bench.load import questions
+from proviso.checks.load import questions
+from proviso.clients.endpoint import Client, Question, RestClient
 from proviso.contracts.contract import Contract
 from proviso.contracts.loading import CONTRACT_FILE, PLAN_FILE, load_contract, load_plan
 from proviso.contracts.plan import Plan
 from proviso.deploy import images
 from proviso.manifests.checks import Request
 from proviso.manifests.folder import write
-from proviso.manifests.names import hostname, unit_of
 from proviso.manifests.render import render
-from proviso.online.clients import Client, Question, RestClient
-from proviso.training.release import Draft, Release, read_release, write_release
+from proviso.release.directory import Draft, Release, read_release, write_release
+from proviso.rollout.deployed import hostname, unit_of
 from tests.cluster.load import Gateway, Sent, batch, releases
 from tests.cluster.place import NODE as STANDARD_NODE
 from tests.cluster.place import PROGRAM, ROOT, attempt, eventually, run

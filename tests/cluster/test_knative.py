@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from proviso.online import clients
-from proviso.training.release import Release
+from proviso.clients import endpoint as clients
+from proviso.release.directory import Release
 from tests.cluster import truth
 from tests.cluster.load import Load, Sent, batch, failed
 from tests.cluster.place import eventually

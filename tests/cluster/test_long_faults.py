@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from proviso.manifests.names import unit_of
+from proviso.rollout.deployed import unit_of
 from tests.cluster import truth
 from tests.cluster.load import Load, Sent
 from tests.cluster.long_faults import (

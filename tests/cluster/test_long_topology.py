@@ -15,12 +15,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from proviso.clients.endpoint import Client, GrpcClient, RestClient
 from proviso.contracts.contract import Contract
 from proviso.contracts.loading import PLAN_FILE
 from proviso.contracts.plan import Plan
-from proviso.manifests.names import unit_of
-from proviso.online.clients import Client, GrpcClient, RestClient
-from proviso.training.release import Release, rebind
+from proviso.release.directory import Release, rebind
+from proviso.rollout.deployed import unit_of
 from tests.cluster import truth
 from tests.cluster.load import Gateway, Sent, batch, failed
 from tests.cluster.long_faults import measured, tag_of

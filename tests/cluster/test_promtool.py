@@ -14,10 +14,10 @@ import yaml
 from proviso.contracts.loading import PLAN_FILE, load_plan, parse_yaml
 from proviso.contracts.plan import Plan
 from proviso.contracts.starter import template_text
-from proviso.manifests.names import unit_of
-from proviso.manifests.rules import rules_text
-from proviso.manifests.scrape import prometheus_files
-from proviso.training.release import read_release
+from proviso.monitoring.rules import rules_text
+from proviso.monitoring.scrape import prometheus_files
+from proviso.release.directory import read_release
+from proviso.rollout.deployed import unit_of
 from tests.cluster.rule_cases import CASES, Case
 
 pytestmark = pytest.mark.cluster

@@ -13,11 +13,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from scipy.stats import binom
 
-from feature_runtime.moments import parse_moment
+from feature_runtime.core.moments import parse_moment
 from proviso.contracts.contract import Contract
-from proviso.online.cases import Case, Offline
-from proviso.training.embedded import EmbeddedModel
-from proviso.training.release import Release
+from proviso.release.directory import Release
+from proviso.release.embedded import EmbeddedModel
+from proviso.replay.cases import Case, Offline
 from tests.cluster.load import Sent
 
 

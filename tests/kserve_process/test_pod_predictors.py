@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from feature_runtime.predictor import PredictorPool
-from feature_runtime.refusal import Refusal
-from feature_runtime.release import Release, parse_release, read_release
+from feature_runtime.core.release import Release, parse_release, read_release
+from feature_runtime.serving.predictor import PredictorPool
+from feature_runtime.serving.refusal import Refusal
 from proviso.local import triton
 from proviso.local.processes import Stack
 from proviso.local.triton import Triton

@@ -16,12 +16,12 @@ import numpy as np
 import pytest
 from kserve.protocol.grpc import grpc_predict_v2_pb2 as pb
 
-from feature_runtime import triton_config
-from feature_runtime.addresses import AddressError, Name, parse_predictor
-from feature_runtime.identity import ID_PARAMETER
-from feature_runtime.predictor import PredictorPool
-from feature_runtime.refusal import Refusal
-from feature_runtime.release import Release, parse_release, read_release
+from feature_runtime.core.identity import ID_PARAMETER
+from feature_runtime.core.release import Release, parse_release, read_release
+from feature_runtime.serving import triton_config
+from feature_runtime.serving.addresses import AddressError, Name, parse_predictor
+from feature_runtime.serving.predictor import PredictorPool
+from feature_runtime.serving.refusal import Refusal
 from tests.local.pod_stack import make_release
 
 SECOND = 1_000_000

@@ -24,9 +24,9 @@ import redis
 import yaml
 from onnx import TensorProto, helper
 
-from feature_runtime import identity, keys, moments, timeline
-from feature_runtime.availability import Row
-from feature_runtime.service import Service, parse_service
+from feature_runtime.core import identity, keys, moments, timeline
+from feature_runtime.core.availability import Row
+from feature_runtime.core.service import Service, parse_service
 from proviso.local import transformer, triton, valkey
 from proviso.local.processes import Stack
 from proviso.local.transformer import Transformer

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from feature_runtime.moments import HOUR, SECOND, format_moment
+from feature_runtime.core.moments import HOUR, SECOND, format_moment
 from proviso.contracts.loading import load_contract
 from tests.local.browser import Browser, browser, needs_browser
 from tests.parcel_data import make, running_store

@@ -19,15 +19,15 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from feature_runtime.encode import Encoded
-from feature_runtime.keys import EntityId
-from feature_runtime.moments import DAY, SECOND, format_moment
+from feature_runtime.core.encode import Encoded
+from feature_runtime.core.keys import EntityId
+from feature_runtime.core.moments import DAY, SECOND, format_moment
 from proviso.contracts.loading import CONTRACT_FILE, load_contract
 from proviso.local.processes import Stack
 from proviso.local.stack import Embedded, start
 from proviso.online.store import OnlineStore
+from proviso.release.directory import Release
 from proviso.training import data
-from proviso.training.release import Release
 from proviso.training.score import score_file
 from proviso.training.spec import TrainingSpec
 from tests.parcel_data import Project, all_rows, asked_at, make, tiny_release

@@ -10,22 +10,22 @@ from typing import Any
 
 import pytest
 
-from feature_runtime import keys, timeline
-from feature_runtime.availability import availability
-from feature_runtime.moments import HOUR, MINUTE, SECOND, format_moment, now
+from feature_runtime.core import keys, timeline
+from feature_runtime.core.availability import availability
+from feature_runtime.core.moments import HOUR, MINUTE, SECOND, format_moment, now
 from proviso.contracts.base import InputError
 from proviso.contracts.contract import FeatureView
-from proviso.history.arriving import Arriving
-from proviso.history.engine import connect
-from proviso.history.features import compute_history
+from proviso.history.duckdb.arriving import Arriving
+from proviso.history.duckdb.engine import connect
+from proviso.history.duckdb.features import compute_history
+from proviso.history.duckdb.publishable import EntityRow
 from proviso.history.oracle import Event, HistoryRow
-from proviso.history.publishable import EntityRow
-from proviso.online.follow import Followed, Follower, Manner
-from proviso.online.landing import Landing, open_landing, snapshot
 from proviso.online.materialize import Clocks, Materializer, Tally, times_of
-from proviso.online.messages import understood
 from proviso.online.sending import Progress, silent
-from proviso.online.stream import ValkeyProducer, ValkeyStream
+from proviso.online.stream.follower import Followed, Follower, Manner
+from proviso.online.stream.landing import Landing, open_landing, snapshot
+from proviso.online.stream.messages import understood
+from proviso.online.stream.valkey import ValkeyProducer, ValkeyStream
 from tests.history_data import ZERO, contract, random_events, read_history, write_transactions
 from tests.parcel_data import Held, running_store
 

@@ -12,9 +12,9 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from feature_runtime import keys, timeline
-from feature_runtime.availability import availability
-from feature_runtime.moments import HOUR, now
+from feature_runtime.core import keys, timeline
+from feature_runtime.core.availability import availability
+from feature_runtime.core.moments import HOUR, now
 from proviso.contracts.loading import load_contract
 from proviso.online.materialize import times_of
 from tests.parcel_data import Held, running_store

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from feature_runtime import timeline
-from feature_runtime.moments import DAY, HOUR, MINUTE, SECOND, format_moment, parse_moment
+from feature_runtime.core import timeline
+from feature_runtime.core.moments import DAY, HOUR, MINUTE, SECOND, format_moment, parse_moment
+from proviso.checks.evidence import parse_evidence
 from proviso.contracts.contract import FeatureView
 from proviso.contracts.loading import CONTRACT_FILE, load_contract, load_plan
-from proviso.history.features import compute_history
-from proviso.online.envelope import parse_evidence
+from proviso.history.duckdb.features import compute_history
 from proviso.online.materialize import times_of
-from proviso.training.release import Release
+from proviso.release.directory import Release
 from tests.parcel_data import Held, Project, all_rows, make, running_store, tiny_release
 from tests.program import Done, call
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from feature_runtime.moments import DAY, parse_moment
+from feature_runtime.core.moments import DAY, parse_moment
 from proviso.contracts.loading import load_contract, load_plan
 from proviso.training.data import Days, Project, Request
 from proviso.training.spec import load_spec

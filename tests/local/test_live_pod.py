@@ -11,15 +11,15 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from feature_runtime.availability import Status
-from feature_runtime.keys import EntityId
-from feature_runtime.moments import now, parse_moment
+from feature_runtime.core.availability import Status
+from feature_runtime.core.keys import EntityId
+from feature_runtime.core.moments import now, parse_moment
+from proviso.clients.endpoint import Answer, Client, GrpcClient, Question, RestClient
 from proviso.history.segments import stamps_file
 from proviso.local.processes import Stack
 from proviso.local.stack import Embedded, start
-from proviso.online.cases import Case, Offline
-from proviso.online.clients import Answer, Client, GrpcClient, Question, RestClient
 from proviso.online.store import OnlineStore
+from proviso.replay.cases import Case, Offline
 from tests.parcel_data import Project, all_rows, asked_at, make, tiny_release
 
 FIELDS = ("parcels", "distance_km")

@@ -9,11 +9,11 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from feature_runtime.availability import availability, visible_from
-from feature_runtime.moments import DAY, HOUR, MINUTE, SECOND
+from feature_runtime.core.availability import availability, visible_from
+from feature_runtime.core.moments import DAY, HOUR, MINUTE, SECOND
 from proviso.contracts.base import InputError
 from proviso.contracts.contract import FeatureView, Scheduled
-from proviso.history.relation import history_file
+from proviso.history.duckdb.relation import history_file
 from proviso.online.materialize import Written, times_of
 from proviso.online.store import OnlineStore, Watermark
 from tests.parcel_data import Held, Ids, Project, all_rows, make, running_store

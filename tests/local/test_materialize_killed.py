@@ -19,13 +19,13 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from feature_runtime import timeline
-from feature_runtime.availability import Row, availability, visible_from
-from feature_runtime.moments import DAY, MINUTE, SECOND, now
+from feature_runtime.core import timeline
+from feature_runtime.core.availability import Row, availability, visible_from
+from feature_runtime.core.moments import DAY, MINUTE, SECOND, now
 from proviso.contracts.contract import FeatureView
-from proviso.history.engine import connect, names
-from proviso.history.published import late_intervals
-from proviso.history.relation import history_relation, stamps_relation
+from proviso.history.duckdb.engine import connect, names
+from proviso.history.duckdb.published import late_intervals
+from proviso.history.duckdb.relation import history_relation, stamps_relation
 from proviso.history.segments import segments, stamps_file
 from proviso.online.materialize import times_of
 from tests.parcel_data import Held, Ids, Project, all_rows, make, running_store

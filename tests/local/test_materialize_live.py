@@ -11,12 +11,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from feature_runtime.availability import Status, availability
-from feature_runtime.moments import DAY, now
+from feature_runtime.core.availability import Status, availability
+from feature_runtime.core.moments import DAY, now
 from proviso.contracts.base import InputError
 from proviso.contracts.contract import FeatureView
-from proviso.history.join import build_dataset
-from proviso.history.published import UNKNOWN_END, late_intervals
+from proviso.history.duckdb.join import build_dataset
+from proviso.history.duckdb.published import UNKNOWN_END, late_intervals
 from proviso.history.segments import segments, stamps_file
 from proviso.online.materialize import Written, times_of
 from proviso.online.sending import BATCH

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from feature_runtime.moments import now
+from feature_runtime.core.moments import now
 from proviso.bench.materialize import prepare
 from proviso.contracts.loading import load_contract, load_plan
 from proviso.history.segments import stamps_file

@@ -14,15 +14,15 @@ from typing import NamedTuple
 
 import pytest
 
-from feature_runtime import keys, timeline
-from feature_runtime.availability import Row, Status, availability, visible_from
-from feature_runtime.moments import DAY, HOUR, SECOND, now
+from feature_runtime.core import keys, timeline
+from feature_runtime.core.availability import Row, Status, availability, visible_from
+from feature_runtime.core.moments import DAY, HOUR, SECOND, now
 from proviso.contracts.base import InputError
 from proviso.contracts.contract import FeatureView
 from proviso.history import journal
+from proviso.history.duckdb.publishable import EntityRow
+from proviso.history.duckdb.published import LateInterval, late_intervals
 from proviso.history.journal import due, open_journal
-from proviso.history.publishable import EntityRow
-from proviso.history.published import LateInterval, late_intervals
 from proviso.history.segments import segments
 from proviso.online.materialize import Materializer, Written, times_of
 from proviso.online.sending import BATCH, how_far

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from feature_runtime.identity import source_digest
+from feature_runtime.core.identity import source_digest
 from proviso import __version__
 
 ROOT = Path(__file__).parents[2]
@@ -150,7 +150,7 @@ def test_the_control_plane_works_where_it_was_installed(
 def test_the_pod_works_where_it_was_installed(pod: Environment) -> None:
     pod.pip("check")
     assert "--replay-clock" in pod.run("python", "-m", "feature_runtime", "--help")
-    digest = "from feature_runtime.identity import source_digest; print(source_digest())"
+    digest = "from feature_runtime.core.identity import source_digest; print(source_digest())"
     assert pod.run("python", "-c", digest).strip() == source_digest()
 
 

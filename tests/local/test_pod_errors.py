@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from feature_runtime import moments
+from feature_runtime.core import moments
 from tests.local.pod_stack import (
     PodStack,
     mgets,

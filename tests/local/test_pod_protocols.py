@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from feature_runtime import moments
+from feature_runtime.core import moments
 from tests.local.pod_stack import (
     RISK,
     VELOCITY,

@@ -19,7 +19,7 @@ import yaml
 from onnx import TensorProto, helper
 from tritonclient.utils import InferenceServerException
 
-from feature_runtime import identity
+from feature_runtime.core import identity
 from proviso.contracts.base import InputError
 from proviso.local import triton
 from proviso.local.processes import ProcessError, Stack
@@ -54,7 +54,7 @@ def model_bytes() -> bytes:
 
 @dataclass(frozen=True)
 class Release:
-    """A release directory whose id comes from feature_runtime.identity, the pod's own code."""
+    """A release directory whose id comes from feature_runtime.core.identity, the pod's own code."""
 
     path: Path
     identifier: str

@@ -8,17 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from feature_runtime import keys, timeline
-from feature_runtime.availability import Row
-from feature_runtime.moments import HOUR, MINUTE, SECOND
+from feature_runtime.core import keys, timeline
+from feature_runtime.core.availability import Row
+from feature_runtime.core.moments import HOUR, MINUTE, SECOND
 from proviso.contracts.contract import Contract, FeatureView, OnEvent
 from proviso.contracts.loading import load_contract, load_plan
 from proviso.contracts.plan import Plan
 from proviso.history import journal
-from proviso.history.engine import connect
-from proviso.history.publishable import EntityRow
-from proviso.history.published import late_intervals
-from proviso.history.relation import stamps_relation
+from proviso.history.duckdb.engine import connect
+from proviso.history.duckdb.publishable import EntityRow
+from proviso.history.duckdb.published import late_intervals
+from proviso.history.duckdb.relation import stamps_relation
 from proviso.history.segments import segments
 from proviso.online.materialize import Clocks, Materializer
 from tests.parcel_data import Held, running_store

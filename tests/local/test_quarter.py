@@ -14,13 +14,13 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from feature_runtime.availability import Row
-from feature_runtime.moments import HOUR
+from feature_runtime.core.availability import Row
+from feature_runtime.core.moments import HOUR
 from proviso.contracts.contract import Contract, FeatureView, Scheduled
 from proviso.contracts.loading import load_contract
-from proviso.history.engine import connect
+from proviso.history.duckdb.engine import connect
+from proviso.history.duckdb.relation import history_file
 from proviso.history.oracle import Event, HistoryRow, naive_history
-from proviso.history.relation import history_file
 from tests.local.test_handbook import HANDBOOK, ROOT
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(1800)]

@@ -14,12 +14,12 @@ from pathlib import Path
 
 import pytest
 
-from feature_runtime.identity import digest
-from feature_runtime.moments import DAY, SECOND, parse_moment
-from proviso.online.clients import Answer, Clients, Question
-from proviso.online.evidence import REPLAY_FILE, SKEW_FILE, passed, summarize
+from feature_runtime.core.identity import digest
+from feature_runtime.core.moments import DAY, SECOND, parse_moment
+from proviso.clients.endpoint import Answer, Clients, Question
 from proviso.online.materialize import Clocks
-from proviso.online.replay import Outcome, Rehearsal, Span, Stage, perform, rehearse
+from proviso.replay.evidence import REPLAY_FILE, SKEW_FILE, passed, summarize
+from proviso.replay.replay import Outcome, Rehearsal, Span, Stage, perform, rehearse
 from tests.parcel_data import make, running_store, tiny_release
 
 LAST = 1_780_272_000 * SECOND

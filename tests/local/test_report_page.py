@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from proviso.local.report import write_report
+from proviso.demo.report import write_report
 from tests.local.browser import Browser, browser, needs_browser
 from tests.report_data import example_report
 

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from feature_runtime.keys import entity_key, timeline_key, watermark_key
-from feature_runtime.lookup import winner
-from feature_runtime.moments import HOUR, SECOND, format_moment, now
-from proviso.gates.desk import Desk, judged
+from feature_runtime.core.keys import entity_key, timeline_key, watermark_key
+from feature_runtime.core.moments import HOUR, SECOND, format_moment, now
+from feature_runtime.serving.lookup import winner
+from proviso.gates.evidence import Desk, judged
 from proviso.online.schemas import held_schemas
-from proviso.training.release import Release
+from proviso.release.directory import Release
 from tests.parcel_data import Held, Project, all_rows, make, running_store, tiny_release
 from tests.program import Done, call
 

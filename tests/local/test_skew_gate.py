@@ -12,23 +12,23 @@ from typing import Any
 
 import pytest
 
-from feature_runtime import moments, timeline
-from feature_runtime.availability import Row, Value, availability
-from feature_runtime.identity import digest
-from feature_runtime.moments import DAY, HOUR, MINUTE, SECOND, format_moment
+from feature_runtime.core import moments, timeline
+from feature_runtime.core.availability import Row, Value, availability
+from feature_runtime.core.identity import digest
+from feature_runtime.core.moments import DAY, HOUR, MINUTE, SECOND, format_moment
+from proviso.checks.evidence import Evidence, parse_evidence
+from proviso.checks.skew import Question, Sides, skew_test
+from proviso.checks.skew_case_rules import skew_problems
+from proviso.checks.skew_cases import parse_cases
+from proviso.checks.skew_window import Inconclusive
 from proviso.contracts.base import InputError
-from proviso.contracts.checks_skew import skew_problems
 from proviso.contracts.section import runtime_service
-from proviso.contracts.skew_cases import parse_cases
-from proviso.gates.desk import Desk
+from proviso.gates.evidence import Desk
 from proviso.gates.register import Subject
 from proviso.gates.skew import skew_findings
-from proviso.online.envelope import Evidence, parse_evidence
 from proviso.online.materialize import times_of
-from proviso.online.skew_sample import Question, Sides, skew_test
-from proviso.online.skew_window import Inconclusive
 from proviso.online.store import Merged, OnlineStore
-from proviso.training.release import Release
+from proviso.release.directory import Release
 from tests.parcel_data import Held, Ids, Project, all_rows, make, running_store, tiny_release
 from tests.program import Done, call
 from tests.stamps import Stamp, record_stamps

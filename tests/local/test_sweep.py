@@ -17,7 +17,7 @@ from proviso.local import triton
 from proviso.local.processes import Stack
 from tests.local.browser import Browser, browser, needs_browser
 from tests.program import call
-from tests.unit.test_sweep import AT_ONCE, OFF, curve, figures, found
+from tests.unit.bench.test_sweep import AT_ONCE, OFF, curve, figures, found
 
 __all__ = ["browser"]
 

@@ -13,10 +13,10 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
+from proviso.checks.evidence import parse_evidence
 from proviso.cli.main import app_main
 from proviso.contracts import loading
-from proviso.online.envelope import parse_evidence
-from proviso.training.release import read_release
+from proviso.release.directory import read_release
 from tests.program import call
 
 TEMPLATE = Path(loading.__file__).parent / "template"

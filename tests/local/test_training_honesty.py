@@ -16,11 +16,11 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from feature_runtime.moments import DAY, HOUR, MINUTE, parse_moment
+from feature_runtime.core.moments import DAY, HOUR, MINUTE, parse_moment
 from proviso.contracts.base import InputError
 from proviso.contracts.contract import Contract
 from proviso.contracts.loading import CONTRACT_FILE, load_contract, load_plan
-from proviso.history.features import compute_history
+from proviso.history.duckdb.features import compute_history
 from proviso.training.data import Days, Project, Request
 from proviso.training.metrics import Metrics
 from proviso.training.score import score_file

@@ -8,13 +8,13 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from feature_runtime.availability import Row, availability, visible_from
-from feature_runtime.moments import HOUR, MINUTE
-from feature_runtime.timeline import merge
+from feature_runtime.core.availability import Row, availability, visible_from
+from feature_runtime.core.moments import HOUR, MINUTE
+from feature_runtime.core.timeline import merge
 from proviso.contracts.contract import Contract, FeatureView
-from proviso.history.engine import connect
+from proviso.history.duckdb.engine import connect
 from proviso.history.oracle import Event, HistoryRow, naive_history
-from proviso.online.arrivals import Arrivals, arrived_by
+from proviso.replay.arrivals import Arrivals, arrived_by
 from tests.history_data import ZERO, contract, events, near, times_of, write_history
 
 START, END = ZERO - 12 * HOUR, ZERO + 12 * HOUR

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from feature_runtime.moments import DAY, HOUR
-from proviso.history.engine import Engine, connect
-from proviso.history.features import compute_history
+from feature_runtime.core.moments import DAY, HOUR
+from proviso.history.duckdb.engine import Engine, connect
+from proviso.history.duckdb.features import compute_history
 from proviso.history.oracle import Event, naive_history
 from tests.history_data import (
     ZERO,

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from feature_runtime.moments import HOUR
+from feature_runtime.core.moments import HOUR
 from proviso.contracts.contract import Contract, FeatureView, OnEvent
-from proviso.history.engine import Engine, connect
+from proviso.history.duckdb.engine import Engine, connect
+from proviso.history.duckdb.incremental import backfill_history, update_history
 from proviso.history.extent import final_end
-from proviso.history.incremental import backfill_history, update_history
 from proviso.history.oracle import Event, HistoryRow, naive_history
 from tests.history_data import (
     ZERO,

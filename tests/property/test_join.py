@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 import pytest
 from hypothesis import given, settings
 
-from feature_runtime.availability import Row, Status, ViewTimes, order, visible_from
+from feature_runtime.core.availability import Row, Status, ViewTimes, order, visible_from
 from proviso.history.oracle import Rule
 from tests.join_cases import VIEWS, Answer, Case, Found, cases, conflicts_in, fast, fixed_case, slow
 

@@ -19,7 +19,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from proviso.contracts.base import InputError
-from proviso.history import join, questions
+from proviso.history import asof as questions
+from proviso.history.duckdb import join
 from tests.join_cases import Build, Case, conflicts_in, fast, fixed_case, slow
 
 VIEW = "buyer_hourly"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from feature_runtime.moments import parse_moment
+from feature_runtime.core.moments import parse_moment
 from tests.history_data import ZERO
 from tests.join_cases import VIEWS, Case, answers_in, fixed_case, moved, slow, span_of, write_case
 
@@ -21,7 +21,7 @@ ZONES = ("UTC", "America/New_York", "Australia/Lord_Howe")
 _PROGRAM = """
 import sys, time
 from pathlib import Path
-from proviso.history.join import build_dataset
+from proviso.history.duckdb.join import build_dataset
 from tests.join_cases import VIEWS, owner_of
 time.tzset()
 name, *works = sys.argv[1:]

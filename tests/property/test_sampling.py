@@ -6,10 +6,10 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from feature_runtime.availability import Status
-from feature_runtime.moments import DAY, HOUR, MINUTE
+from feature_runtime.core.availability import Status
+from feature_runtime.core.moments import DAY, HOUR, MINUTE
 from proviso.contracts.contract import FeatureView
-from proviso.online.sampling import (
+from proviso.replay.sampling import (
     FLOORS,
     Landmarks,
     beside,

@@ -19,8 +19,8 @@ import redis
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from feature_runtime import moments, timeline
-from feature_runtime.availability import Row, Value, ViewTimes, availability, order
+from feature_runtime.core import moments, timeline
+from feature_runtime.core.availability import Row, Value, ViewTimes, availability, order
 from proviso.local import valkey
 from proviso.local.processes import Stack
 

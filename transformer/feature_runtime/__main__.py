@@ -41,7 +41,7 @@ def main() -> int:
     own, sys.argv[1:] = _arguments().parse_known_args()
     # Imports make next to no garbage; the server turns the collector on (docs/serving.md).
     gc.disable()
-    from feature_runtime.launch import launch
+    from feature_runtime.serving.launch import launch
 
     return launch(own)
 

@@ -17,8 +17,8 @@ from proviso.catalog.page import bars, summary, write_catalog
 from proviso.contracts.contract import Contract
 from proviso.contracts.loading import CONTRACT_FILE, load_contract, parse_yaml
 from proviso.contracts.starter import template_text
-from proviso.history.statistics import FeatureStatistics, ViewStatistics
-from proviso.training.release import read_release
+from proviso.history.duckdb.statistics import FeatureStatistics, ViewStatistics
+from proviso.release.directory import read_release
 from tests.program import call
 
 ROOT = Path(__file__).parents[3]

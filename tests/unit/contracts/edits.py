@@ -11,9 +11,9 @@ from datetime import date
 from functools import cache
 from typing import Any
 
+from proviso.checks.lab import Lab, judge
 from proviso.contracts.loading import CONTRACT_FILE, PAYLOADS_FILE, PLAN_FILE, SKEW_FILE, parse_yaml
 from proviso.contracts.starter import template_text
-from proviso.contracts.validate import Lab, judge
 
 TODAY = date(2026, 11, 24)
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from proviso.checks.lab import validate
 from proviso.contracts.loading import CONTRACT_FILE
 from proviso.contracts.starter import write_template
-from proviso.contracts.validate import validate
 
 SCRIPT = Path(__file__).parents[2] / "validate_feature_serving_lab.py"
 TODAY = datetime.now(UTC).date()

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from feature_runtime.availability import Status
-from feature_runtime.encode import Encoded, Encoder
-from feature_runtime.moments import parse_moment
-from feature_runtime.service import Service, ServiceError, parse_service
+from feature_runtime.core.availability import Status
+from feature_runtime.core.encode import Encoded, Encoder
+from feature_runtime.core.moments import parse_moment
+from feature_runtime.core.service import Service, ServiceError, parse_service
 
 
 def section() -> dict[str, object]:

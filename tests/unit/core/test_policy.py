@@ -7,9 +7,9 @@ from itertools import product
 import numpy as np
 import pytest
 
-from feature_runtime.availability import Status
-from feature_runtime.policy import PolicyTable, apply_policies
-from feature_runtime.service import Policy
+from feature_runtime.core.availability import Status
+from feature_runtime.core.policy import PolicyTable, apply_policies
+from feature_runtime.core.service import Policy
 
 END = 1_780_272_000_000_000
 MISSING = [status for status in Status if status is not Status.OK]

@@ -13,7 +13,7 @@ import pytest
 import typer
 import yaml
 
-from feature_runtime.moments import MINUTE
+from feature_runtime.core.moments import MINUTE
 from proviso.cli.main import app
 from proviso.contracts.contract import Scheduled
 from proviso.contracts.loading import load_contract

@@ -14,7 +14,7 @@ from proviso.contracts.base import ContractError, InputError
 from proviso.deploy import images
 from proviso.deploy.images import Image
 from proviso.manifests import images as named
-from proviso.training.release import read_release
+from proviso.release.directory import read_release
 
 BASE = "python:3.12-slim"
 RELEASES = sorted(path.parent for path in (named.ROOT / "model_repository").glob("*/release.yml"))

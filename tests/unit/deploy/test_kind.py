@@ -10,7 +10,7 @@ import yaml
 from proviso.contracts.base import InputError
 from proviso.deploy import kind
 from proviso.deploy.kind import Kind
-from proviso.deploy.tools import call
+from proviso.kube.programs import call
 from proviso.manifests.images import ROOT
 
 CONFIG = ROOT / "kind-config.yaml"

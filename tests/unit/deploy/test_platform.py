@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 import yaml
 
-from proviso.deploy.cluster import Cluster
 from proviso.deploy.platform import Platform, bring_up, gateway_up
 from proviso.deploy.upstream import Component, Pins
-from tests.unit.deploy.api_server import ApiServer
+from proviso.kube.api import Cluster
+from tests.unit.kube.api_server import ApiServer
 
 CONTROLLER = "/apis/apps/v1/namespaces/system/deployments/controller"
 READY = {"replicas": 1, "updatedReplicas": 1, "readyReplicas": 1}

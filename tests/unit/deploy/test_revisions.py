@@ -10,9 +10,9 @@ import pytest
 
 from proviso.contracts.base import ContractError
 from proviso.deploy import revisions
-from proviso.deploy.cluster import Cluster
 from proviso.deploy.revisions import Revisions, Traffic, share_for
-from tests.unit.deploy.api_server import KINDS, ApiServer
+from proviso.kube.api import Cluster
+from tests.unit.kube.api_server import KINDS, ApiServer
 
 OLD, NEW, OTHER = "late-1-0-0-aaaaaa", "late-1-1-0-bbbbbb", "late-0-9-0-cccccc"
 OURS = {OLD, NEW}

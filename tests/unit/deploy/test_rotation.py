@@ -9,8 +9,9 @@ import pytest
 
 from proviso.contracts.base import InputError
 from proviso.deploy.acl import CLIENTS, Acl, digest, parse_acl
-from proviso.deploy.rotation import Reader, State, load_users, rotate_passwords
+from proviso.deploy.rotation import State, load_users, rotate_passwords
 from proviso.deploy.secrets import client_passwords, ensure_passwords
+from proviso.kube.namespace import Reader
 
 
 class Killed(Exception):

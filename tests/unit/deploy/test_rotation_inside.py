@@ -25,8 +25,7 @@ from kubernetes.client import (
     V1VolumeMount,
 )
 
-from proviso.deploy.inside import Inside
-from proviso.deploy.rotation import Reader
+from proviso.kube.namespace import Inside, Reader
 
 
 @dataclass

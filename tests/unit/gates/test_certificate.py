@@ -15,7 +15,7 @@ from proviso.contracts.loading import load_contract, load_plan
 from proviso.gates.certificate import certificate_findings
 from proviso.gates.register import Subject
 from proviso.gates.verdict import Finding
-from proviso.training.release import read_release
+from proviso.release.directory import read_release
 
 ROOT = Path(__file__).parents[3]
 VIEW, FEATURE = "customer_velocity_1h", "customer_velocity_1h:txn_count_1h"

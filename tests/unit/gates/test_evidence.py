@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from feature_runtime.identity import digest
-from feature_runtime.moments import DAY, MINUTE
-from proviso.online.envelope import Evidence, write_evidence
+from feature_runtime.core.identity import digest
+from feature_runtime.core.moments import DAY, MINUTE
+from proviso.checks.evidence import Evidence, write_evidence
 from tests.gate_case import FIGURES, NOW, Case, refusals
 
 

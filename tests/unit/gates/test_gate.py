@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 import yaml
 
-from feature_runtime.identity import digest
+from feature_runtime.core.identity import digest
+from proviso.checks.skew_evidence import TEST_FILE
 from proviso.gates.verdict import Stage
-from proviso.online.evidence import REPLAY_FILE, SKEW_FILE
-from proviso.online.sampling import FLOORS
-from proviso.online.skew_verdict import TEST_FILE
+from proviso.replay.evidence import REPLAY_FILE, SKEW_FILE
+from proviso.replay.sampling import FLOORS
 from tests.gate_case import FIGURES, REVIEW, Case, Edit, refusals
 
 

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from feature_runtime.moments import DAY
+from feature_runtime.core.moments import DAY
+from proviso.checks.signing import Wish, append_signature, sign
+from proviso.checks.skew_evidence import TEST_FILE
+from proviso.checks.skew_rows import SkewRow
 from proviso.gates.gate import judge
-from proviso.online.evidence import REPLAY_FILE, SKEW_FILE
-from proviso.online.signing import Wish, append_signature, sign
-from proviso.online.skew import SkewRow
-from proviso.online.skew_verdict import TEST_FILE
+from proviso.replay.evidence import REPLAY_FILE, SKEW_FILE
 from tests.gate_case import NOW, REVIEW, ROW, VIEWS, Case, refusals
 
 CHECKS = {TEST_FILE: "skew", SKEW_FILE: "replayed values"}

@@ -9,7 +9,7 @@ import pytest
 
 from proviso.contracts.base import InputError
 from proviso.contracts.files import replacing
-from proviso.history.engine import EngineError, connect, literal, quoted
+from proviso.history.duckdb.engine import EngineError, connect, literal, quoted
 
 
 def test_memory_that_is_no_size_is_wrong_use() -> None:

@@ -8,14 +8,14 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from feature_runtime.availability import Row
-from feature_runtime.moments import DAY, HOUR, MINUTE
+from feature_runtime.core.availability import Row
+from feature_runtime.core.moments import DAY, HOUR, MINUTE
 from proviso.contracts.base import ContractError, InputError
 from proviso.contracts.contract import Contract, FeatureView, Scheduled
-from proviso.history.engine import SCHEMA_KEY
-from proviso.history.features import compute_history
+from proviso.history.duckdb.engine import SCHEMA_KEY
+from proviso.history.duckdb.features import compute_history
+from proviso.history.duckdb.relation import MOMENT, history_file
 from proviso.history.oracle import Event, HistoryRow
-from proviso.history.relation import MOMENT, history_file
 from tests.history_data import (
     ZERO,
     contract,
@@ -186,7 +186,7 @@ def test_entities_computed_in_many_parts_give_the_same_history(
     sales = random_events(3, "string", 80)
     (tmp_path / "parts").mkdir()
     whole = _history(tmp_path, sales)
-    monkeypatch.setattr("proviso.history.features._CELLS", 1)
+    monkeypatch.setattr("proviso.history.duckdb.features._CELLS", 1)
     assert _history(tmp_path / "parts", sales) == whole
 
 

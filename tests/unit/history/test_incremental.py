@@ -10,15 +10,15 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from feature_runtime.availability import Row
-from feature_runtime.moments import DAY, HOUR, MINUTE
+from feature_runtime.core.availability import Row
+from feature_runtime.core.moments import DAY, HOUR, MINUTE
 from proviso.contracts.base import InputError
 from proviso.contracts.contract import Contract
+from proviso.history.duckdb.features import HistorySummary, compute_history
+from proviso.history.duckdb.incremental import backfill_history, update_history
+from proviso.history.duckdb.relation import history_file
 from proviso.history.extent import EXTENT_KEY
-from proviso.history.features import HistorySummary, compute_history
-from proviso.history.incremental import backfill_history, update_history
 from proviso.history.oracle import Event
-from proviso.history.relation import history_file
 from proviso.simulation.simulate import simulate
 from tests.history_data import ZERO, contract, event, read_history, write_transactions
 from tests.parcel_data import make

@@ -11,16 +11,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from feature_runtime.availability import Row, Status, Value
-from feature_runtime.moments import HOUR, MINUTE
+from feature_runtime.core.availability import Row, Status, Value
+from feature_runtime.core.moments import HOUR, MINUTE
 from proviso.contracts.base import ContractError, InputError
 from proviso.contracts.contract import RequestFeature
 from proviso.contracts.loading import load_plan
 from proviso.contracts.section import runtime_service
 from proviso.history.arrays import NEVER, NO_ROW, EncoderInputs, read_inputs
-from proviso.history.join import DatasetSummary, build_dataset
+from proviso.history.duckdb.join import DatasetSummary, build_dataset
+from proviso.history.duckdb.relation import history_file
 from proviso.history.oracle import HistoryRow
-from proviso.history.relation import history_file
 from proviso.history.segments import stamps_file
 from tests.history_data import ZERO, contract, event, write_history, write_transactions
 from tests.stamps import Stamp, record_stamps

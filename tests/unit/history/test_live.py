@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from feature_runtime.availability import Row, Status, availability
-from feature_runtime.moments import HOUR
-from proviso.history.live import visible_entities
+from feature_runtime.core.availability import Row, Status, availability
+from feature_runtime.core.moments import HOUR
+from proviso.history.duckdb.live import visible_entities
 from proviso.history.oracle import HistoryRow
 from tests.history_data import ZERO, contract, times_of, write_history
 

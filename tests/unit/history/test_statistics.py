@@ -9,12 +9,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from feature_runtime.moments import DAY, HOUR, MINUTE, SECOND
+from feature_runtime.core.moments import DAY, HOUR, MINUTE, SECOND
 from proviso.contracts.contract import Contract, FeatureView
 from proviso.contracts.loading import load_contract
-from proviso.history.live import live_entities
-from proviso.history.relation import MOMENT, history_columns, history_file
-from proviso.history.statistics import BINS, view_statistics
+from proviso.history.duckdb.live import live_entities
+from proviso.history.duckdb.relation import MOMENT, history_columns, history_file
+from proviso.history.duckdb.statistics import BINS, view_statistics
 
 CONTRACTS = Path(__file__).parents[3] / "contracts"
 H = 1_780_272_000 * SECOND

@@ -13,8 +13,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from proviso.contracts.base import InputError
-from proviso.history.engine import Engine, connect
-from proviso.history.transactions import Transactions, load_transactions
+from proviso.history.duckdb.engine import Engine, connect
+from proviso.history.duckdb.transactions import Transactions, load_transactions
 from tests.history_data import LABEL_DELAY, ZERO, contract
 
 MOMENT = dt.datetime.fromtimestamp(ZERO / 1e6, tz=dt.UTC)

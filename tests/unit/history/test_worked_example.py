@@ -8,12 +8,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from feature_runtime.availability import Row, ViewTimes, availability
-from feature_runtime.moments import DAY, HOUR, MINUTE
+from feature_runtime.core.availability import Row, ViewTimes, availability
+from feature_runtime.core.moments import DAY, HOUR, MINUTE
 from proviso.contracts.contract import FeatureView
 from proviso.contracts.loading import load_contract
-from proviso.history.features import compute_history
-from proviso.history.relation import MOMENT, history_file
+from proviso.history.duckdb.features import compute_history
+from proviso.history.duckdb.relation import MOMENT, history_file
 from tests.history_data import ZERO
 
 CONTRACT = load_contract(Path(__file__).parents[3] / "contracts")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from feature_runtime.moments import HOUR, MINUTE
+from feature_runtime.core.moments import HOUR, MINUTE
 from proviso.contracts.contract import Contract, OnEvent, Scheduled
 from proviso.contracts.loading import load_contract, load_plan
 from proviso.leakage.delays import delayed

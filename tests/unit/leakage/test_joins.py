@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from feature_runtime.availability import Row
-from feature_runtime.moments import DAY, HOUR, MINUTE
+from feature_runtime.core.availability import Row
+from feature_runtime.core.moments import DAY, HOUR, MINUTE
 from proviso.contracts.loading import load_plan
 from proviso.history.arrays import EncoderInputs, read_inputs
-from proviso.history.join import build_dataset
+from proviso.history.duckdb.join import build_dataset
 from proviso.history.oracle import HistoryRow
 from proviso.leakage.incident import changed_values
 from proviso.leakage.joins import Believed, Join, believed, leaked

@@ -17,7 +17,7 @@ from typing import Any
 import onnx
 import yaml
 
-from feature_runtime import identity
+from feature_runtime.core import identity
 from proviso.contracts.base import Problem, Refused
 from proviso.contracts.contract import Contract
 from proviso.contracts.loading import (
@@ -31,9 +31,9 @@ from proviso.contracts.loading import (
 from proviso.contracts.plan import Plan
 from proviso.manifests.checks import Request
 from proviso.manifests.render import Rendering, render
+from proviso.release.directory import RELEASE_FILE
 from proviso.training.data import Project
 from proviso.training.examples import rebind_examples
-from proviso.training.release import RELEASE_FILE
 from proviso.training.spec import TrainingSpec
 from tests.unit.contracts.edits import edited
 

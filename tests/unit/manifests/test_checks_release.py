@@ -10,7 +10,7 @@ import onnx
 import pytest
 
 from proviso.manifests.checks_pair import pair_problems
-from proviso.manifests.stated import read_stated
+from proviso.release.stated import read_stated
 from tests.unit.manifests.release_case import (
     MODEL,
     Break,

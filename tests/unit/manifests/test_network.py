@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from proviso.manifests.names import Mode, Topology, Unit
 from proviso.manifests.network import network_policies
 from proviso.manifests.objects.network import NetworkPolicy
+from proviso.rollout.deployed import Mode, Topology, Unit
 from tests.unit.manifests.network_evaluator import ELSEWHERE, End, Network, Pod, Policy
 
 K8S = Path(__file__).parents[3] / "k8s"

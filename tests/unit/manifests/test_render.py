@@ -16,15 +16,15 @@ import pytest
 import yaml
 
 from feature_runtime.__main__ import _arguments
-from feature_runtime.addresses import parse_predictor
+from feature_runtime.serving.addresses import parse_predictor
 from proviso.contracts.base import ContractError, InputError
 from proviso.manifests.documents import parse_documents, plain
 from proviso.manifests.folder import changes, write
-from proviso.manifests.names import Unit, name_problems, unit_of
 from proviso.manifests.objects.core import Container, PodDisruptionBudget, Service
 from proviso.manifests.objects.serving import Component, InferenceService
 from proviso.manifests.render import Rendering
-from proviso.training.release import read_release
+from proviso.release.directory import read_release
+from proviso.rollout.deployed import Unit, name_problems, unit_of
 from tests.program import call
 from tests.unit.manifests.release_case import (
     CONTRACTS,

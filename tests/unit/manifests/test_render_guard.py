@@ -9,9 +9,9 @@ import pytest
 import yaml
 
 from proviso.manifests.documents import parse_documents, plain
-from proviso.manifests.names import NAMESPACE, PART_OF
 from proviso.manifests.objects.routing import HTTPRoute
 from proviso.manifests.objects.serving import InferenceService
+from proviso.rollout.deployed import NAMESPACE, PART_OF
 from tests.unit.manifests.release_case import ROOT, good, plan
 
 GUARD = ROOT / "k8s" / "base" / "route-guard.yaml"

@@ -12,12 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from feature_runtime.moments import DAY, HOUR, SECOND
+from feature_runtime.core.moments import DAY, HOUR, SECOND
 from proviso.contracts.base import InputError
 from proviso.contracts.contract import Contract
 from proviso.contracts.loading import load_contract
 from proviso.contracts.starter import write_template
-from proviso.history.incremental import update_history
+from proviso.history.duckdb.incremental import update_history
 from proviso.simulation.ongoing import append_events, simulate_ongoing, whole_until
 from proviso.simulation.simulate import simulate
 from tests.program import call

@@ -9,13 +9,13 @@ import duckdb
 import pyarrow.parquet as pq
 import pytest
 
-from feature_runtime.moments import DAY
+from feature_runtime.core.moments import DAY
 from proviso.contracts.base import ContractError, InputError
 from proviso.contracts.contract import Contract
 from proviso.contracts.loading import load_contract
 from proviso.contracts.starter import write_template
-from proviso.history.engine import connect
-from proviso.history.transactions import load_transactions
+from proviso.history.duckdb.engine import connect
+from proviso.history.duckdb.transactions import load_transactions
 from proviso.simulation.simulate import simulate, simulate_transactions
 from proviso.simulation.spec import load_simulation
 

@@ -15,19 +15,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from feature_runtime.availability import Row, ViewTimes, availability
-from feature_runtime.moments import DAY, HOUR, parse_moment
+from feature_runtime.core.availability import Row, ViewTimes, availability
+from feature_runtime.core.moments import DAY, HOUR, parse_moment
 from proviso.contracts.base import ContractError, InputError
 from proviso.contracts.contract import Contract
-from proviso.history.join import DatasetSummary, build_dataset
+from proviso.history.duckdb.join import DatasetSummary, build_dataset
+from proviso.history.duckdb.relation import history_file
 from proviso.history.journal import Stamped, open_journal
-from proviso.history.relation import history_file
+from proviso.release.directory import Release, read_release, rebind, replace_certificate
 from proviso.training import certificate, data, timeline
 from proviso.training.certificate import SEED
 from proviso.training.data import Days, Project, Request
 from proviso.training.recertify import recertify, renew
 from proviso.training.rejudge import JudgedView, Question, Winner, rejudge
-from proviso.training.release import Release, read_release, rebind, replace_certificate
 from proviso.training.spec import Boosting, TrainingSpec
 from proviso.training.timeline import Timeline
 from proviso.training.train import certified, prepare, train

@@ -12,9 +12,9 @@ from onnx import TensorProto, helper
 from sklearn.linear_model import LogisticRegression
 
 from proviso.contracts.base import ContractError, InputError
-from proviso.training.embedded import EmbeddedModel
+from proviso.release.embedded import EmbeddedModel
+from proviso.release.signature import TOLERANCE, check_signature
 from proviso.training.fitting import Exported, fit_model, fit_reference, prove
-from proviso.training.signature import TOLERANCE, check_signature
 from proviso.training.spec import Boosting, TrainingSpec
 
 WIDTH = 4

@@ -1,0 +1,1 @@
+"""Checks: one module a check; each measures a release and leaves evidence."""

@@ -1,0 +1,117 @@
+"""Whether a release finds the keys that it will ask for: `proviso coverage`.
+
+A candidate that changes a view reads keys of another schema than the stable release. They are
+backfilled beside the stable's before it gets traffic; this is the gate's evidence of that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from feature_runtime.core.keys import EntityId, entity_key, timeline_key
+from feature_runtime.core.moments import format_moment, now
+from feature_runtime.core.service import View
+from proviso.checks.evidence import Evidence
+from proviso.contracts.contract import Contract
+from proviso.history.duckdb.live import visible_entities
+from proviso.online.store import OnlineStore, Watermark
+
+KIND = "coverage"
+METRIC = "feature_missing_rate"
+BATCH = 1_000
+_EXAMPLES = 5
+
+
+@dataclass(frozen=True)
+class Covered:
+    """One view of a release: how far its schema is written, and who of the live has no key."""
+
+    view: View
+    watermark: Watermark | None
+    live: int
+    missing: int
+    examples: tuple[str, ...]
+
+    @property
+    def complete(self) -> int | None:
+        """Up to when all that becomes visible is written; None: no writer has ever finished."""
+        return self.watermark.complete or None if self.watermark else None
+
+    def reasons(self) -> list[str]:
+        """Why the release would not find its rows."""
+        name = f"{self.view.name}, schema {self.view.schema}"
+        found = []
+        if self.complete is None:
+            found.append(f"{name}: no watermark: no writer has ever finished")
+        if self.live == 0:
+            found.append(f"{name}: history has no live entity at this moment: nothing is shown")
+        if self.missing:
+            such = ", ".join(self.examples)
+            found.append(f"{name}: {self.missing} of {self.live} live entities have no key: {such}")
+        return found
+
+    def as_dict(self) -> dict[str, Any]:
+        """For machines."""
+        return {
+            "schema": self.view.schema,
+            "watermark": None if self.complete is None else format_moment(self.complete),
+            "live": self.live,
+            "missing": self.missing,
+            "examples": list(self.examples),
+        }
+
+
+def cover(
+    contract: Contract,
+    views: Sequence[View],
+    history: Path,
+    store: OnlineStore,
+    t: int,
+    progress: Callable[[str], None],
+) -> list[Covered]:
+    """Asks the store for a key of every entity that the history has a visible row of at `t`."""
+    found = []
+    for view in views:
+        progress(f"{view.name}: asking for the keys of schema {view.schema}")
+        stated = contract.view_by_name[view.name]
+        mark = store.watermark(view.name, view.schema)
+        found.append(_asked(view, mark, visible_entities(contract, history, stated, t), store))
+    return found
+
+
+def _asked(
+    view: View,
+    mark: Watermark | None,
+    entities: Iterable[tuple[EntityId, ...]],
+    store: OnlineStore,
+) -> Covered:
+    live = missing = 0
+    examples: list[str] = []
+    source = iter(entities)
+    while some := list(islice(source, BATCH)):
+        names = [entity_key(view.entities, ids) for ids in some]
+        blobs = store.read([timeline_key(name, view.name, view.schema) for name in names])
+        absent = [name for name, blob in zip(names, blobs, strict=True) if blob is None]
+        live, missing = live + len(some), missing + len(absent)
+        examples = sorted([*examples, *absent])[:_EXAMPLES]
+    return Covered(view, mark, live, missing, tuple(examples))
+
+
+def evidence_of(release: str, found: Sequence[Covered], t: int) -> Evidence:
+    """What the gate reads. A watermark behind `t` is the freshness check's to judge."""
+    reasons = [reason for one in found for reason in one.reasons()]
+    warnings = [
+        f"{one.view.name}: written up to {format_moment(one.complete)} only"
+        for one in found
+        if one.complete is not None and one.complete < t
+    ]
+    live, missing = sum(one.live for one in found), sum(one.missing for one in found)
+    figures = {
+        METRIC: missing / live if live else 1.0,
+        "views": {one.view.name: one.as_dict() for one in found},
+    }
+    return Evidence(KIND, release, now(), t, tuple(reasons), tuple(warnings), figures)

@@ -1,0 +1,105 @@
+"""Evidence in one form: what was measured of which release, when, and what it found.
+
+Every check that a gate needs writes `<kind>.json` in this form beside what it measured; the gate
+reads nothing else, so that missing, foreign, altered and expired evidence look the same for all.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from feature_runtime.core.identity import digest
+from feature_runtime.core.moments import format_moment, parse_moment
+from proviso.contracts.base import InputError
+from proviso.contracts.files import replacing
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """One check of one release.
+
+    made_at: the moment of the measurement by the wall clock; as_of: the moment it speaks about
+    (microseconds). reasons: why the check says no; none means that it passed. warnings: what a
+    reader must know, though it blocks nothing. files: digests of files that lie beside it.
+    """
+
+    kind: str
+    release: str
+    made_at: int
+    as_of: int
+    reasons: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
+    figures: Mapping[str, Any] = field(default_factory=dict)
+    files: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def passed(self) -> bool:
+        return not self.reasons
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "kind": self.kind,
+            "release": self.release,
+            "made_at": format_moment(self.made_at),
+            "as_of": format_moment(self.as_of),
+            "passed": self.passed,
+            "reasons": list(self.reasons),
+            "warnings": list(self.warnings),
+            "figures": dict(self.figures),
+            "files": dict(self.files),
+        }
+
+
+class _Stated(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    kind: str
+    release: str
+    made_at: str
+    as_of: str
+    passed: bool
+    reasons: list[str]
+    warnings: list[str]
+    figures: dict[str, Any]
+    files: dict[str, str]
+
+
+def digests_of(directory: Path, names: Sequence[str]) -> dict[str, str]:
+    """`files` of an Evidence: the digest of each named file in `directory`."""
+    return {name: digest((directory / name).read_bytes()) for name in names}
+
+
+def write_evidence(directory: Path, evidence: Evidence) -> Path:
+    """Writes `<kind>.json`, all or nothing; an earlier one of the kind is replaced."""
+    path = directory / f"{evidence.kind}.json"
+    with replacing(path) as temporary:
+        text = json.dumps(evidence.as_dict(), indent=1, default=str)
+        temporary.write_text(text + "\n", encoding="utf-8")
+    return path
+
+
+def parse_evidence(path: Path, content: bytes) -> Evidence:
+    """The evidence in a file's content. Raises InputError when it is none or contradicts itself."""
+    try:
+        stated = _Stated.model_validate_json(content)
+        made_at, as_of = parse_moment(stated.made_at), parse_moment(stated.as_of)
+    except (ValidationError, ValueError, RecursionError):
+        raise InputError.of(path, "no evidence", "what a check of proviso writes") from None
+    if stated.passed == bool(stated.reasons):
+        raise InputError.of(path, f"passed {stated.passed} with reasons", "one or the other")
+    return Evidence(
+        stated.kind,
+        stated.release,
+        made_at,
+        as_of,
+        tuple(stated.reasons),
+        tuple(stated.warnings),
+        stated.figures,
+        stated.files,
+    )

@@ -1,0 +1,305 @@
+"""How old the rows are that the store serves, per view, against its objective: `proviso freshness`.
+
+Age is that of event time as served: of the row that wins by the one rule at T. A job that ran but
+brought no newer run makes nothing fresh, whatever its stamps and the watermark say. A row of an
+on-event view means "as of the last transaction" and may be old with nothing late; there the
+watermark's lag counts (docs/freshness.md).
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+from itertools import islice
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from feature_runtime.core import timeline
+from feature_runtime.core.availability import Status, visible_from
+from feature_runtime.core.keys import entity_key, timeline_key
+from feature_runtime.core.moments import SECOND, format_duration, format_moment, now
+from feature_runtime.core.service import View
+from feature_runtime.serving.lookup import winner
+from proviso.checks.evidence import Evidence
+from proviso.contracts.contract import Contract, FeatureView, OnEvent
+from proviso.history.duckdb.live import live_entities
+from proviso.online.store import OnlineStore, Watermark
+
+METRIC = "freshness_breach_rate"
+KIND = "freshness"
+BATCH = 1_000
+
+Ages = NDArray[np.int64]
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True)
+class Served:
+    """What the store serves of some live entities at one moment.
+
+    ages: microseconds of event time of each winner, STALE ones included. unserved: entities
+    without a winner, by status (MISSING_KEY, or TYPE where the bytes are no timeline).
+    """
+
+    ages: Ages
+    stale: int = 0
+    missing: int = 0
+    unreadable: int = 0
+
+    @property
+    def entities(self) -> int:
+        return len(self.ages) + self.missing + self.unreadable
+
+
+@dataclass(frozen=True)
+class Freshness:
+    """One view, judged: `reasons` say why it is not fresh, none means that it is."""
+
+    view: FeatureView
+    served: Served
+    watermark: Watermark | None
+    lag: int | None
+    breach_rate: float
+    reasons: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """For machines; seconds, and None where nothing was measured."""
+        ages = self.served.ages
+        middle, high = (_quantile(ages, q) for q in (0.5, 0.95))
+        return {
+            "publication": "on event"
+            if isinstance(self.view.publication, OnEvent)
+            else "scheduled",
+            "slo_s": self.view.freshness_slo / SECOND,
+            "entities": self.served.entities,
+            "age_median_s": middle,
+            "age_p95_s": high,
+            "age_max_s": _quantile(ages, 1.0),
+            "stale": self.served.stale,
+            "missing": self.served.missing,
+            "unreadable": self.served.unreadable,
+            "watermark": None if self.watermark is None else format_moment(self.watermark.complete),
+            "watermark_lag_s": None if self.lag is None else self.lag / SECOND,
+            METRIC: self.breach_rate,
+            "fresh": not self.reasons,
+            "reasons": list(self.reasons),
+        }
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked: the moment, how many entities of each view, and which (`seed`).
+
+    history None: live is whoever has a key with a visible row. margin: how far clocks may
+    differ. bound: the share of entities that may be older than the objective.
+    """
+
+    t: int
+    sample: int
+    seed: int
+    history: Path | None
+    margin: int
+    bound: float
+
+
+def bound_of(contract: Contract) -> float:
+    """The strictest quality gate on the breach rate; without one nothing may be late."""
+    gates = (g.max for g in contract.quality_gates if g.metric == METRIC)
+    return min((most for most in gates if most is not None), default=0.0)
+
+
+def measure(
+    contract: Contract,
+    views: Sequence[View],
+    store: OnlineStore,
+    question: Question,
+    progress: Callable[[str], None],
+) -> list[Freshness]:
+    """Asks the store about a sample of each view's live entities and judges what it serves."""
+    found = []
+    for view in views:
+        stated = contract.view_by_name[view.name]
+        progress(f"{view.name}: asking about at most {question.sample} entities")
+        blobs = _blobs(store, _sampled(contract, stated, view, store, question))
+        served = served_at(view, blobs, question.t, live=question.history is not None)
+        mark = store.watermark(view.name, view.schema)
+        found.append(judge(stated, served, mark, question))
+    return found
+
+
+def served_at(view: View, blobs: Iterable[bytes | None], t: int, *, live: bool) -> Served:
+    """What keys serve at `t`. Unless they are known to be `live`, those without a row yet are not.
+
+    An entity that appeared a moment ago has a key whose first row is not visible: nothing is late.
+    """
+    ages, counts = [], dict.fromkeys(Status, 0)
+    for blob in blobs:
+        found = winner(view, blob, t)
+        if found.row is None and not live and not _was_visible(view, blob, t):
+            continue
+        counts[found.status] += 1
+        if found.row is not None:
+            ages.append(t - found.row.event_ts)
+    return Served(
+        np.array(ages, dtype=np.int64),
+        counts[Status.STALE],
+        counts[Status.MISSING_KEY],
+        counts[Status.TYPE],
+    )
+
+
+def judge(
+    view: FeatureView, served: Served, mark: Watermark | None, question: Question
+) -> Freshness:
+    """Pure: whether what is served at t is as fresh as the view promises."""
+    lag = None if mark is None else max(0, question.t - mark.complete)
+    on_event = isinstance(view.publication, OnEvent)
+    rate = _lag_rate(view, lag) if on_event else _age_rate(view, served)
+    reasons = list(_unmeasurable(view, served, mark, question))
+    if mark is not None and rate > question.bound:
+        late = _late_watermark(view, lag or 0) if on_event else _late_rows(view, served, question)
+        reasons.append(late)
+    warnings = tuple(_idle(view, served)) if on_event else ()
+    return Freshness(view, served, mark, lag, rate, tuple(reasons), warnings)
+
+
+def evidence_of(release: str, found: Sequence[Freshness], question: Question) -> Evidence:
+    """The measurement for the gate; the figure is that of the worst view."""
+    return Evidence(
+        KIND,
+        release,
+        made_at=now(),
+        as_of=question.t,
+        reasons=tuple(reason for one in found for reason in one.reasons),
+        warnings=tuple(warning for one in found for warning in one.warnings),
+        figures={
+            METRIC: max(one.breach_rate for one in found),
+            "bound": question.bound,
+            "live_by": "history" if question.history is not None else "keys of the store",
+            "views": {one.view.name: one.as_dict() for one in found},
+        },
+    )
+
+
+def _sampled(
+    contract: Contract, stated: FeatureView, view: View, store: OnlineStore, question: Question
+) -> list[bytes]:
+    """Keys of the sampled entities, without duplicates, the same for the same seed."""
+    if question.history is None:
+        keys = store.timeline_keys(view.name, view.schema)
+    else:
+        entities = live_entities(contract, question.history, stated, question.t)
+        keys = (
+            timeline_key(entity_key(view.entities, ids), view.name, view.schema) for ids in entities
+        )
+    return spread(keys, question.sample, question.seed)
+
+
+def spread(keys: Iterable[bytes], count: int, seed: int) -> list[bytes]:
+    """`count` of the keys, chosen by their digest: as good as by chance, in whatever order they
+    come, however often one comes, and in memory for no more than the sample."""
+    salt = seed.to_bytes(8, "little", signed=True)
+    chosen: list[tuple[bytes, bytes]] = []
+    for some in _batches(keys, max(count, BATCH)):
+        ranked = {(blake2b(key, digest_size=8, salt=salt).digest(), key) for key in some}
+        chosen = heapq.nsmallest(count, ranked.union(chosen))
+    return [key for _, key in chosen]
+
+
+def _batches(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
+    source = iter(items)
+    while some := list(islice(source, size)):
+        yield some
+
+
+def _blobs(store: OnlineStore, keys: Sequence[bytes]) -> Iterator[bytes | None]:
+    for some in _batches(keys, BATCH):
+        yield from store.read(some)
+
+
+def _was_visible(view: View, blob: bytes | None, t: int) -> bool:
+    """Whether a key without a winner has had one: its rows are beyond the lookback, or torn."""
+    if blob is None:
+        return False
+    try:
+        rows = timeline.unpack(view.schema, blob)
+    except timeline.TimelineError:
+        return True
+    return any(visible_from(view.times, row) <= t for row in rows)
+
+
+def _age_rate(view: FeatureView, served: Served) -> float:
+    """The share of entities that are served something older than the objective, or nothing."""
+    if served.entities == 0:
+        return 1.0
+    fresh = int((served.ages <= view.freshness_slo).sum())
+    return (served.entities - fresh) / served.entities
+
+
+def _lag_rate(view: FeatureView, lag: int | None) -> float:
+    """A watermark is the whole view's: late for everybody or for nobody."""
+    return 0.0 if lag is not None and lag <= view.freshness_slo else 1.0
+
+
+def _unmeasurable(
+    view: FeatureView, served: Served, mark: Watermark | None, question: Question
+) -> Iterator[str]:
+    if mark is None:
+        yield f"{view.name}: found no watermark, wanted a materialized view"
+        return
+    earliest = mark.merge_clock - question.margin
+    if question.t < earliest:
+        yield (
+            f"{view.name}: found as-of {format_moment(question.t)}, wanted "
+            f"{format_moment(earliest)} or later (from there on the store tells what it serves)"
+        )
+    if served.entities == 0 and not isinstance(view.publication, OnEvent):
+        yield f"{view.name}: found no live entity, wanted some to ask about"
+
+
+def _idle(view: FeatureView, served: Served) -> Iterator[str]:
+    """What a fresh watermark may hide: it is the writer's word, and these are the rows."""
+    if served.stale == len(served.ages):
+        yield (
+            f"{view.name}: found no row of the last {format_duration(view.online_ttl)} among "
+            f"{served.entities} entities, wanted one (nobody was seen, or the writer has no source)"
+        )
+    if served.missing:
+        yield (
+            f"{view.name}: found {served.missing} of {served.entities} live entities without a "
+            "row, wanted one for each"
+        )
+
+
+def _late_rows(view: FeatureView, served: Served, question: Question) -> str:
+    rate = _age_rate(view, served)
+    return (
+        f"{view.name}: found {rate:.2%} of {served.entities} entities without a row of the last "
+        f"{format_duration(view.freshness_slo)} ({served.stale} STALE, {served.missing} missing), "
+        f"wanted at most {question.bound:.2%}, owner {view.owner}"
+    )
+
+
+def _late_watermark(view: FeatureView, lag: int) -> str:
+    return (
+        f"{view.name}: found a watermark {format_duration(_seconds(lag))} behind, "
+        f"wanted at most {format_duration(view.freshness_slo)}, owner {view.owner}"
+    )
+
+
+def _seconds(microseconds: int) -> int:
+    """Rounded up to whole seconds, for a reader."""
+    return -(-microseconds // SECOND) * SECOND
+
+
+def _quantile(ages: Ages, q: float) -> float | None:
+    """A value that occurs, in seconds; None where there is none."""
+    if len(ages) == 0:
+        return None
+    return float(np.quantile(ages, q, method="higher")) / SECOND

@@ -1,0 +1,166 @@
+"""The validator: the lab's four files against themselves and against each other.
+
+Every problem of every file is found in one go. A check that cannot be made because the contract
+itself cannot be read is neither passed nor failed: it is not judged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+from proviso.checks.skew_case_rules import skew_problems
+from proviso.checks.skew_cases import parse_cases
+from proviso.contracts.base import ContractError, Problem
+from proviso.contracts.contract import Contract
+from proviso.contracts.loading import (
+    CONTRACT_FILE,
+    PAYLOADS_FILE,
+    PLAN_FILE,
+    SKEW_FILE,
+    Model,
+    check_directory,
+    parse_model,
+    parse_yaml,
+    read_text,
+)
+from proviso.contracts.payloads import parse_payloads
+from proviso.contracts.plan import Plan
+from proviso.contracts.validation.contract import contract_problems
+from proviso.contracts.validation.payloads import payload_problems
+from proviso.contracts.validation.plan import plan_problems
+
+CHECKS = (
+    "validate_feature_store_contract",
+    "validate_online_payloads",
+    "validate_skew_test_cases",
+    "validate_serving_release_plan",
+)
+ALL_PASSED = "All Chapter 19 feature store and model serving checks passed."
+
+
+@dataclass(frozen=True)
+class Lab:
+    """The four files: plain data of the two YAML files, text of the other two."""
+
+    contract: Any
+    plan: Any
+    payloads: str
+    skew_cases: str
+
+
+@dataclass(frozen=True)
+class Check:
+    """One check's outcome; `judged` is False where it needs a contract that cannot be read."""
+
+    name: str
+    problems: tuple[Problem, ...]
+    judged: bool = True
+
+    @property
+    def passed(self) -> bool:
+        return self.judged and not self.problems
+
+    def __str__(self) -> str:
+        if self.problems:
+            return f"FAIL {self.name}"
+        return f"PASS {self.name}" if self.judged else f"NOT JUDGED {self.name}"
+
+
+def validate(directory: Path, today: date | None = None) -> list[Problem]:
+    """Every problem of the four files in `directory`; empty when they pass."""
+    return [problem for check in checks(directory, today) for problem in check.problems]
+
+
+def checks(directory: Path, today: date | None = None) -> tuple[Check, ...]:
+    """The four checks of a directory, in the seed's order; `today` is UTC's unless given.
+
+    Raises InputError when there is no such directory.
+    """
+    check_directory(directory)
+    files = {name: _read(directory / name) for name in _FILES}
+    unread = {name: text for name, text in files.items() if isinstance(text, ContractError)}
+    texts = {name: text for name, text in files.items() if isinstance(text, str)}
+    contract = _data(CONTRACT_FILE, texts, unread)
+    plan = _data(PLAN_FILE, texts, unread)
+    lab = Lab(contract, plan, texts.get(PAYLOADS_FILE, ""), texts.get(SKEW_FILE, ""))
+    return judge(lab, today or datetime.now(UTC).date(), unread)
+
+
+def judge(
+    lab: Lab, today: date, unread: dict[str, ContractError] | None = None
+) -> tuple[Check, ...]:
+    """The four checks of files already read; `unread` names those that could not be."""
+    broken = unread or {}
+    contract, contract_wrong = _typed(CONTRACT_FILE, lab.contract, Contract, broken)
+    plan, plan_wrong = _typed(PLAN_FILE, lab.plan, Plan, broken)
+    if contract:
+        contract_wrong = [*contract_problems(contract, today)]
+    if plan:
+        plan_wrong = [*plan_problems(contract, plan, today)]
+    readable = contract is not None
+    return (
+        Check(CHECKS[0], tuple(contract_wrong)),
+        Check(CHECKS[1], tuple(_payloads(contract, lab.payloads, broken)), readable),
+        Check(CHECKS[2], tuple(_skew(contract, lab.skew_cases, broken)), readable),
+        Check(CHECKS[3], tuple(plan_wrong), readable),
+    )
+
+
+_FILES = (CONTRACT_FILE, PAYLOADS_FILE, SKEW_FILE, PLAN_FILE)
+
+
+def _read(path: Path) -> str | ContractError:
+    try:
+        return read_text(path)
+    except ContractError as error:
+        return error
+
+
+def _data(file: str, texts: dict[str, str], unread: dict[str, ContractError]) -> Any:
+    """Plain data of a YAML file; one that is no YAML joins the unread."""
+    if file not in texts:
+        return None
+    try:
+        return parse_yaml(file, texts[file])
+    except ContractError as error:
+        unread[file] = error
+        return None
+
+
+def _typed(
+    file: str, data: Any, model: type[Model], unread: dict[str, ContractError]
+) -> tuple[Model | None, list[Problem]]:
+    if file in unread:
+        return None, unread[file].problems
+    try:
+        return parse_model(file, data, model), []
+    except ContractError as error:
+        return None, error.problems
+
+
+def _payloads(
+    contract: Contract | None, text: str, unread: dict[str, ContractError]
+) -> Iterator[Problem]:
+    if PAYLOADS_FILE in unread:
+        yield from unread[PAYLOADS_FILE].problems
+        return
+    lines, problems = parse_payloads(text)
+    yield from problems
+    if contract and not problems:
+        yield from payload_problems(contract, lines)
+
+
+def _skew(
+    contract: Contract | None, text: str, unread: dict[str, ContractError]
+) -> Iterator[Problem]:
+    if SKEW_FILE in unread:
+        yield from unread[SKEW_FILE].problems
+        return
+    rows, problems = parse_cases(text)
+    yield from problems
+    if contract and not problems:
+        yield from skew_problems(contract, rows)

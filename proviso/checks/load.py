@@ -1,0 +1,137 @@
+"""A closed loop of requests against an endpoint: the gate's evidence of latency and errors.
+
+At each concurrency of the plan as many requests are under way for the plan's duration. The client
+is Python and may share its cores with what it measures, so its figures are upper bounds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from feature_runtime.core.moments import now
+from feature_runtime.core.service import Service
+from proviso.checks.evidence import Evidence
+from proviso.clients.endpoint import Clients, Question
+from proviso.contracts.base import InputError
+from proviso.contracts.contract import Contract
+from proviso.history.duckdb.engine import connect, names, quoted
+from proviso.history.duckdb.transactions import EVENTS, load_transactions
+
+KIND = "load"
+QUESTIONS = 5_000
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Level:
+    """What one concurrency came to; latencies in milliseconds, of the answered."""
+
+    concurrency: int
+    requests: int
+    failed: int
+    seconds: float
+    p50_ms: float
+    p95_ms: float
+    p99_ms: float
+
+    @property
+    def rate(self) -> float:
+        return (self.requests - self.failed) / self.seconds
+
+
+def questions(contract: Contract, service: Service, transactions: Path) -> list[Question]:
+    """Up to QUESTIONS of the last transactions, to be asked about at the moment of asking."""
+    keys = [entity.join_key for entity in service.entities]
+    with connect() as engine:
+        load_transactions(engine, contract, transactions)
+        fields = ", ".join(
+            f"{quoted(name)}::double / {10 ** contract.source.columns[name].scale}"
+            for name in service.fields
+        )
+        engine.execute(
+            f"select {names(*keys)}, {fields} from {EVENTS}"
+            f" order by _event desc, {quoted(contract.source.id)} limit {QUESTIONS}"
+        )
+        rows = engine.fetchall()
+    if not rows:
+        raise InputError.of(transactions, "no row", "transactions to ask about")
+    width = len(keys)
+    return [
+        Question(
+            f"load-{i}",
+            0,
+            dict(zip(keys, row[:width], strict=True)),
+            dict(zip(service.fields, row[width:], strict=True)),
+        )
+        for i, row in enumerate(rows)
+    ]
+
+
+async def measure(
+    clients: Clients,
+    asked: Sequence[Question],
+    concurrencies: Sequence[int],
+    seconds: float,
+    progress: Progress,
+) -> list[Level]:
+    """One level after the other, each `seconds` long."""
+    levels = []
+    for concurrency in concurrencies:
+        level = await _level(clients, asked, concurrency, seconds)
+        progress(f"concurrency {concurrency}: {level.rate:,.0f}/s, p95 {level.p95_ms:.1f} ms")
+        levels.append(level)
+    return levels
+
+
+async def _level(
+    clients: Clients, asked: Sequence[Question], concurrency: int, seconds: float
+) -> Level:
+    numbers = itertools.count()
+    latencies: list[float] = []
+    failed = 0
+    started = time.perf_counter()
+
+    async def worker() -> None:
+        nonlocal failed
+        while time.perf_counter() - started < seconds:
+            number = next(numbers)
+            question = asked[number % len(asked)]
+            name = f"{question.request_id}-{concurrency}-{number}"
+            answer = await clients.ask(number, replace(question, request_id=name, t=now()))
+            if answer.answered:
+                latencies.append(answer.seconds * 1_000)
+            else:
+                failed += 1
+
+    await asyncio.gather(*(worker() for _ in range(concurrency)))
+    took = time.perf_counter() - started
+    p50, p95, p99 = np.percentile(latencies or [float("inf")], [50, 95, 99])
+    count = len(latencies) + failed
+    return Level(concurrency, count, failed, took, float(p50), float(p95), float(p99))
+
+
+def evidence(release: str, levels: Sequence[Level]) -> Evidence:
+    """The worst latencies and the best rate of all levels, all errors together.
+
+    `seconds` is the shortest level's length: each has to last as long as the plan says.
+    """
+    requests, failed = sum(x.requests for x in levels), sum(x.failed for x in levels)
+    figures = {
+        "latency_p95_ms": max(level.p95_ms for level in levels),
+        "latency_p99_ms": max(level.p99_ms for level in levels),
+        "http_error_rate": failed / requests if requests else 1.0,
+        "requests_per_second": max(level.rate for level in levels),
+        "seconds": min(level.seconds for level in levels),
+        "requests": requests,
+        "levels": [vars(level) for level in levels],
+    }
+    reasons = () if requests > failed else ("no request was answered",)
+    moment = now()
+    return Evidence(KIND, release, moment, moment, reasons, figures=figures)

@@ -1,0 +1,122 @@
+"""What was served, out of prediction records: values by the bins of training, statuses, defaults.
+
+A record may be large and its last line torn, so it is read line by line, and what is kept does
+not grow with it.
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from feature_runtime.core.availability import Status
+from feature_runtime.core.moments import parse_moment
+from feature_runtime.core.service import Service
+from feature_runtime.serving.record import SCHEMA
+from proviso.contracts.base import InputError
+from proviso.training.distribution import Distribution, effective_size
+
+MAX_LINE = 1024 * 1024
+_BUCKETS = 2**16  # entities that share one only make the effective size smaller
+
+
+@dataclass
+class ServedFeature:
+    """One feature over all predictions: usable values by bin, statuses, approved defaults."""
+
+    distribution: Distribution
+    counts: NDArray[np.float64]
+    entities: NDArray[np.float64]
+    statuses: Counter[str] = field(default_factory=Counter)
+    defaults: int = 0
+
+    @classmethod
+    def of(cls, distribution: Distribution) -> ServedFeature:
+        nothing = np.zeros(_BUCKETS)
+        return cls(distribution, np.zeros(len(distribution.whole)), nothing)
+
+    def add(self, entity: int, stated: Mapping[str, Any]) -> None:
+        """Counts one prediction's value. Raises KeyError, TypeError or ValueError."""
+        status = Status[stated["status"]]
+        if status is Status.OK:
+            self.counts[self.distribution.bin_of(float(stated["value"]))] += 1
+            self.entities[entity] += 1
+        self.statuses[status.name] += 1
+        self.defaults += "reason" in stated
+
+    @property
+    def effective(self) -> float:
+        """How many independent values the usable ones are worth."""
+        return effective_size(self.entities)
+
+
+@dataclass
+class Served:
+    """A release's predictions. others: lines of other releases; torn: lines that are no record.
+
+    last: the greatest scored_at, microseconds; 0 without a prediction.
+    """
+
+    features: dict[str, ServedFeature]
+    predictions: int = 0
+    others: int = 0
+    torn: int = 0
+    last: int = 0
+
+
+def read_served(
+    records: Sequence[Path],
+    release: str,
+    service: Service,
+    distributions: Mapping[str, Distribution],
+) -> Served:
+    """Everything that records say of a release, served or in shadow. Raises InputError."""
+    served = Served({name: ServedFeature.of(one) for name, one in distributions.items()})
+    entities = {view.name: view.entities for view in service.views}
+    for path in records:
+        for line in _lines(path):
+            _add(served, release, entities, line)
+    return served
+
+
+def _lines(path: Path) -> Iterator[bytes]:
+    try:
+        with path.open("rb") as file:
+            while line := file.readline(MAX_LINE):
+                if line.strip():
+                    yield line
+    except OSError as error:
+        wanted = "a prediction record"
+        raise InputError.of(path, error.strerror or "an error", wanted) from None
+
+
+def _add(served: Served, release: str, views: Mapping[str, Sequence[str]], line: bytes) -> None:
+    try:
+        record = json.loads(line)
+        if record["schema"] != SCHEMA:
+            raise ValueError(record["schema"])
+        if record["release"] != release:
+            served.others += 1
+            return
+        at = parse_moment(record["scored_at"])
+        buckets = {view: _bucket(record["entities"], names) for view, names in views.items()}
+        for name, feature in served.features.items():
+            feature.add(buckets[name.partition(":")[0]], record["features"][name])
+    except (KeyError, TypeError, ValueError, RecursionError):
+        served.torn += 1
+        return
+    served.predictions += 1
+    served.last = max(served.last, at)
+
+
+def _bucket(entities: Mapping[str, Any], names: Sequence[str]) -> int:
+    key = "|".join(str(entities[name]) for name in names)
+    return zlib.crc32(key.encode()) % _BUCKETS

@@ -1,0 +1,251 @@
+"""The sampled skew test: what the pod would read at T against the exact rule over the history.
+
+Entities come stratified from the history, and some that it has never seen. Offline is the
+availability rule over their rows; online is what the pod's own code makes of the key's bytes.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+from feature_runtime.core import keys, timeline
+from feature_runtime.core.availability import Row, availability, feature_statuses
+from feature_runtime.core.moments import format_moment
+from feature_runtime.core.service import Service, View
+from feature_runtime.serving.lookup import Winner, winner
+from proviso.checks.skew_rows import Compared, Side, SkewRow, row_of
+from proviso.checks.skew_window import Inconclusive, Window, known_offline, moment_in, window_of
+from proviso.contracts.base import InputError
+from proviso.contracts.contract import Contract, FeatureView
+from proviso.history.duckdb.entities import Ask, Ids, Sampled, sample_entities
+from proviso.history.duckdb.published import late_intervals
+from proviso.online.store import OnlineStore
+
+_KEYS_A_READ = 500
+_TRIES = 3
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Sides:
+    """What is compared: a service's features, the history of a contract, and a store."""
+
+    contract: Contract
+    service: Service
+    history: Path
+    store: OnlineStore
+
+    def view_of(self, view: View) -> FeatureView:
+        """The contract's definition of a view of the service. Raises InputError."""
+        known = self.contract.view_by_name.get(view.name)
+        found = self.contract.schema_of(known) if known else "no such view"
+        if known is None or found != view.schema:
+            wanted = f"schema {view.schema}, which the service reads"
+            raise InputError.of(f"contract: view {view.name}", found, wanted)
+        return known
+
+
+@dataclass(frozen=True)
+class Question:
+    """At which moment (us; None: now), of how many entities of each view, by which seed."""
+
+    at: int | None
+    size: int
+    seed: int
+
+
+@dataclass(frozen=True)
+class Found:
+    """A finished test. strata, sizes: per view, entities of the sample and of the whole history.
+
+    left_out: per view, entities whose row was just being written at the moment. clock: the
+    store's when the test began.
+    """
+
+    at: int
+    clock: int
+    window: Window
+    rows: tuple[SkewRow, ...]
+    strata: Mapping[str, Mapping[str, int]]
+    sizes: Mapping[str, Mapping[str, int]]
+    left_out: Mapping[str, int]
+
+
+@dataclass
+class _Tally:
+    rows: list[SkewRow] = field(default_factory=list)
+    strata: dict[str, Mapping[str, int]] = field(default_factory=dict)
+    sizes: dict[str, Mapping[str, int]] = field(default_factory=dict)
+    left_out: dict[str, int] = field(default_factory=dict)
+
+
+def skew_test(sides: Sides, question: Question, progress: Progress) -> Found:
+    """Compares a sample. Raises Inconclusive where no comparison would mean anything.
+
+    A test of now begins again when a writer has moved on while it was reading.
+    """
+    views = [sides.view_of(view) for view in sides.service.views]
+    for left in reversed(range(_TRIES)):
+        clock = sides.store.clock()
+        window = known_offline(
+            window_of(sides.service, sides.store), sides.contract, sides.history, views
+        )
+        at = moment_in(window, question.at, clock)
+        tally = _Tally()
+        for view in sides.service.views:
+            progress(f"{view.name}: comparing at {format_moment(at)}")
+            _compare_view(sides, view, Ask(at, question.size, question.seed, ()), window, tally)
+        after = window_of(sides.service, sides.store)
+        if after.low <= at:
+            counts = (tally.strata, tally.sizes, tally.left_out)
+            return Found(at, clock, window, tuple(tally.rows), *counts)
+        if question.at is not None or not left:
+            break
+    raise Inconclusive(f"a writer moved the interval to {after} while keys were read")
+
+
+def _compare_view(sides: Sides, view: View, ask: Ask, window: Window, tally: _Tally) -> None:
+    definition = sides.view_of(view)
+    consumed = tuple(f.name for f in view.features if f.policy is not None)
+    ask = Ask(ask.at, ask.size, ask.seed, consumed)
+    found = sample_entities(sides.contract, sides.history, definition, ask)
+    if not any(found.sizes[name] for name in ("fresh", "stale")):
+        raise Inconclusive(f"{view.name}: no entity has a row at {format_moment(ask.at)}")
+    clear = _clear_of_writes(sides, definition, ask.at, found.sampled)
+    tally.sizes[view.name] = found.sizes
+    tally.left_out[view.name] = len(found.sampled) - len(clear)
+    tally.strata[view.name] = Counter(name for one in clear for name in one.strata)
+    comparison = _Comparison(sides, view, definition, ask.at, window)
+    for some in _batches(clear):
+        blobs = sides.store.read([comparison.key(one.ids) for one in some])
+        pairs = list(zip(some, blobs, strict=True))
+        lost = [one.ids for one, blob in pairs if blob is None and one.rows]
+        elsewhere = comparison.elsewhere(lost)
+        for one, blob in pairs:
+            seen = elsewhere.get(one.ids, "")
+            tally.rows += map(row_of, comparison.features(one, blob, seen))
+
+
+def _clear_of_writes(
+    sides: Sides, view: FeatureView, at: int, sampled: Sequence[Sampled]
+) -> Sequence[Sampled]:
+    """Those without a row that offline reads already while it was still being written."""
+    late = late_intervals(sides.contract, sides.history, view)
+    margin = sides.service.limits.clock_margin
+    return [
+        one
+        for one in sampled
+        if not any(
+            interval.start - margin <= at <= interval.end + margin
+            for interval in late.get(one.ids, ())
+        )
+    ]
+
+
+@dataclass(frozen=True)
+class _Comparison:
+    """One view at one moment."""
+
+    sides: Sides
+    view: View
+    definition: FeatureView
+    at: int
+    window: Window
+
+    def key(self, ids: Ids, schema: str | None = None) -> bytes:
+        entity = keys.entity_key(self.view.entities, ids)
+        return keys.timeline_key(entity, self.view.name, schema or self.view.schema)
+
+    @cached_property
+    def other_schemas(self) -> list[str]:
+        return sorted(self.sides.store.schemas(self.view.name) - {self.view.schema})
+
+    def elsewhere(self, lost: Sequence[Ids]) -> dict[Ids, str]:
+        """Which entities without a key have one under another schema, in words."""
+        if not lost:
+            return {}
+        found = {}
+        for schema in self.other_schemas:
+            blobs = self.sides.store.read([self.key(ids, schema) for ids in lost])
+            for ids, blob in zip(lost, blobs, strict=True):
+                if blob is not None:
+                    found[ids] = f"found a key of schema {schema}, wanted {self.view.schema}"
+        return found
+
+    def features(self, one: Sampled, blob: bytes | None, elsewhere: str) -> Iterator[Compared]:
+        """Every consumed feature of an entity, both sides."""
+        offline = Winner(*availability(self.view.times, one.rows, self.at))
+        early = _future_row(self.view, blob, self.latest)
+        online = winner(self.view, blob, self.at)
+        if early is not None:
+            online = Winner(early, offline.status)
+        seen = self._seen(blob, online, early) or elsewhere
+        entity = "|".join(map(str, one.ids))
+        columns = zip(
+            self.definition.features,
+            self.view.features,
+            _sides(self.view, offline),
+            _sides(self.view, online),
+            strict=True,
+        )
+        for feature, served, its_offline, its_online in columns:
+            if served.policy is None:
+                continue
+            case = f"{self.view.name}:{feature.name}:{entity}"
+            yield Compared(
+                case, self.definition, feature, entity, self.at, its_offline, its_online, seen
+            )
+
+    @property
+    def latest(self) -> int:
+        """The event_ts beyond which no writer accepts a row."""
+        margin = self.sides.service.limits.clock_margin
+        return max(self.at, self.window.merge_clock) + margin
+
+    def _seen(self, blob: bytes | None, online: Winner, early: Row | None) -> str:
+        if early is not None:
+            return f"a stored row lies beyond {format_moment(self.latest)}"
+        if blob is None or online.row is not None:
+            return ""
+        return _fault(self.view, blob)
+
+
+def _future_row(view: View, blob: bytes | None, latest: int) -> Row | None:
+    """A stored row whose event_ts lies beyond every clock."""
+    try:
+        rows = timeline.unpack(view.schema, blob) if blob is not None else ()
+    except timeline.TimelineError:
+        return None
+    whole = [row for row in rows if len(row.values) == len(view.features)]
+    return next((row for row in whole if row.event_ts > latest), None)
+
+
+def _fault(view: View, blob: bytes) -> str:
+    """Why bytes are no timeline of the view; '' when they are one."""
+    try:
+        rows = timeline.unpack(view.schema, blob)
+    except timeline.TimelineError as error:
+        return str(error)
+    counts = {len(row.values) for row in rows} - {len(view.features)}
+    return f"found {max(counts)} values, wanted {len(view.features)}" if counts else ""
+
+
+def _sides(view: View, found: Winner) -> tuple[Side, ...]:
+    """Per feature of the view what one side says."""
+    statuses = feature_statuses(found.status, found.row, view.dtypes)
+    if found.row is None:
+        return tuple(Side(status, None, None) for status in statuses)
+    event_ts = found.row.event_ts
+    return tuple(
+        Side(status, value, event_ts)
+        for status, value in zip(statuses, found.row.values, strict=True)
+    )
+
+
+def _batches(sampled: Sequence[Sampled]) -> Iterator[Sequence[Sampled]]:
+    return (sampled[at : at + _KEYS_A_READ] for at in range(0, len(sampled), _KEYS_A_READ))

@@ -1,0 +1,122 @@
+"""Third check: skew evidence fits the contract and recomputes to its own verdicts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from feature_runtime.core.availability import Status, ViewTimes
+from feature_runtime.core.moments import format_duration, format_moment
+from proviso.checks.skew_cases import CaseRow, SkewCase, recompute, sides
+from proviso.contracts.base import Problem
+from proviso.contracts.contract import Contract, Feature, FeatureView
+from proviso.contracts.loading import SKEW_FILE
+from proviso.contracts.paths import repeated
+from proviso.contracts.validation.payloads import key_problems
+from proviso.contracts.validation.service import find_feature
+
+
+def skew_problems(contract: Contract, rows: Sequence[CaseRow]) -> Iterator[Problem]:
+    """Everything between the rows and the contract."""
+    why = "evidence is signed by its case_id"
+    yield from repeated(f"{SKEW_FILE}: case_id", (row.case.case_id for row in rows), why)
+    for row in rows:
+        yield from _row(contract, row)
+    yield from _coverage(contract, rows)
+
+
+def view_times(view: FeatureView) -> ViewTimes:
+    """The durations by which the one rule judges a view's rows."""
+    return ViewTimes(view.source_delay, view.temporal_join_lookback, view.online_ttl)
+
+
+def _row(contract: Contract, row: CaseRow) -> Iterator[Problem]:
+    place, case = row.place, row.case
+    found = find_feature(contract, f"{case.feature_view}:{case.feature}")
+    if found is None:
+        name = f"{case.feature_view}:{case.feature}"
+        yield Problem(f"{place}: feature", name, "a feature of the contract")
+        return
+    view, feature = found
+    yield from key_problems(place, contract, view, case.entity_type, case.entity_key)
+    yield from _tolerance(place, feature, case)
+    unusable = [*_sides(place, view, feature, case)]
+    yield from unusable
+    if not unusable:
+        yield from _verdict(place, view, feature, case)
+
+
+def _tolerance(place: str, feature: Feature, case: SkewCase) -> Iterator[Problem]:
+    agreed = {"abs": feature.tolerance.absolute, "rel": feature.tolerance.relative}
+    stated = {"abs": case.tolerance_abs, "rel": case.tolerance_rel}
+    for end, wanted in agreed.items():
+        if stated[end] != wanted:
+            why = f"the contract's tolerance of {feature.name} is what the owner agreed to"
+            yield Problem(f"{place}: tolerance_{end}", f"{stated[end]:g}", f"{wanted:g}", why)
+
+
+def _sides(place: str, view: FeatureView, feature: Feature, case: SkewCase) -> Iterator[Problem]:
+    offline, online = sides(case, view_times(view), feature.dtype)
+    for name, side in (("offline", offline), ("online", online)):
+        if side.event_ts is None and side.text:
+            wanted = f"{name}_event_ts too, or no value"
+            yield Problem(f"{place}: {name}_value", f"{side.text} without a moment", wanted)
+    if offline.status is Status.TYPE:
+        wanted = f"a value of {feature.dtype}"
+        yield Problem(f"{place}: offline_value", offline.text, wanted)
+    if offline.event_ts is None:
+        return
+    earliest = case.as_of - view.temporal_join_lookback
+    latest = case.as_of - view.source_delay
+    if not earliest <= offline.event_ts <= latest:
+        why = "leakage: training could not have used it" if offline.event_ts > latest else ""
+        yield Problem(
+            f"{place}: offline_event_ts",
+            format_moment(offline.event_ts),
+            f"at most {format_moment(latest)}, source_delay "
+            f"{format_duration(view.source_delay)} before as_of"
+            if why
+            else f"at least {format_moment(earliest)}, the lookback's start",
+            why or "an older row is never joined",
+        )
+
+
+def _verdict(place: str, view: FeatureView, feature: Feature, case: SkewCase) -> Iterator[Problem]:
+    kind = recompute(case, view_times(view), feature.dtype)
+    if case.kind == "TYPE" and kind in {"", "VALUE", "MISSING_KEY"}:
+        kind = "TYPE"  # a cell cannot show what bytes the store held: the claim stands
+    verdict = "REVIEW" if kind else "PASS"
+    if case.verdict != verdict:
+        wanted = f"REVIEW of kind {kind}" if kind else "PASS"
+        why = "what the row's own values, moments and tolerance give"
+        yield Problem(f"{place}: verdict", case.verdict, wanted, why)
+    elif case.kind != kind:
+        why = "what the row's own values, moments and tolerance give"
+        yield Problem(f"{place}: kind", case.kind or "nothing", kind or "nothing", why)
+    if case.verdict == "REVIEW":
+        yield from _routed(place, view.owner_of(feature), case)
+
+
+def _routed(place: str, owner: str, case: SkewCase) -> Iterator[Problem]:
+    if case.owner != owner:
+        why = "a difference goes to the feature's owner"
+        yield Problem(f"{place}: owner", case.owner or "nothing", owner, why)
+    if not case.review_note.strip():
+        why = "a reviewer must know what was seen"
+        yield Problem(f"{place}: review_note", "nothing", "a note", why)
+
+
+def _coverage(contract: Contract, rows: Sequence[CaseRow]) -> Iterator[Problem]:
+    if not any(_numeric_pass(contract, row.case) for row in rows):
+        wanted = "at least one PASS of a number with a tolerance above zero"
+        yield Problem(SKEW_FILE, "no such row", wanted, "the test must show what it lets through")
+    if not any(row.case.verdict == "REVIEW" for row in rows):
+        why = "a test that never stops anything proves nothing"
+        yield Problem(SKEW_FILE, "no REVIEW row", "at least one", why)
+
+
+def _numeric_pass(contract: Contract, case: SkewCase) -> bool:
+    found = find_feature(contract, f"{case.feature_view}:{case.feature}")
+    if found is None or case.verdict != "PASS" or case.tolerance_abs + case.tolerance_rel <= 0:
+        return False
+    both = sides(case, view_times(found[0]), found[1].dtype)
+    return found[1].dtype != "bool" and all(side.status is Status.OK for side in both)

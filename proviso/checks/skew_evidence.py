@@ -1,0 +1,139 @@
+"""What a skew test leaves behind: its rows, the verdict over them, and evidence for the gate.
+
+The verdict follows from the rows and the signatures beside them, so it is worked out again when
+one is added (`proviso skew sign`).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from feature_runtime.core.moments import format_moment
+from proviso.checks.evidence import Evidence, digests_of, parse_evidence, write_evidence
+from proviso.checks.signing import RowCells, Signature, feature_of, unsigned
+from proviso.checks.skew import Found
+from proviso.checks.skew_rows import SkewRow, write_rows
+from proviso.contracts.base import InputError
+from proviso.contracts.files import replacing
+
+KIND = "skew"
+TEST_FILE = "skew-test.csv"
+"""In an evidence directory; `skew.csv` there is the replay's."""
+
+_SHOWN = 20
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Rows and those of them that block."""
+
+    rows: Sequence[RowCells]
+    blocking: Sequence[RowCells]
+
+    @property
+    def verdict(self) -> str:
+        return "REVIEW" if self.blocking else "PASS"
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """A line a blocking row, the first of them."""
+        lines = [said_of(row) for row in self.blocking[:_SHOWN]]
+        more = len(self.blocking) - len(lines)
+        return (*lines, f"and {more} more rows in REVIEW") if more else tuple(lines)
+
+    @property
+    def figures(self) -> dict[str, Any]:
+        review = [row for row in self.rows if row["verdict"] != "PASS"]
+        return {
+            "skew_failure_rate": len(self.blocking) / max(1, len(self.rows)),
+            "values": len(self.rows),
+            "review": len(review),
+            "signed": len(review) - len(self.blocking),
+            "kinds": dict(Counter(row["kind"] for row in review)),
+        }
+
+
+def judge_rows(
+    rows: Sequence[RowCells], signatures: Sequence[Signature], now: int, critical: frozenset[str]
+) -> Judged:
+    """The verdict over some rows at a moment (us, wall clock)."""
+    return Judged(rows, unsigned(rows, signatures, now, critical))
+
+
+def said_of(row: RowCells) -> str:
+    """A row in REVIEW as one line: what, of whom, when, and who mends it."""
+    return (
+        f"REVIEW {row['kind']} {feature_of(row)} of {row['entity_type']} {row['entity_key']} "
+        f"at {row['as_of']} ({row['review_note']}), owner {row['owner']}, row {row['case_id']}"
+    )
+
+
+def write_test(path: Path, rows: Sequence[SkewRow]) -> list[dict[str, str]]:
+    """Writes the rows, all or nothing, and returns them as cells."""
+    with replacing(path) as temporary:
+        write_rows(temporary, rows)
+    return [asdict(row) for row in rows]
+
+
+def figures_of(found: Found, judged: Judged) -> dict[str, Any]:
+    """What a test measured: how much, where, and how it came out."""
+    return judged.figures | {
+        "interval": [format_moment(found.window.low), format_moment(found.window.high)],
+        "strata": _plain(found.strata),
+        "entities": _plain(found.sizes),
+        "left_out": dict(found.left_out),
+    }
+
+
+def write_found(
+    directory: Path,
+    release: str,
+    found: Found,
+    judged: Judged,
+    made_at: int,
+    warnings: Sequence[str],
+) -> Path:
+    """Evidence of a finished test beside its rows, which are in `directory` already."""
+    evidence = Evidence(
+        KIND,
+        release,
+        made_at,
+        found.at,
+        judged.reasons,
+        tuple(warnings),
+        figures_of(found, judged),
+        digests_of(directory, [TEST_FILE]),
+    )
+    return write_evidence(directory, evidence)
+
+
+def write_inconclusive(directory: Path, release: str, why: str, made_at: int, as_of: int) -> Path:
+    """Evidence that says no, because nothing could be concluded."""
+    reasons = (f"INCONCLUSIVE: {why}",)
+    return write_evidence(directory, Evidence(KIND, release, made_at, as_of, reasons))
+
+
+def refresh(rows: Path, judged: Judged) -> Path | None:
+    """Works the verdict of the evidence beside signed rows out again; None where there is none.
+
+    When it was measured stays: a signature makes evidence no younger.
+    """
+    path = rows.parent / f"{KIND}.json"
+    if not path.is_file():
+        return None
+    evidence = parse_evidence(path, path.read_bytes())
+    if rows.name not in evidence.files:
+        return None
+    if evidence.files != digests_of(rows.parent, list(evidence.files)):
+        wanted = "the rows that it speaks of"
+        raise InputError.of(path, "other rows beside it", wanted, "run the skew test again")
+    figures = {**evidence.figures, **judged.figures}
+    return write_evidence(rows.parent, replace(evidence, reasons=judged.reasons, figures=figures))
+
+
+def _plain(counts: Mapping[str, Mapping[str, int]]) -> dict[str, dict[str, int]]:
+    return {view: dict(numbers) for view, numbers in counts.items()}

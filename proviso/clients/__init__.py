@@ -1,0 +1,1 @@
+"""Clients of a model endpoint: REST V2 and V2 gRPC."""

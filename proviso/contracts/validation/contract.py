@@ -1,0 +1,73 @@
+"""First check, the contract as a whole: names, source, entities and quality gates."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date
+
+from proviso.contracts.base import Problem
+from proviso.contracts.contract import Contract, Source
+from proviso.contracts.metrics import METRICS
+from proviso.contracts.paths import in_contract, listed, repeated
+from proviso.contracts.validation import features as checks_features
+from proviso.contracts.validation import service as checks_service
+from proviso.contracts.validation import views as checks_views
+
+
+def contract_problems(contract: Contract, today: date) -> Iterator[Problem]:
+    """Everything that the contract's parts must be to each other."""
+    yield from _names(contract)
+    yield from _source_columns(contract.source, contract)
+    for view in contract.feature_views:
+        yield from checks_views.view_problems(contract, view)
+        yield from checks_features.feature_problems(contract, view, today)
+    for service in contract.feature_services:
+        yield from checks_service.service_problems(contract, service, today)
+    yield from _gates(contract)
+
+
+def _names(contract: Contract) -> Iterator[Problem]:
+    lists = {
+        "entities": [entity.name for entity in contract.entities],
+        "feature_views": [view.name for view in contract.feature_views],
+        "feature_services": [service.name for service in contract.feature_services],
+        "quality_gates": [gate.name for gate in contract.quality_gates],
+    }
+    for place, names in lists.items():
+        yield from repeated(in_contract(place), names, "a name must mean one thing")
+    models = [service.model for service in contract.feature_services]
+    why = "one feature service per model version"
+    yield from repeated(in_contract("feature_services"), models, why)
+
+
+def _source_columns(source: Source, contract: Contract) -> Iterator[Problem]:
+    optional = (source.arrival_timestamp, source.label.known_at)
+    columns = [
+        source.id,
+        source.event_timestamp,
+        source.label.column,
+        *(name for name in optional if name),
+        *source.columns,
+        *(entity.join_key for entity in contract.entity_by_name.values()),
+    ]
+    yield from repeated(in_contract("source"), columns, "a column must have one meaning")
+    for name, column in source.columns.items():
+        if column.dtype != "money" and column.scale:
+            yield Problem(
+                in_contract(f"source.columns.{name}.scale"),
+                f"{column.scale} of {column.dtype}",
+                "no scale",
+                "only money has minor units",
+            )
+
+
+def _gates(contract: Contract) -> Iterator[Problem]:
+    for gate in contract.quality_gates:
+        if gate.metric not in METRICS:
+            place = in_contract(f"quality_gates[{gate.name}].metric")
+            yield Problem(place, gate.metric, f"one of {listed(METRICS)}", "nothing measures it")
+            continue
+        end, bound = ("max", gate.max) if gate.max is not None else ("min", gate.min)
+        if METRICS[gate.metric].share and bound is not None and not 0 <= bound <= 1:
+            place = in_contract(f"quality_gates[{gate.name}].{end}")
+            yield Problem(place, f"{bound:g}", "0 to 1", "a rate is a share, not percent")

@@ -1,0 +1,158 @@
+"""Second check: every payload line is a row that the contract's store could hold."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Iterator, Sequence
+
+from feature_runtime.core.moments import format_duration, format_moment
+from proviso.contracts.base import Problem
+from proviso.contracts.contract import Contract, Feature, FeatureView, Scheduled
+from proviso.contracts.loading import PAYLOADS_FILE
+from proviso.contracts.paths import listed
+from proviso.contracts.payloads import Line, Payload
+from proviso.contracts.section import consumed_views
+
+_INTEGER = re.compile(r"-?[0-9]{1,19}")
+
+
+def payload_problems(contract: Contract, lines: Sequence[Line]) -> Iterator[Problem]:
+    """Everything between the lines and the contract."""
+    for line in lines:
+        yield from _line(contract, line)
+    yield from _repeated_rows(lines)
+    yield from _uncovered(contract, {line.payload.feature_view for line in lines})
+
+
+def key_problems(
+    place: str, contract: Contract, view: FeatureView, entity_type: str, entity_key: str
+) -> Iterator[Problem]:
+    """Whether type and key name one entity of the view: `courier|zone` and `7|12`.
+
+    A view over unknown entities is a problem of the contract's own check.
+    """
+    if any(name not in contract.entity_by_name for name in view.entities):
+        return
+    wanted = "|".join(view.entities)
+    if entity_type != wanted:
+        why = f"{view.name} is keyed by it"
+        yield Problem(f"{place}: entity_type", entity_type, wanted, why)
+        return
+    parts = entity_key.split("|")
+    if len(parts) != len(view.entities):
+        yield Problem(
+            f"{place}: entity_key", entity_key, f"{len(view.entities)} ids with | between"
+        )
+        return
+    for name, part in zip(view.entities, parts, strict=True):
+        if contract.entity_by_name[name].dtype == "int64" and not _INTEGER.fullmatch(part):
+            yield Problem(f"{place}: entity_key", part, f"an integer, the id of a {name}")
+
+
+def _line(contract: Contract, line: Line) -> Iterator[Problem]:
+    place, payload = line.place, line.payload
+    service = next(
+        (s for s in contract.feature_services if s.name == payload.feature_service), None
+    )
+    view = contract.view_by_name.get(payload.feature_view)
+    if service is None:
+        wanted = f"one of {listed(s.name for s in contract.feature_services)}"
+        yield Problem(f"{place}: feature_service", payload.feature_service, wanted)
+    if view is None:
+        wanted = f"one of {listed(contract.view_by_name)}"
+        yield Problem(f"{place}: feature_view", payload.feature_view, wanted)
+        return
+    if service and view not in consumed_views(contract, service):
+        wanted = f"a view that {service.name} consumes"
+        yield Problem(f"{place}: feature_view", payload.feature_view, wanted)
+    yield from key_problems(place, contract, view, payload.entity_type, payload.entity_key)
+    yield from _times(place, view, payload)
+    yield from _values(place, view, payload)
+
+
+def _times(place: str, view: FeatureView, payload: Payload) -> Iterator[Problem]:
+    event, written = payload.event_timestamp, payload.materialization_timestamp
+    age = written - event
+    if age < 0:
+        yield Problem(
+            f"{place}: event_timestamp",
+            format_moment(event),
+            f"at or before materialization_timestamp {format_moment(written)}",
+            "nobody can write what has not happened",
+        )
+    elif age < view.source_delay:
+        yield Problem(
+            f"{place}: materialization_timestamp",
+            format_moment(written),
+            f"at least source_delay {format_duration(view.source_delay)} after event_timestamp",
+            "until then the source is incomplete",
+        )
+    elif age > view.online_ttl:
+        yield Problem(
+            f"{place}: event_timestamp",
+            format_moment(event),
+            f"within online_ttl {format_duration(view.online_ttl)} of materialization_timestamp",
+            "the value is stale when it is written",
+        )
+    schedule = view.publication.schedule if isinstance(view.publication, Scheduled) else None
+    if schedule and event % schedule:
+        yield Problem(
+            f"{place}: event_timestamp",
+            format_moment(event),
+            f"a multiple of schedule {format_duration(schedule)}",
+            "no run has that event time",
+        )
+
+
+def _values(place: str, view: FeatureView, payload: Payload) -> Iterator[Problem]:
+    named = {feature.name: feature for feature in view.features}
+    for name in sorted(named.keys() - payload.values.keys()):
+        why = f"{view.name} has it in the contract"
+        yield Problem(f"{place}: values.{name}", "nothing", f"a value of {named[name].dtype}", why)
+    for name in sorted(payload.values.keys() - named.keys()):
+        wanted = f"only features of {view.name}"
+        yield Problem(f"{place}: values.{name}", "an unknown feature", wanted)
+    for name, feature in named.items():
+        if name in payload.values:
+            yield from _value(f"{place}: values.{name}", feature, payload.values[name])
+
+
+def _value(
+    place: str, feature: Feature, value: bool | int | float | str | None
+) -> Iterator[Problem]:
+    if value is None:
+        if feature.default.policy == "reject":
+            why = "the feature is critical: requests with it would be rejected"
+            yield Problem(place, "null", f"a value of {feature.dtype}", why)
+    elif not _of_type(feature.dtype, value):
+        yield Problem(place, repr(value), f"a value of {feature.dtype}", "the pod would say TYPE")
+
+
+def _of_type(dtype: str, value: bool | int | float | str) -> bool:
+    if dtype == "bool":
+        return type(value) is bool
+    if dtype == "int64":
+        return type(value) is int and -(2**63) <= value < 2**63
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return type(value) is int and abs(value) <= 2**53
+
+
+def _repeated_rows(lines: Iterable[Line]) -> Iterator[Problem]:
+    seen: dict[tuple[str, str, int, int], str] = {}
+    for line in lines:
+        p = line.payload
+        row = (p.feature_view, p.entity_key, p.event_timestamp, p.materialization_timestamp)
+        if row in seen:
+            first = seen[row].rpartition(" ")[2]
+            yield Problem(line.place, f"the row of line {first} again", "every row once")
+        seen.setdefault(row, line.place)
+
+
+def _uncovered(contract: Contract, shown: set[str]) -> Iterator[Problem]:
+    used = {name.partition(":")[0] for s in contract.feature_services for name in s.features}
+    for view in contract.feature_views:
+        if view.name in used - shown:
+            why = "a reviewer must see what the model would receive"
+            yield Problem(PAYLOADS_FILE, f"no line of {view.name}", "at least one", why)

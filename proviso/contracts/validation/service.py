@@ -1,0 +1,115 @@
+"""First check, what a model consumes: features, request features, derived features."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from datetime import date
+
+from feature_runtime.core.encode import DERIVED_FUNCTIONS
+from proviso.contracts.base import Problem
+from proviso.contracts.contract import (
+    Contract,
+    Deprecation,
+    DerivedFeature,
+    Feature,
+    FeatureService,
+    FeatureView,
+)
+from proviso.contracts.paths import listed, of_service, repeated
+
+
+def service_problems(contract: Contract, service: FeatureService, today: date) -> Iterator[Problem]:
+    """Everything between a service and the views that it names."""
+    why = "the vector has one place for each"
+    yield from repeated(of_service(service, "features"), service.features, why)
+    for name in dict.fromkeys(service.features):
+        yield from _consumed(contract, service, name, today)
+    yield from _fields(contract, service)
+    yield from _vector_names(contract, service)
+    for feature in service.derived_features:
+        yield from _derived(service, feature)
+
+
+def find_feature(contract: Contract, name: str) -> tuple[FeatureView, Feature] | None:
+    """The feature that `view:feature` names."""
+    view_name, _, feature_name = name.partition(":")
+    view = contract.view_by_name.get(view_name)
+    feature = next((f for f in view.features if f.name == feature_name), None) if view else None
+    return (view, feature) if view and feature else None
+
+
+def _consumed(
+    contract: Contract, service: FeatureService, name: str, today: date
+) -> Iterator[Problem]:
+    place = of_service(service, f"features[{name}]")
+    found = find_feature(contract, name)
+    if found is None:
+        view = contract.view_by_name.get(name.partition(":")[0])
+        known = [f"{view.name}:{f.name}" for f in view.features] if view else []
+        wanted = known or [f"{v}:<feature>" for v in contract.view_by_name]
+        yield Problem(place, "no such feature", f"one of {listed(wanted)}")
+        return
+    yield from _alive(place, found[0].deprecation_of(found[1]), today)
+
+
+def _alive(place: str, deprecation: Deprecation, today: date) -> Iterator[Problem]:
+    if not deprecation.ended(today):
+        return
+    instead = f", {deprecation.replacement} in its place" if deprecation.replacement else ""
+    dated = deprecation.retire_on is not None and deprecation.retire_on <= today
+    found = f"a feature retired since {deprecation.retire_on}" if dated else "a retired feature"
+    yield Problem(place, found, f"an active one{instead}", "nobody keeps a retired feature right")
+
+
+def _fields(contract: Contract, service: FeatureService) -> Iterator[Problem]:
+    yield from repeated(of_service(service, "fields"), service.fields)
+    columns = contract.source.columns
+    for name in service.fields:
+        if name not in columns:
+            why = "training must find in the source what a request carries"
+            yield Problem(of_service(service, "fields"), name, f"one of {listed(columns)}", why)
+    for feature in service.request_features:
+        if feature.field is not None and feature.field not in service.fields:
+            place = of_service(service, f"request_features[{feature.name}].field")
+            yield Problem(place, feature.field, f"one of the fields {listed(service.fields)}")
+
+
+def _vector_names(contract: Contract, service: FeatureService) -> Iterator[Problem]:
+    """The vector's names are unique, and the dataset's columns are too."""
+    names = [
+        *(feature.name for feature in service.request_features),
+        *(name.replace(":", "__") for name in dict.fromkeys(service.features)),
+        *(feature.name for feature in service.derived_features),
+    ]
+    place = of_service(service, "request_features and derived_features")
+    for name, count in Counter(names).items():
+        if count > 1:
+            why = "the vector has one place for each"
+            yield Problem(place, f"{name} {count} times", "every name once", why)
+    source = contract.source
+    taken = {source.id, source.label.column, "transaction_id", "scoring_ts", "label"}
+    taken |= {entity.join_key for entity in contract.entities}
+    foreign = {f.name for f in service.request_features if f.field != f.name} & {*source.columns}
+    for feature in service.request_features:
+        if feature.name in taken or feature.name in foreign:
+            why = "the dataset has a column of that name already"
+            yield Problem(
+                of_service(service, f"request_features[{feature.name}].name"),
+                "a column's name",
+                "another name",
+                why,
+            )
+
+
+def _derived(service: FeatureService, feature: DerivedFeature) -> Iterator[Problem]:
+    place = of_service(service, f"derived_features[{feature.name}].inputs")
+    arity, _ = DERIVED_FUNCTIONS[feature.function]
+    if len(feature.inputs) != arity:
+        yield Problem(place, f"{len(feature.inputs)} inputs", f"{arity} for {feature.function}")
+    known = {f.name for f in service.request_features} | set(service.features)
+    for name in feature.inputs:
+        if name not in known:
+            why = "the encoder computes it from what the vector holds"
+            wanted = "a request feature's name or a view:feature that the service consumes"
+            yield Problem(place, name, wanted, why)

@@ -1,0 +1,169 @@
+"""First check, a view by itself: keys, clocks, publication, lineage and the online key."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from feature_runtime.core.keys import entity_key, timeline_key
+from feature_runtime.core.moments import format_duration
+from feature_runtime.core.timeline import MAX_ROWS
+from proviso.contracts.base import Problem
+from proviso.contracts.contract import Aggregate, Contract, FeatureView, OnEvent, Scheduled
+from proviso.contracts.paths import listed, of_view, repeated
+
+ROOM = 1.05
+"""How much longer than a whole cycle a row must live: a run that is a little late is no outage."""
+
+RESERVED = {"event_ts", "created_ts", "status"}
+"""Names that history and dataset give to a view's own columns."""
+
+
+def view_problems(contract: Contract, view: FeatureView) -> Iterator[Problem]:
+    """Everything about a view but its features' own definitions."""
+    yield from _names(contract, view)
+    unknown = list(entity_problems(contract, view))
+    yield from unknown
+    if not unknown:
+        yield from _key_pattern(contract, view)
+    yield from _durations(view)
+    if isinstance(view.publication, Scheduled):
+        yield from _schedule(view, view.publication)
+    else:
+        yield from _on_event(view, view.publication)
+    yield from _population(contract, view)
+    yield from _lineage(contract, view)
+
+
+def entity_problems(contract: Contract, view: FeatureView) -> Iterator[Problem]:
+    """Entities that the contract does not know: without them a view has no keys at all."""
+    for name in view.entities:
+        if name not in contract.entity_by_name:
+            wanted = f"one of {listed(contract.entity_by_name)}"
+            why = "a view needs keys to be read by"
+            yield Problem(of_view(view, "entities"), name, wanted, why)
+
+
+def _names(contract: Contract, view: FeatureView) -> Iterator[Problem]:
+    aggregates = [aggregate.name for aggregate in view.aggregates]
+    features = [feature.name for feature in view.features]
+    why = "a name must mean one thing"
+    yield from repeated(of_view(view, "entities"), view.entities, why)
+    yield from repeated(of_view(view, "aggregates"), aggregates, why)
+    yield from repeated(of_view(view, "features"), features, why)
+    reserved = RESERVED | {entity.join_key for entity in contract.entities}
+    for name in sorted(reserved & set(features)):
+        why = "history and dataset have a column of that name already"
+        yield Problem(of_view(view, "features"), name, "another name", why)
+
+
+def _key_pattern(contract: Contract, view: FeatureView) -> Iterator[Problem]:
+    ids = [f"<{key}>" for key in contract.join_keys(view)]
+    wanted = timeline_key(entity_key(view.entities, ids), view.name, "<schema>").decode()
+    found = view.online_store.key_pattern
+    if found != wanted:
+        place = of_view(view, "online_store.key_pattern")
+        yield Problem(place, found, wanted, "writer and pod build exactly this key")
+
+
+def _durations(view: FeatureView) -> Iterator[Problem]:
+    if view.online_ttl >= view.temporal_join_lookback:
+        yield Problem(
+            of_view(view, "online_ttl"),
+            format_duration(view.online_ttl),
+            f"less than temporal_join_lookback {format_duration(view.temporal_join_lookback)}",
+            "past the lookback a stale row cannot be told from a missing key",
+        )
+    if view.freshness_slo > view.online_ttl:
+        yield Problem(
+            of_view(view, "freshness_slo"),
+            format_duration(view.freshness_slo),
+            f"at most online_ttl {format_duration(view.online_ttl)}",
+            "the objective must be missed before values are refused",
+        )
+
+
+def _schedule(view: FeatureView, publication: Scheduled) -> Iterator[Problem]:
+    cycle = publication.schedule + view.delay_to_readable
+    parts = f"schedule + source_delay + duration = {format_duration(cycle)}"
+    if view.online_ttl < ROOM * cycle:
+        yield Problem(
+            of_view(view, "online_ttl"),
+            format_duration(view.online_ttl),
+            f"at least {format_duration(_whole_seconds(ROOM * cycle))}",
+            f"{parts} and 5% of room, or a fresh row turns stale before the next one is readable",
+        )
+    if view.freshness_slo < cycle:
+        yield Problem(
+            of_view(view, "freshness_slo"),
+            format_duration(view.freshness_slo),
+            f"at least {format_duration(cycle)}",
+            f"{parts}: a row is that old when the next one is readable, with nothing late",
+        )
+    if publication.duration >= publication.schedule:
+        yield Problem(
+            of_view(view, "publication.duration"),
+            format_duration(publication.duration),
+            f"less than schedule {format_duration(publication.schedule)}",
+            "runs would pile up",
+        )
+    in_flight = view.delay_to_readable // publication.schedule + 2
+    if in_flight > MAX_ROWS:
+        yield Problem(
+            of_view(view, "publication.schedule"),
+            format_duration(publication.schedule),
+            f"at most {MAX_ROWS} rows of a key on their way",
+            f"{in_flight} runs start before the first of them is readable",
+        )
+
+
+def _on_event(view: FeatureView, publication: OnEvent) -> Iterator[Problem]:
+    if publication.delay < view.source_delay:
+        yield Problem(
+            of_view(view, "publication.delay"),
+            format_duration(publication.delay),
+            f"at least source_delay {format_duration(view.source_delay)}",
+            "a row cannot be readable before its source is complete",
+        )
+    if view.freshness_slo < publication.delay:
+        yield Problem(
+            of_view(view, "freshness_slo"),
+            format_duration(view.freshness_slo),
+            f"at least delay {format_duration(publication.delay)}",
+            "a row is that old when it becomes readable, with nothing late",
+        )
+
+
+def _population(contract: Contract, view: FeatureView) -> Iterator[Problem]:
+    place, found = of_view(view, "population"), format_duration(view.population)
+    longest = max(view.aggregates, key=lambda aggregate: _reach(contract, aggregate))
+    reach = _reach(contract, longest)
+    if view.population < max(reach, view.temporal_join_lookback):
+        lookback = f"temporal_join_lookback {format_duration(view.temporal_join_lookback)}"
+        events = f"{format_duration(reach)}, as far as {longest.name} counts"
+        wanted = events if reach >= view.temporal_join_lookback else lookback
+        why = "an entity that still counts would have no row, so MISSING_KEY"
+        yield Problem(place, found, f"at least {wanted}", why)
+
+
+def _reach(contract: Contract, aggregate: Aggregate) -> int:
+    """How long before a run an event may lie that the aggregate counts, by the contract's plan."""
+    late = contract.source.label.delay if aggregate.dated == "label" else 0
+    return aggregate.window + late
+
+
+def _lineage(contract: Contract, view: FeatureView) -> Iterator[Problem]:
+    source = contract.source.name
+    lineages = {of_view(view, "lineage.sources"): view.lineage} | {
+        of_view(view, f"features[{feature.name}].lineage.sources"): feature.lineage
+        for feature in view.features
+        if feature.lineage is not None
+    }
+    for place, lineage in lineages.items():
+        if source not in lineage.sources:
+            why = "every value is computed from that source"
+            yield Problem(place, ", ".join(lineage.sources), f"{source} among them", why)
+
+
+def _whole_seconds(microseconds: float) -> int:
+    """Rounded up: what is asked for must suffice."""
+    return -int(-microseconds // 1_000_000) * 1_000_000

@@ -1,0 +1,50 @@
+"""Which days of a file of events train, which wait for labels, and which test."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from feature_runtime.core.moments import DAY, format_moment
+from proviso.contracts.base import InputError
+from proviso.contracts.contract import Contract
+from proviso.history.duckdb.engine import connect
+from proviso.history.duckdb.transactions import load_transactions
+from proviso.training.data import Days
+
+WEEK = 7
+
+
+@dataclass(frozen=True)
+class Weeks:
+    """Train days, then days in which labels become known, then test days; all whole, UTC."""
+
+    train: Days
+    test: Days
+
+    @property
+    def lines(self) -> str:
+        (a, b), (c, d) = self.train.text(), self.test.text()
+        return f"train {a} to {b}, test {c} to {d}"
+
+
+def last_weeks(contract: Contract, transactions: Path) -> Weeks:
+    """The last seven days test, the label delay before them waits, the seven before that train.
+
+    A last day that the data only touches (less than half of it) does not count.
+    Raises InputError when the file cannot be used.
+    """
+    with connect() as engine:
+        loaded = load_transactions(engine, contract, transactions)
+    first, last = loaded.first_event or 0, loaded.last_event or 0
+    half = DAY // 2
+    end = (last + half) // DAY * DAY
+    wait = -(-contract.source.label.delay // DAY) * DAY
+    test = end - WEEK * DAY
+    train = test - wait - WEEK * DAY
+    if train < first:
+        found = f"events from {format_moment(first)} to {format_moment(last)}"
+        wanted = f"some from {format_moment(train)} on"
+        why = "seven days train, then labels become known, then seven days test"
+        raise InputError.of(transactions, found, wanted, why)
+    return Weeks(Days(train, train + (WEEK - 1) * DAY), Days(test, end - DAY))

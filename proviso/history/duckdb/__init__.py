@@ -1,0 +1,1 @@
+"""The history on DuckDB: the engine behind the operations of `proviso.history`."""

@@ -1,0 +1,130 @@
+"""The contract's aggregates and features as SQL over the table `events`.
+
+Everything that is summed is an exact integer, so the order of work never shows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import partial
+
+from proviso.contracts.base import ContractError, Problem
+from proviso.contracts.contract import Aggregate, Contract, Feature, FeatureView
+from proviso.contracts.definitions import feature_scalar, where_scalar
+from proviso.contracts.sql import SqlError
+from proviso.history.duckdb.engine import column_type, names, quoted
+from proviso.history.duckdb.transactions import EVENTS
+
+MEMBERS = "_members"
+Group = tuple[str, int]
+
+
+def check_aggregates(contract: Contract, views: Iterable[FeatureView]) -> None:
+    """Refuses what could not be computed exactly. Raises ContractError with every problem."""
+    problems = []
+    for view in views:
+        for aggregate in view.aggregates:
+            path = f"feature_views[{view.name}].aggregates[{aggregate.name}]"
+            column = contract.source.columns.get(aggregate.of or "")
+            if aggregate.of is not None and (column is None or column.dtype == "float64"):
+                wanted = "a column of the source that holds money, integers or truth values"
+                problems.append(Problem(f"{path}.of", aggregate.of, wanted, "sums are exact"))
+            problems += _refusals(f"{path}.where", partial(where_scalar, contract, aggregate))
+        for feature in view.features:
+            path = f"feature_views[{view.name}].features[{feature.name}].sql"
+            problems += _refusals(path, partial(feature_scalar, view, feature))
+    if problems:
+        raise ContractError(problems)
+
+
+def groups(view: FeatureView) -> list[Group]:
+    """Distinct (dating, window) of a scheduled view, its population among them."""
+    found = {(a.dated, a.window) for a in view.aggregates} | {("event", view.population)}
+    return sorted(found)
+
+
+def dated_events(contract: Contract, view: FeatureView, dated: str) -> str:
+    """Events with `_entity`, `_moment`, `_known`, and what each counts in aggregates of a dating.
+
+    An event dated by its label exists only once the label is known.
+    """
+    moment, known, condition = "_event", "_arrival", "true"
+    if dated == "label":
+        moment, known = "_label_known", "greatest(_label_known, _arrival)"
+        condition = "_label_known is not null"
+    counted = "".join(
+        f", {_contribution(contract, a)} as {quoted(a.name)}"
+        for a in view.aggregates
+        if a.dated == dated
+    )
+    keys = names(*contract.join_keys(view))
+    return (
+        f"select _entity, {moment} as _moment, {known} as _known{counted}"
+        f" from {EVENTS} join entities using ({keys}) where {condition}"
+    )
+
+
+def window_columns(view: FeatureView, group: Group, sign: str) -> str:
+    """What an event of a group adds to every aggregate of the view; `sign` '-' takes it away."""
+    one = 1 if group == ("event", view.population) else 0
+    columns = [f"{sign}{one}::bigint as {MEMBERS}"]
+    for aggregate in view.aggregates:
+        name, mine = quoted(aggregate.name), (aggregate.dated, aggregate.window) == group
+        value = f"{sign}{name}" if mine else f"0::{_type_of(aggregate)}"
+        columns.append(f"{value} as {name}")
+    return ", ".join(columns)
+
+
+def change_columns(view: FeatureView) -> str:
+    """Changes of one entity at one run, added up."""
+    sums = (f"sum({name})::{kind} as {name}" for name, kind in _summed(view))
+    return ", ".join(sums)
+
+
+def running_columns(view: FeatureView, window: str) -> str:
+    """Changes so far: the aggregates of a state, wide enough for products of sums."""
+    return ", ".join(f"sum({name}) over {window} as {name}" for name, _ in _summed(view))
+
+
+def feature_columns(view: FeatureView) -> str:
+    """The features over a state's aggregates; what is no finite number is null."""
+    return ", ".join(f"{_feature(view, f)} as {quoted(f.name)}" for f in view.features)
+
+
+def aggregate_where(contract: Contract, aggregate: Aggregate) -> str:
+    """The judged condition of an aggregate; `true` without one."""
+    scalar = where_scalar(contract, aggregate)
+    return "true" if scalar is None else scalar.sql()
+
+
+def _contribution(contract: Contract, aggregate: Aggregate) -> str:
+    value = "1" if aggregate.of is None else quoted(aggregate.of)
+    kind = _type_of(aggregate)
+    if aggregate.function == "sum_of_squares":
+        value = f"{value}::{kind} * {value}::{kind}"
+    where = aggregate_where(contract, aggregate)
+    return f"(case when {where} then ({value})::{kind} else 0 end)::{kind}"
+
+
+def _summed(view: FeatureView) -> list[tuple[str, str]]:
+    return [(MEMBERS, "bigint"), *((quoted(a.name), _type_of(a)) for a in view.aggregates)]
+
+
+def _type_of(aggregate: Aggregate) -> str:
+    return "hugeint" if aggregate.function == "sum_of_squares" else "bigint"
+
+
+def _feature(view: FeatureView, feature: Feature) -> str:
+    kind = column_type(feature.dtype)
+    value = f"try(({feature_scalar(view, feature).sql()})::{kind})"
+    if feature.dtype != "float64":
+        return value
+    return f"case when isfinite({value}) then {value} end"
+
+
+def _refusals(path: str, judge: Callable[[], object]) -> list[Problem]:
+    try:
+        judge()
+    except SqlError as error:
+        return [Problem(path, error.found, error.wanted, error.why)]
+    return []

@@ -1,0 +1,375 @@
+"""Computes the feature history: one Parquet file a view, every run of it, exact to the bit.
+
+Scheduled views cost one pass, however many runs there are: an event enters a window at one run
+and leaves it at another, so running sums of these changes give every run. A state that holds
+for many runs is computed once and then laid out on the grid (docs/time.md says what a row is).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from proviso.contracts.base import ContractError, InputError, Problem
+from proviso.contracts.contract import Aggregate, Contract, FeatureView, Scheduled
+from proviso.history.duckdb.aggregates import (
+    Group,
+    change_columns,
+    check_aggregates,
+    dated_events,
+    feature_columns,
+    groups,
+    running_columns,
+    window_columns,
+)
+from proviso.history.duckdb.engine import (
+    DEFAULT_MEMORY,
+    Engine,
+    EngineError,
+    connect,
+    names,
+    quoted,
+    write_parquet,
+)
+from proviso.history.duckdb.relation import history_file
+from proviso.history.duckdb.transactions import EVENTS, Transactions, load_transactions
+from proviso.history.extent import digest_events, final_end, measured, notes_of
+
+Progress = Callable[[str], None]
+
+_CELLS = 20_000_000
+"""Changes, times aggregates, that are grouped at once: they take about 60 bytes each."""
+
+
+def silent(_: str) -> None:
+    """No progress."""
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The runs H of a schedule with start <= H < end; `start` is a run."""
+
+    every: int
+    start: int
+    end: int
+
+
+@dataclass(frozen=True)
+class Span:
+    """The runs H with start <= H < end, or the arrivals of an on-event view."""
+
+    start: int
+    end: int
+
+
+@dataclass(frozen=True)
+class Computed:
+    """A query of a span's rows in the order of a file, and how many runs and rows they are.
+
+    first: where in the span the transactions begin; runs: those from there on, of an on-event
+    view its rows.
+    """
+
+    query: str
+    first: int
+    runs: int
+    rows: int
+
+
+@dataclass(frozen=True)
+class ViewHistory:
+    """What was written for one view: runs with start <= H < end, or arrivals if on event.
+
+    rows: computed now; kept: those that the file had and has.
+    """
+
+    view: str
+    path: Path
+    rows: int
+    start: int
+    end: int
+    seconds: float
+    runs: int
+    kept: int = 0
+
+
+@dataclass(frozen=True)
+class HistorySummary:
+    """What was read and written."""
+
+    transactions: int
+    views: tuple[ViewHistory, ...]
+
+
+def compute_history(
+    contract: Contract,
+    transactions: Path,
+    out: Path,
+    start: int | None = None,
+    end: int | None = None,
+    views: Sequence[str] | None = None,
+    progress: Progress = silent,
+    memory: str = DEFAULT_MEMORY,
+) -> HistorySummary:
+    """Writes `out/<view>.parquet` for the runs in [start, end), sorted by event_ts and keys.
+
+    start, end: microseconds; by default the first run at or after the first event to the last
+    run at or before the last event or arrival. views: names; by default all of the contract.
+    memory: the engine's bound; what does not fit is spilled to disk. Raises InputError.
+    """
+    chosen = chosen_views(contract, views)
+    with connect(memory) as engine:
+        loaded = load_some(engine, contract, transactions)
+        progress(f"{loaded.rows:,} transactions")
+        written = []
+        for view in chosen:
+            done = _compute(engine, contract, view, loaded, history_file(out, view), start, end)
+            progress(f"{view.name}: {done.rows:,} rows, {done.seconds:.1f} s")
+            written.append(done)
+    return HistorySummary(loaded.rows, tuple(written))
+
+
+def chosen_views(contract: Contract, views: Sequence[str] | None) -> list[FeatureView]:
+    """The views of some names, or all, if they can be computed exactly. Raises Refused."""
+    unknown = sorted(set(views or ()) - set(contract.view_by_name))
+    if unknown:
+        raise InputError.of("views", ", ".join(unknown), f"of {sorted(contract.view_by_name)}")
+    chosen = [v for v in contract.feature_views if views is None or v.name in views]
+    check_aggregates(contract, chosen)
+    return chosen
+
+
+def load_some(engine: Engine, contract: Contract, transactions: Path) -> Transactions:
+    """Loads and digests a file that has transactions. Raises InputError."""
+    loaded = load_transactions(engine, contract, transactions)
+    if loaded.rows == 0:
+        raise InputError.of(transactions, "no row", "transactions to compute features from")
+    digest_events(engine, contract)
+    return loaded
+
+
+def _compute(
+    engine: Engine,
+    contract: Contract,
+    view: FeatureView,
+    loaded: Transactions,
+    path: Path,
+    start: int | None,
+    end: int | None,
+) -> ViewHistory:
+    began = time.monotonic()
+    span = _span(view, loaded, start, end)
+    final = final_end(view, loaded.whole_until, span.end)
+    with computed(engine, contract, view, span) as made:
+        extent = measured(engine, view, start or 0, final, made.rows)
+        write_parquet(engine, made.query, path, notes_of(contract, view, extent))
+    seconds = time.monotonic() - began
+    return ViewHistory(view.name, path, made.rows, span.start, span.end, seconds, made.runs)
+
+
+def _span(view: FeatureView, loaded: Transactions, start: int | None, end: int | None) -> Span:
+    """[start, end) with the defaults filled in; a schedule's start is one of its runs."""
+    first = loaded.first_event if start is None else start
+    last = loaded.last_moment if end is None else end - 1
+    if first is None or last is None:
+        raise ValueError("found no transactions, wanted some: the caller checks")
+    first = first_run(view, first)
+    return Span(first, max(first, last + 1))
+
+
+def first_run(view: FeatureView, moment: int) -> int:
+    """The first run at or after a moment; of an on-event view the moment itself."""
+    if not isinstance(view.publication, Scheduled):
+        return moment
+    every = view.publication.schedule
+    return -(-moment // every) * every
+
+
+@contextmanager
+def computed(
+    engine: Engine, contract: Contract, view: FeatureView, span: Span, also: str = ""
+) -> Iterator[Computed]:
+    """The rows of a span from the table `events`; to be read inside the block.
+
+    also: a query of join keys and `_at`, runs or arrivals that are wanted even where no
+    transaction makes them. Raises ContractError when the view's SQL fails.
+    """
+    try:
+        _number_entities(engine, contract, view, also)
+        if isinstance(view.publication, Scheduled):
+            grid = Grid(view.publication.schedule, span.start, span.end)
+            _make_states(engine, contract, view, grid, also)
+            yield _scheduled(engine, contract, view, grid)
+        else:
+            _make_arrivals(engine, contract, view, span, also)
+            yield _on_event(engine, contract, view)
+    except EngineError as error:
+        where = f"feature_views[{view.name}]"
+        raise ContractError([Problem(where, str(error), "SQL that the engine accepts")]) from error
+    finally:
+        engine.execute("drop table if exists entities")
+        engine.execute("drop table if exists states")
+
+
+def _number_entities(engine: Engine, contract: Contract, view: FeatureView, also: str) -> None:
+    """Numbers the view's entities in the order of their keys: sorting numbers is cheaper."""
+    keys = names(*contract.join_keys(view))
+    more = f" union all select {keys} from ({also})" if also else ""
+    engine.execute(
+        f"create temp table entities as select {keys},"
+        f" (row_number() over (order by {keys}))::integer as _entity"
+        f" from (select distinct {keys} from (select {keys} from {EVENTS}{more}))"
+    )
+
+
+def _make_states(
+    engine: Engine, contract: Contract, view: FeatureView, grid: Grid, also: str
+) -> None:
+    """Makes the states of every entity, of some entities at a time."""
+    entities, events = engine.row(
+        f"select (select count(*) from entities), (select count(*) from {EVENTS})"
+    )
+    cells = events * len(groups(view)) * len(view.aggregates)
+    parts = max(1, min(entities, -(-cells // _CELLS)))
+    for part in range(parts):
+        first, after = part * entities // parts + 1, (part + 1) * entities // parts + 1
+        states = _states(contract, view, grid, range(first, after))
+        into = "insert into states" if part else "create temp table states as"
+        engine.execute(f"{into} {states}")
+    if also:
+        engine.execute(f"insert into states {_nothing(contract, view, grid, also)}")
+
+
+def _nothing(contract: Contract, view: FeatureView, grid: Grid, also: str) -> str:
+    """States of entities without a transaction in runs that are wanted all the same: zeros."""
+    zeros = ", ".join(f"0::hugeint as {quoted(a.name)}" for a in view.aggregates)
+    return (
+        f"select _entity, _at, _at + {grid.every:d}, {feature_columns(view)}"
+        f" from (select distinct _entity, _at, {zeros}"
+        f" from ({also}) join entities using ({names(*contract.join_keys(view))})) w"
+        f" where not exists (select 1 from states s where s._entity = w._entity"
+        f" and s._from <= w._at and w._at < s._until)"
+    )
+
+
+def _scheduled(engine: Engine, contract: Contract, view: FeatureView, grid: Grid) -> Computed:
+    """Lays the states out on the grid."""
+    features = names(*(feature.name for feature in view.features))
+    query = (
+        f"select {names(*contract.join_keys(view), of='e')},"
+        f" make_timestamptz(g._run) as event_ts,"
+        f" make_timestamptz(g._run + {view.delay_to_readable:d}) as created_ts, {features}"
+        f" from (select *, unnest(range(_from, _until, {grid.every:d}::bigint)) as _run"
+        f" from states) g join entities e using (_entity) order by g._run, _entity"
+    )
+    rows, event = engine.row(
+        f"select (select coalesce(sum((_until - _from + {grid.every - 1:d}) // {grid.every:d}), 0)"
+        f" from states), (select coalesce(min(_event), {grid.end:d}) from {EVENTS})"
+    )
+    runs = range(max(grid.start, first_run(view, event)), grid.end, grid.every)
+    return Computed(query, runs.start, len(runs), int(rows))
+
+
+def _states(contract: Contract, view: FeatureView, grid: Grid, entities: range) -> str:
+    """Feature values of some entities and the runs [_from, _until) that they hold for."""
+    changes = " union all ".join(
+        _changes(contract, view, group, grid, entities) for group in groups(view)
+    )
+    summed = f"select _entity, _run, {change_columns(view)} from ({changes}) group by _entity, _run"
+    running = (
+        f"select _entity, _run as _from, lead(_run, 1, {grid.end:d}::bigint) over w as _until,"
+        f" {running_columns(view, 'w')} from ({summed})"
+        f" window w as (partition by _entity order by _run)"
+    )
+    return (
+        f"select _entity, _from, _until, {feature_columns(view)} from ({running})"
+        f" where _members > 0"
+    )
+
+
+def _changes(
+    contract: Contract, view: FeatureView, group: Group, grid: Grid, entities: range
+) -> str:
+    """What the events of one (dating, window) add when they enter and take when they leave.
+
+    An event counts in the runs with moment <= H, known <= H + source_delay and H < moment +
+    window. What entered before the grid's start enters there.
+    """
+    dated, window = group
+    entered = f"greatest(_moment, _known - {view.source_delay:d}, {grid.start:d})"
+    left = f"_moment + {window:d}"
+    events = (
+        f"select *, {_next_run(entered, grid.every)} as _in, {_next_run(left, grid.every)} as _out"
+        f" from ({dated_events(contract, view, dated)})"
+        f" where _entity >= {entities.start:d} and _entity < {entities.stop:d}"
+    )
+    counted = f"from ({events}) where _in < _out and _in < {grid.end:d}"
+    enter = window_columns(view, group, "")
+    leave = window_columns(view, group, "-")
+    return (
+        f"select _entity, _in as _run, {enter} {counted}"
+        f" union all select _entity, _out, {leave} {counted} and _out < {grid.end:d}"
+    )
+
+
+def _next_run(moment: str, every: int) -> str:
+    """The first run at or after a moment, which is never before 1970."""
+    return f"(({moment} + {every - 1:d}) // {every:d}) * {every:d}"
+
+
+def _make_arrivals(
+    engine: Engine, contract: Contract, view: FeatureView, span: Span, also: str
+) -> None:
+    """Makes the arrival moments of every entity in a span; `_from` is its latest event by then."""
+    keys = names(*contract.join_keys(view))
+    more = f" union all select {keys}, _at, _at from ({also})" if also else ""
+    engine.execute(
+        f"create temp table states as select * from (select _entity, _arrival as _at,"
+        f" max(max(_event)) over (partition by _entity order by _arrival) as _from"
+        f" from (select {keys}, _arrival, _event from {EVENTS}{more})"
+        f" join entities using ({keys}) group by _entity, _arrival)"
+        f" where _at >= {span.start:d} and _at < {span.end:d}"
+    )
+
+
+def _on_event(engine: Engine, contract: Contract, view: FeatureView) -> Computed:
+    """One row per arrival moment."""
+    kinds = sorted({aggregate.dated for aggregate in view.aggregates})
+    joined = "".join(
+        f" left join ({_arrived(contract, view, dated)}) {dated}_dated using (_entity, _at)"
+        for dated in kinds
+    )
+    values = ", ".join(
+        f"coalesce({quoted(a.name)}, 0) as {quoted(a.name)}" for a in view.aggregates
+    )
+    delay = view.delay_to_readable
+    query = (
+        f"select {names(*contract.join_keys(view), of='e')},"
+        f" make_timestamptz(_from) as event_ts, make_timestamptz(_at + {delay:d}) as created_ts,"
+        f" {feature_columns(view)} from (select _entity, _from, _at, {values} from states{joined})"
+        f" join entities e using (_entity) order by _from, _entity, _at"
+    )
+    rows, first = engine.row("select count(*), coalesce(min(_at), 0) from states")
+    return Computed(query, first, rows, rows)
+
+
+def _arrived(contract: Contract, view: FeatureView, dated: str) -> str:
+    """The aggregates of one dating per row, over what had arrived by then."""
+    aggregates = [a for a in view.aggregates if a.dated == dated]
+    widest = max(a.window for a in aggregates)
+    sums = ", ".join(_windowed(a) for a in aggregates)
+    return (
+        f"select s._entity, s._at, {sums} from states s"
+        f" join ({dated_events(contract, view, dated)}) v on s._entity = v._entity"
+        f" and v._known <= s._at and v._moment <= s._from and v._moment > s._from - {widest:d}"
+        f" group by s._entity, s._at"
+    )
+
+
+def _windowed(aggregate: Aggregate) -> str:
+    name = quoted(aggregate.name)
+    inside = f"v._moment > s._from - {aggregate.window:d}"
+    return f"sum(v.{name}) filter (where {inside}) as {name}"

@@ -1,0 +1,251 @@
+"""Lets a history grow: by the runs that have become possible, and by corrections of earlier ones.
+
+Neither edits a row. An update computes only what the file does not hold, a backfill only the runs
+that it is asked for; the old rows are streamed through (docs/incremental.md).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from feature_runtime.core.moments import format_moment, now
+from proviso.contracts.base import InputError
+from proviso.contracts.contract import Contract, FeatureView, OnEvent, Scheduled
+from proviso.history.duckdb.append import insert_rows, rows_before
+from proviso.history.duckdb.engine import (
+    DEFAULT_MEMORY,
+    Engine,
+    connect,
+    literal,
+    names,
+    quoted,
+    write_parquet,
+)
+from proviso.history.duckdb.features import (
+    HistorySummary,
+    Progress,
+    Span,
+    ViewHistory,
+    chosen_views,
+    computed,
+    first_run,
+    load_some,
+    silent,
+)
+from proviso.history.duckdb.relation import history_file
+from proviso.history.duckdb.transactions import EVENTS, Transactions
+from proviso.history.extent import (
+    Backfill,
+    Extent,
+    final_end,
+    measured,
+    notes_of,
+    read_extent,
+    rebased,
+    verified,
+)
+
+_FRESH = "fresh"
+_NOTHING = Extent(start=0, end=0, transactions=0, digest="", rows=0)
+
+
+@dataclass(frozen=True)
+class _Growth:
+    """One view's file, what it says of itself, and the span that is to be computed."""
+
+    view: FeatureView
+    path: Path
+    extent: Extent
+    span: Span
+
+
+@dataclass(frozen=True)
+class _Work:
+    """What all views of one call share. moment: all that has arrived before it is here."""
+
+    engine: Engine
+    contract: Contract
+    moment: int
+    dry_run: bool
+
+
+def update_history(
+    contract: Contract,
+    transactions: Path,
+    out: Path,
+    as_of: int | None = None,
+    views: Sequence[str] | None = None,
+    progress: Progress = silent,
+    memory: str = DEFAULT_MEMORY,
+    dry_run: bool = False,
+) -> HistorySummary:
+    """Adds the runs, and arrivals, that `out/<view>.parquet` lacks; makes a file that is absent.
+
+    transactions: all so far, not only the new ones. as_of: everything that has arrived before it
+    is in the file; by default the file is whole up to its last arrival. Raises InputError when
+    transactions that were used have changed, before anything is written.
+    """
+    chosen = chosen_views(contract, views)
+    with connect(memory) as engine:
+        loaded = load_some(engine, contract, transactions)
+        moment = loaded.whole_until if as_of is None else as_of
+        work = _Work(engine, contract, moment, dry_run)
+        growths = [_missing(work, view, history_file(out, view), loaded) for view in chosen]
+        written = []
+        for growth in growths:
+            done = _update(work, growth)
+            progress(f"{done.view}: {done.runs:,} runs, {done.rows:,} rows, {done.seconds:.1f} s")
+            written.append(done)
+    return HistorySummary(loaded.rows, tuple(written))
+
+
+def _missing(work: _Work, view: FeatureView, path: Path, loaded: Transactions) -> _Growth:
+    extent = _NOTHING
+    if path.is_file():
+        extent = verified(work.engine, work.contract, view, path, loaded)
+    start = first_run(view, max(extent.start, extent.end))
+    return _Growth(view, path, extent, Span(start, final_end(view, work.moment)))
+
+
+def _update(work: _Work, growth: _Growth) -> ViewHistory:
+    began = time.monotonic()
+    view, path, extent, span = growth.view, growth.path, growth.extent, growth.span
+    if span.end <= extent.end and path.is_file():
+        return ViewHistory(view.name, path, 0, span.start, span.start, 0.0, 0, extent.rows)
+    until = extent.end if isinstance(view.publication, Scheduled) else None
+    with computed(work.engine, work.contract, view, span) as made:
+        kept = rows_before(work.engine, path, until) if path.is_file() else 0
+        grown = measured(work.engine, view, extent.start, span.end, kept + made.rows)
+        grown = grown.model_copy(update={"backfills": extent.backfills})
+        if not work.dry_run and path.is_file():
+            work.engine.execute(f"create or replace temp table {_FRESH} as {made.query}")
+            insert_rows(work.engine, work.contract, view, path, _FRESH, until, grown)
+        elif not work.dry_run:
+            write_parquet(work.engine, made.query, path, notes_of(work.contract, view, grown))
+    end = first_run(view, span.end)
+    seconds = time.monotonic() - began
+    return ViewHistory(view.name, path, made.rows, made.first, end, seconds, made.runs, kept)
+
+
+def backfill_history(
+    contract: Contract,
+    transactions: Path,
+    out: Path,
+    start: int,
+    end: int | None = None,
+    as_of: int | None = None,
+    views: Sequence[str] | None = None,
+    progress: Progress = silent,
+    memory: str = DEFAULT_MEMORY,
+    dry_run: bool = False,
+) -> HistorySummary:
+    """Corrects the runs in [start, end) by what had arrived before `as_of`, as if it had in time.
+
+    First adds what the file lacks up to then. Then appends a row, readable from as_of + duration
+    on, wherever the winner of that moment differs or there is none. The transactions may have
+    changed; from now on they are the ones that were used. as_of: as of an update; by default
+    now, though the file be whole only up to its last arrival. Raises InputError.
+    """
+    chosen = chosen_views(contract, views)
+    with connect(memory) as engine:
+        loaded = load_some(engine, contract, transactions)
+        moment = now() if as_of is None else as_of
+        whole = min(moment, loaded.whole_until) if as_of is None else moment
+        known, work = (_Work(engine, contract, m, dry_run) for m in (whole, moment))
+        for view in chosen:
+            _refuse_earlier(work, history_file(out, view), view)
+        growths = [_corrected(known, view, history_file(out, view)) for view in chosen]
+        _arrive_in_time(work)
+        written = []
+        for growth in growths:
+            done = _backfill(work, growth, Span(start, moment if end is None else end))
+            progress(f"{done.view}: {done.runs:,} runs, {done.rows:,} rows, {done.seconds:.1f} s")
+            written.append(done)
+    return HistorySummary(loaded.rows, tuple(written))
+
+
+def _refuse_earlier(work: _Work, path: Path, view: FeatureView) -> None:
+    for backfill in read_extent(work.contract, view, path).backfills:
+        if work.moment <= backfill.moment:
+            found = f"{format_moment(work.moment)} for {path}"
+            wanted = f"after its backfill of {format_moment(backfill.moment)}"
+            raise InputError.of("--as-of", found, wanted, "a correction wins by its created_ts")
+
+
+def _corrected(work: _Work, view: FeatureView, path: Path) -> _Growth:
+    """The view's file, brought up to the moment, with the transactions as they are now."""
+    extent = read_extent(work.contract, view, path)
+    start = first_run(view, max(extent.start, extent.end))
+    _update(work, _Growth(view, path, extent, Span(start, final_end(view, work.moment))))
+    extent = read_extent(work.contract, view, path)
+    extent = rebased(work.engine, view, extent)
+    return _Growth(view, path, extent, Span(extent.start, extent.end))
+
+
+def _arrive_in_time(work: _Work) -> None:
+    """Leaves in `events` what was known at the moment, as if it had arrived when it happened."""
+    label = quoted(work.contract.source.label.column)
+    known = f"greatest(_label_known, _arrival) < {work.moment:d}"
+    work.engine.execute(
+        f"create or replace temp table {EVENTS} as select * replace (_event as _arrival,"
+        f" case when {known} then {label} end as {label},"
+        f" case when {known} then _label_known end as _label_known)"
+        f" from {EVENTS} where _arrival < {work.moment:d}"
+    )
+
+
+def _backfill(work: _Work, growth: _Growth, asked: Span) -> ViewHistory:
+    began = time.monotonic()
+    view, path, extent = growth.view, growth.path, growth.extent
+    first = first_run(view, max(asked.start, extent.start))
+    last = min(asked.end, extent.end, final_end(view, work.moment))
+    span = Span(first, max(first, last))
+    winners = _winners(work, growth, span)
+    also = f"select {names(*work.contract.join_keys(view))}, _at from ({winners})"
+    done = Backfill(start=span.start, end=span.end, moment=work.moment)
+    with computed(work.engine, work.contract, view, span, also) as made:
+        query = _different(work, view, made.query, winners)
+        work.engine.execute(f"create or replace temp table {_FRESH} as {query}")
+        rows = int(work.engine.row(f"select count(*) from {_FRESH}")[0])
+        more = {"rows": extent.rows + rows, "backfills": (*extent.backfills, done)}
+        if not work.dry_run:
+            grown = extent.model_copy(update=more)
+            insert_rows(work.engine, work.contract, view, path, _FRESH, None, grown)
+    seconds = time.monotonic() - began
+    return ViewHistory(view.name, path, rows, span.start, span.end, seconds, made.runs, extent.rows)
+
+
+def _winners(work: _Work, growth: _Growth, span: Span) -> str:
+    """The row of each entity and event time in the span that wins before the correction does."""
+    keys = names(*work.contract.join_keys(growth.view))
+    corrected = f"make_timestamptz({work.moment + _takes(growth.view):d}::bigint)"
+    return (
+        f"select *, epoch_us(event_ts) as _at from read_parquet({literal(growth.path)})"
+        f" where event_ts >= make_timestamptz({span.start:d}::bigint)"
+        f" and event_ts < make_timestamptz({span.end:d}::bigint) and created_ts < {corrected}"
+        f" qualify row_number()"
+        f" over (partition by {keys}, event_ts order by created_ts desc) = 1"
+    )
+
+
+def _takes(view: FeatureView) -> int:
+    """Microseconds from the moment of a correction to its rows' created_ts."""
+    published = view.publication
+    return published.delay if isinstance(published, OnEvent) else published.duration
+
+
+def _different(work: _Work, view: FeatureView, query: str, winners: str) -> str:
+    """The computed rows that say something else than the winners, stamped by the backfill."""
+    keys = names(*work.contract.join_keys(view))
+    changed = "".join(
+        f" or c.{quoted(f.name)} is distinct from w.{quoted(f.name)}" for f in view.features
+    )
+    return (
+        f"select c.* replace"
+        f" (make_timestamptz({work.moment + _takes(view):d}::bigint) as created_ts)"
+        f" from ({query}) c left join ({winners}) w using ({keys}, event_ts)"
+        f" where w._at is null{changed}"
+    )

@@ -1,0 +1,301 @@
+"""The point-in-time join: for every transaction the values that could be used at its moment.
+
+The rule is feature_runtime.core.availability; this is its fast form, held to it by tests/property.
+A view's rows stream past the questions (`asof`), which keep the numbers of the winning rows; only
+then are the winners' values read, once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from feature_runtime.core.encode import CLOCK_FUNCTIONS
+from proviso.contracts.base import ContractError, InputError, Problem
+from proviso.contracts.contract import Contract, FeatureView, RequestFeature
+from proviso.contracts.files import replacing
+from proviso.history.arrow import as_arrow, as_numpy
+from proviso.history.asof import Answers, Questions, Repeats, Rows, Suspects
+from proviso.history.duckdb.engine import (
+    DEFAULT_MEMORY,
+    Engine,
+    EngineError,
+    connect,
+    names,
+    quoted,
+)
+from proviso.history.duckdb.relation import (
+    check_history,
+    history_file,
+    history_relation,
+    stored_rows,
+)
+from proviso.history.duckdb.transactions import EVENTS, load_transactions
+
+SCORING = "scoring_ts"
+LABEL = "label"
+LABEL_KNOWN = "label_known_at"
+_STREAMED = ("_entity", "_visible", "event_us", "created_us", "_row")
+_BATCH = 262_144  # rows of a history that are offered at a time
+_AT_ONCE = 4_000_000  # questions that are held in memory, at about 60 bytes each
+
+# Rows that repeat the times of an earlier one of their entity with other values.
+_CONFLICTS = """
+with candidates as ({candidates}),
+repeated as (select _entity, event_us, created_us from candidates group by all
+  having min(_values) <> max(_values))
+select count(*) from (select _values <> first_value(_values)
+  over (partition by _entity, event_us, created_us order by _row) as _differs
+  from candidates semi join repeated using (_entity, event_us, created_us)) where _differs"""
+
+LeftOut = Sequence[tuple[str, int]]
+"""(view, event_ts) of runs to be ignored."""
+
+
+@dataclass(frozen=True)
+class Span:
+    """Scoring moments with start <= t < end."""
+
+    start: int
+    end: int
+
+
+@dataclass(frozen=True)
+class ViewJoin:
+    """One view's part of a dataset: statuses by name, and rows that were refused.
+
+    conflicts: rows with an (entity, event_ts, created_ts) that an earlier row has, but with
+    other values.
+    """
+
+    view: str
+    statuses: dict[str, int]
+    conflicts: int
+
+
+@dataclass(frozen=True)
+class DatasetSummary:
+    """What `build_dataset` wrote."""
+
+    path: Path
+    rows: int
+    views: tuple[ViewJoin, ...]
+
+
+def build_dataset(
+    contract: Contract,
+    history: Path,
+    transactions: Path,
+    start: int,
+    end: int,
+    out: Path,
+    views: Sequence[str] | None = None,
+    left_out: LeftOut = (),
+    memory: str = DEFAULT_MEMORY,
+) -> DatasetSummary:
+    """Writes one row per transaction of [start, end), sorted by moment and id, all or nothing.
+
+    views: names; by default all of the contract. left_out: runs that are ignored, as if they had
+    not been published. The winner is given as stored, also when STALE; policies are the
+    encoder's. A label is given whenever it is known: who uses it must respect `label_known_at`.
+    Raises InputError.
+    """
+    if start >= end:
+        raise InputError.of("start, end", f"{start} and {end}", "a start before the end")
+    chosen = [v for v in contract.feature_views if views is None or v.name in views]
+    request_features = _request_features(contract)
+    try:
+        with connect(memory) as engine:
+            load_transactions(engine, contract, transactions, start, end)
+            engine.execute(
+                f"create temp view asked as select *, rowid as _transaction from {EVENTS}"
+            )
+            span = Span(start, end)
+            sources = [_Source(contract, history, view, left_out) for view in chosen]
+            joined = tuple(_join(engine, source, span) for source in sources)
+            reader = engine.batches(_dataset(contract, history, chosen, span))
+            rows = _write(reader, contract, request_features, out)
+    except EngineError as error:
+        raise InputError.of(history, str(error), "history that can be read") from error
+    return DatasetSummary(out, rows, joined)
+
+
+@dataclass(frozen=True)
+class _Source:
+    """A view's rows, as published and without what is left out."""
+
+    contract: Contract
+    history: Path
+    view: FeatureView
+    left_out: LeftOut
+
+    @property
+    def keys(self) -> str:
+        return names(*self.contract.join_keys(self.view))
+
+    def query(self, span: Span, columns: str) -> str:
+        """Rows of numbered entities that can win at some moment of the span."""
+        oldest = span.start - self.view.temporal_join_lookback
+        rows = history_relation(self.contract, self.history, self.view, oldest, span.end)
+        runs = ", ".join(f"{run:d}" for name, run in self.left_out if name == self.view.name)
+        return (
+            f"select _entity, event_us, created_us, _row, {columns} from ({rows})"
+            f" join entities using ({self.keys})"
+            f"{f' where event_us not in ({runs})' if runs else ''}"
+        )
+
+
+def _join(engine: Engine, source: _Source, span: Span) -> ViewJoin:
+    """Makes the view's table of winners: a transaction's `_row`, its times and the status."""
+    check_history(source.contract, history_file(source.history, source.view), source.view)
+    engine.execute(
+        f"create or replace temp table entities as select {source.keys},"
+        f" row_number() over (order by {source.keys}) - 1 as _entity"
+        f" from (select distinct {source.keys} from asked)"
+    )
+    winners = _winners(source.view)
+    engine.execute(
+        f"create temp table {winners} (_transaction bigint, event_us bigint, created_us bigint,"
+        f" _row bigint, _status varchar)"
+    )
+    (asked,) = engine.row("select count(*) from asked")
+    suspects = [
+        _answer(engine, source, first, first + _AT_ONCE) for first in range(0, asked, _AT_ONCE)
+    ]
+    counted = f"select _status, count(*) from {winners} group by 1 order by 1"
+    statuses = dict(engine.execute(counted).fetchall())
+    return ViewJoin(source.view.name, statuses, _conflicts(engine, source, span, suspects))
+
+
+def _answer(engine: Engine, source: _Source, first: int, end: int) -> Suspects:
+    """Finds the winners of the transactions first <= number < end; returns suspected repeats."""
+    asked = engine.batches(
+        f"select _entity, _event, _transaction from asked join entities using ({source.keys})"
+        f" where _transaction >= {first:d} and _transaction < {end:d} order by _entity, _event"
+    ).read_all()
+    entity, moment = (as_numpy(asked[name]) for name in ("_entity", "_event"))
+    (entities,) = engine.row("select count(*) from entities")
+    questions, repeats = Questions(entity, moment, entities), Repeats()
+    span = Span(int(moment.min()), int(moment.max()) + 1)
+    visible = f"greatest(event_us + {source.view.source_delay:d}, created_us) as _visible"
+    for batch in engine.batches(source.query(span, visible), _BATCH):
+        rows = Rows(*(as_numpy(batch.column(name)) for name in _STREAMED))
+        questions.offer(rows)
+        repeats.see(rows)
+    _keep_winners(engine, source.view, asked, questions.answers())
+    return repeats.suspects()
+
+
+def _keep_winners(engine: Engine, view: FeatureView, asked: pa.Table, answers: Answers) -> None:
+    """Adds answers to the view's table of winners, judged by its lookback and its TTL."""
+    for name, values in answers._asdict().items():
+        asked = asked.append_column(name, as_arrow(values))
+    engine.lend("answers", asked)
+    usable = f"event >= _event - {view.temporal_join_lookback:d}"  # NEVER is long ago
+    engine.execute(
+        f"insert into {_winners(view)} select _transaction, case when {usable} then event end,"
+        f" case when {usable} then created end, case when {usable} then row end,"
+        f" case when not {usable} then 'MISSING_KEY'"
+        f" when _event - event > {view.online_ttl:d} then 'STALE' else 'OK' end from answers"
+    )
+
+
+def _conflicts(engine: Engine, source: _Source, span: Span, found: Sequence[Suspects]) -> int:
+    """How many of the suspected rows repeat another's times with other values."""
+    values = f"hash({names(*(f.name for f in source.view.features))}) as _values"
+    candidates = source.query(span, values)
+    if not any(suspects.all for suspects in found):
+        if not any(len(suspects.event) for suspects in found):
+            return 0
+        arrays = [as_arrow(np.concatenate([s[i] for s in found])) for i in (1, 2)]
+        engine.lend("suspects", pa.Table.from_arrays(arrays, names=["event_us", "_entity"]))
+        candidates = f"from ({candidates}) semi join suspects using (_entity, event_us)"
+    return int(engine.row(_CONFLICTS.format(candidates=candidates))[0])
+
+
+def _dataset(contract: Contract, history: Path, views: Sequence[FeatureView], span: Span) -> str:
+    """The query of the whole dataset but the request features."""
+    source = contract.source
+    keys = names(*(entity.join_key for entity in contract.entities), of="t")
+    fields = "".join(
+        f", t.{quoted(name)}::double / {10**column.scale} as {quoted(name)}"
+        for name, column in source.columns.items()
+    )
+    columns = "".join(_view_columns(view) for view in views)
+    joins = "".join(
+        f" join {_winners(v)} {quoted(f'w_{v.name}')} using (_transaction) left join"
+        f" ({stored_rows(contract, history, v, span.start - v.temporal_join_lookback, span.end)})"
+        f" {quoted(v.name)} on {quoted(v.name)}._row = {quoted(f'w_{v.name}')}._row"
+        for v in views
+    )
+    return (
+        f"select t.{quoted(source.id)}, make_timestamptz(t._event) as {SCORING}, {keys},"
+        f" t.{quoted(source.label.column)}::tinyint as {LABEL},"
+        f" make_timestamptz(t._label_known) as {LABEL_KNOWN}{fields}{columns}"
+        f" from asked t{joins} order by t._event, t.{quoted(source.id)}"
+    )
+
+
+def _view_columns(view: FeatureView) -> str:
+    winner = quoted(f"w_{view.name}")
+    features = "".join(
+        f", {quoted(view.name)}.{quoted(f.name)} as {quoted(f'{view.name}__{f.name}')}"
+        for f in view.features
+    )
+    return (
+        f"{features}, make_timestamptz({winner}.event_us) as {quoted(f'{view.name}__event_ts')},"
+        f" make_timestamptz({winner}.created_us) as {quoted(f'{view.name}__created_ts')},"
+        f" {winner}._status as {quoted(f'{view.name}__status')}"
+    )
+
+
+def _winners(view: FeatureView) -> str:
+    return quoted(f"_winners_{view.name}")
+
+
+def _request_features(contract: Contract) -> list[RequestFeature]:
+    """The request features of all services that are not fields; one name means one thing."""
+    found: dict[str, RequestFeature] = {}
+    for service in contract.feature_services:
+        for feature in service.request_features:
+            known = found.setdefault(feature.name, feature)
+            if (known.function, known.field) != (feature.function, feature.field):
+                path = f"feature_services[{service.name}].request_features[{feature.name}]"
+                wanted = f"{known.function} of {known.field}, as in another service"
+                raise ContractError(
+                    [Problem(path, f"{feature.function} of {feature.field}", wanted)]
+                )
+    return [feature for feature in found.values() if feature.name != feature.field]
+
+
+def _write(
+    reader: pa.RecordBatchReader,
+    contract: Contract,
+    request_features: Sequence[RequestFeature],
+    out: Path,
+) -> int:
+    """Writes the batches with the request features put after the fields; returns the rows."""
+    place = len(contract.entities) + len(contract.source.columns) + 4
+    schema = reader.schema
+    for i, feature in enumerate(request_features):
+        schema = schema.insert(place + i, pa.field(feature.name, pa.float64()))
+    rows = 0
+    with replacing(out) as temporary, pq.ParquetWriter(temporary, schema) as writer:
+        for batch in reader:
+            columns = list(batch.columns)
+            columns[place:place] = [_request_column(f, batch) for f in request_features]
+            writer.write_batch(pa.record_batch(columns, schema=schema))
+            rows += batch.num_rows
+    return rows
+
+
+def _request_column(feature: RequestFeature, batch: pa.RecordBatch) -> pa.Array:
+    if feature.field is not None:
+        return batch.column(feature.field)
+    at = as_numpy(batch.column(SCORING).cast(pa.int64()))
+    return as_arrow(CLOCK_FUNCTIONS[feature.function](at))

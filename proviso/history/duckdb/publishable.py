@@ -1,0 +1,183 @@
+"""What a writer may publish at a moment: rows of history, read for materialization."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from feature_runtime.core.availability import Row
+from feature_runtime.core.keys import EntityId
+from proviso.contracts.contract import Contract, FeatureView, OnEvent, Scheduled
+from proviso.history.duckdb.engine import Engine, connect, literal, names
+from proviso.history.duckdb.relation import (
+    history_file,
+    history_relation,
+    planned_relation,
+    stamps_relation,
+)
+from proviso.history.extent import has_extent, read_extent
+
+_FETCH = 20_000
+_MEMORY = "512MB"
+
+
+class EntityRow(NamedTuple):
+    """A published row and whose it is; ids in the view's entity order."""
+
+    ids: tuple[EntityId, ...]
+    row: Row
+
+
+@dataclass(frozen=True)
+class Horizon:
+    """What a writer at `clock` knows: rows of runs that have started, read with `margin`.
+
+    `live`: created_ts is the plan's, which the writer is about to replace by its stamp, so that
+    no row is written twice. `after`: rows that the plan makes visible by then are already in
+    the store (its watermark); of later ones those are wanted, too, that lost to a newer one, since
+    their stamp says that they were not readable as planned. `store`: its token; rows that a
+    journal says it was sent are in it, too. `left_out`: event_ts of runs that were never published.
+    """
+
+    clock: int
+    margin: int
+    live: bool = False
+    after: int | None = None
+    store: str = ""
+    left_out: frozenset[int] = frozenset()
+
+
+def run_rows(contract: Contract, history: Path, view: FeatureView, run: int) -> Iterator[EntityRow]:
+    """All rows of the run with event_ts = `run`."""
+    source = history_relation(contract, history, view, run, run + 1)
+    return _rows(contract, view, source, "true", [])
+
+
+@contextmanager
+def writable_rows(
+    contract: Contract, history: Path, view: FeatureView, horizon: Horizon
+) -> Iterator[tuple[int, Iterator[EntityRow]]]:
+    """Rows of runs started by the clock that can still win for some t >= clock - margin; how many.
+
+    Ordered by entity, read while they are used. Rows that lost to a newer visible one are left
+    out, as a merge would, unless they have been missed (`Horizon.after`).
+    """
+    keys = names(*contract.join_keys(view))
+    with connect(_MEMORY) as engine:
+        # A sort holds its rows, here or spilled: counting them first costs little.
+        query = _writable(contract, history, view, horizon)
+        engine.execute(f"create temp table writable as {query}")
+        (count,) = engine.row("select count(*) from writable")
+        engine.execute(f"select * from writable order by {keys}, event_us, created_us")
+        yield count, _fetched(engine, contract, view)
+
+
+def _writable(contract: Contract, history: Path, view: FeatureView, horizon: Horizon) -> str:
+    """The query of these rows, in any order."""
+    seen = horizon.clock - horizon.margin
+    started = horizon.clock - view.source_delay
+    readable = horizon.clock + view.delay_to_readable - view.source_delay
+    if not isinstance(view.publication, Scheduled):
+        readable = horizon.clock + view.publication.delay
+    condition = f"created_us <= {readable:d}"
+    if horizon.after is not None:
+        condition += f" and visible_us > {horizon.after:d}"
+    if horizon.left_out:
+        condition += f" and event_us not in ({', '.join(map(str, sorted(horizon.left_out)))})"
+    oldest = seen - view.temporal_join_lookback
+    # By the plan: a stamp may lie beyond the watermark, and its row is in the store all the same.
+    relation = planned_relation if horizon.live else history_relation
+    source = relation(contract, history, view, oldest, started + 1)
+    keys = names(*contract.join_keys(view))
+    newest = f"{_selected(contract, view, source)} where {condition}"
+    if horizon.after is None:
+        newest += (
+            f" qualify visible_us > {seen:d} or row_number() over (partition by {keys},"
+            f" visible_us <= {seen:d} order by event_us desc, created_us desc) = 1"
+        )
+    sent = stamps_relation(contract, history, view) if horizon.live else None
+    if sent is None:
+        return newest
+    return (
+        f"select * from ({newest}) anti join (select {keys}, event_us, planned_us as created_us"
+        f" from ({sent}) where _store = {literal(horizon.store)}"
+        f" and event_us >= {oldest:d}) using ({keys}, event_us, created_us)"
+    )
+
+
+def arriving_rows(
+    contract: Contract, history: Path, view: FeatureView, publication: OnEvent, span: range
+) -> Iterator[EntityRow]:
+    """Rows of an on-event view that become visible in the span, in the order in which a writer
+    learns of them: by arrival, or by event time where that is later."""
+    source = history_relation(contract, history, view)
+    known = f"greatest(created_us - {publication.delay:d}, event_us)"
+    condition = "visible_us >= ? and visible_us < ?"
+    tail = f"order by {known}, event_us, created_us"
+    return _rows(contract, view, source, condition, [span.start, span.stop], tail)
+
+
+def complete_until(contract: Contract, history: Path, view: FeatureView, clock: int) -> int:
+    """The moment up to which all that becomes visible is written after a complete run at `clock`.
+
+    The next run of a schedule starts after the clock, so nothing else becomes readable before
+    the clock plus a run's duration; but a history that ends earlier knows less, also one of an
+    on-event view: what arrived after its end becomes readable `delay` later.
+    """
+    if not isinstance(view.publication, Scheduled):
+        end = arrivals_end(contract, history, view)
+        return clock if end is None else min(clock, end + view.publication.delay - 1)
+    with connect() as engine:
+        source = planned_relation(contract, history, view)
+        found = engine.execute(f"select max(event_us) from ({source})").fetchall()
+    newest = found[0][0]
+    if newest is None:
+        return clock
+    following = newest + view.publication.schedule + view.delay_to_readable - 1
+    return int(min(clock + view.publication.duration, following))
+
+
+def arrivals_end(contract: Contract, history: Path, view: FeatureView) -> int | None:
+    """The moment before which a history has every arrival; None where it does not say."""
+    path = history_file(history, view)
+    if not has_extent(path):
+        return None
+    return read_extent(contract, view, path).end
+
+
+def _rows(
+    contract: Contract,
+    view: FeatureView,
+    source: str,
+    condition: str,
+    parameters: Sequence[int],
+    tail: str = "",
+) -> Iterator[EntityRow]:
+    query = f"{_selected(contract, view, source)} where {condition} {tail}"
+    with connect() as engine:
+        engine.execute(query, list(parameters))
+        yield from _fetched(engine, contract, view)
+
+
+def _selected(contract: Contract, view: FeatureView, source: str) -> str:
+    columns = names(*contract.join_keys(view), *(f.name for f in view.features))
+    visible = f"greatest(event_us + {view.source_delay:d}, created_us) as visible_us"
+    return f"select event_us, created_us, {columns} from (select *, {visible} from ({source}))"
+
+
+def _fetched(engine: Engine, contract: Contract, view: FeatureView) -> Iterator[EntityRow]:
+    width = len(contract.join_keys(view))
+    while found := engine.fetchmany(_FETCH):
+        for event_ts, created_ts, *rest in found:
+            row = Row(event_ts, created_ts, tuple(rest[width:]), _run_id(view, event_ts))
+            yield EntityRow(tuple(rest[:width]), row)
+
+
+def _run_id(view: FeatureView, event_ts: int) -> int:
+    """A run's number: how many schedules since the epoch; of an on-event row its event time."""
+    if isinstance(view.publication, Scheduled):
+        return event_ts // view.publication.schedule
+    return event_ts

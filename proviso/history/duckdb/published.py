@@ -1,0 +1,51 @@
+"""When offline and the online store may differ: batches that were acknowledged after their stamp.
+
+Offline reads the created_ts that was really written, or it would use a value at moments at which
+the pod could not (docs/time.md). Between the stamp and the acknowledgement nobody knows.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from feature_runtime.core.keys import EntityId
+from proviso.contracts.contract import Contract, FeatureView
+from proviso.history.duckdb.engine import connect, names
+from proviso.history.duckdb.relation import stamps_relation
+
+UNKNOWN_END = 2**62
+"""The end of an interval whose batch nobody has acknowledged yet."""
+
+
+class LateInterval(NamedTuple):
+    """A row that offline reads from `start` on, while the store may not have had it until `end`."""
+
+    event_ts: int
+    start: int
+    end: int
+
+
+def late_intervals(
+    contract: Contract, history: Path, view: FeatureView
+) -> Mapping[tuple[EntityId, ...], Sequence[LateInterval]]:
+    """By entity (ids in the view's order): when offline and the store may differ.
+
+    An answer at t with start <= t <= end, widened by clock_margin, says nothing about skew.
+    """
+    stamps = stamps_relation(contract, history, view)
+    if stamps is None:
+        return {}
+    keys = contract.join_keys(view)
+    found: dict[tuple[EntityId, ...], list[LateInterval]] = defaultdict(list)
+    with connect() as engine:
+        engine.execute(
+            f"select distinct {names(*keys)}, event_us, created_us,"
+            f" coalesce(acknowledged_us, {UNKNOWN_END}) as _end from ({stamps})"
+            f" where acknowledged_us is null or acknowledged_us > created_us order by all"
+        )
+        for row in engine.fetchall():
+            found[row[: len(keys)]].append(LateInterval(*row[len(keys) :]))
+    return dict(found)

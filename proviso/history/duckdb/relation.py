@@ -1,0 +1,146 @@
+"""How history is read: a view's file as a query, with the stamps of what was really published."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from proviso.contracts.base import InputError, Problem
+from proviso.contracts.contract import Contract, FeatureView
+from proviso.history.duckdb.engine import SCHEMA_KEY, literal, names
+from proviso.history.segments import ACKNOWLEDGED_SQL, STORE_SQL, segments, stamps_file
+
+MOMENT = pa.timestamp("us", tz="UTC")
+_TYPES = {"string": pa.string(), "int64": pa.int64(), "float64": pa.float64(), "bool": pa.bool_()}
+
+
+def history_file(history: Path, view: FeatureView) -> Path:
+    """Where a view's rows are kept."""
+    return history / f"{view.name}.parquet"
+
+
+def history_relation(
+    contract: Contract,
+    history: Path,
+    view: FeatureView,
+    start: int | None = None,
+    end: int | None = None,
+) -> str:
+    """A query of the rows of a view with start <= event_ts < end, as they were published.
+
+    Columns: join keys, `event_us`, `created_us` (BIGINT microseconds), features, `_row` (the
+    row's number in the file). A row that was stamped more than once comes once per stamp; a batch
+    that was never acknowledged counts as written, since it may have been (`late_intervals`).
+    Raises InputError when the file is absent or was not made by this contract.
+    """
+    check_history(contract, history_file(history, view), view)
+    rows = stored_rows(contract, history, view, start, end)
+    stamps = stamps_relation(contract, history, view)
+    if stamps is None:
+        return rows
+    keys = names(*contract.join_keys(view))
+    bounds = [f"event_us >= {start:d}"] if start is not None else []
+    bounds += [f"event_us < {end:d}"] if end is not None else []
+    return (
+        f"select r.* replace (coalesce(s._created, r.created_us) as created_us) from ({rows}) r"
+        f" left join (select distinct {keys}, event_us, planned_us as created_us,"
+        f" created_us as _created from ({stamps}) where {' and '.join(bounds) or 'true'}) s"
+        f" using ({keys}, event_us, created_us)"
+    )
+
+
+def stamps_relation(
+    contract: Contract, history: Path, view: FeatureView, *, every_schema: bool = False
+) -> str | None:
+    """A query of what live writers have written or were about to; None: nothing.
+
+    Columns: join keys, `event_us`, `planned_us`, `created_us` (the stamp), `acknowledged_us` (null:
+    not yet), `_schema` of the view, `_store` (which one was written to, by its token).
+    """
+    keys = names(*contract.join_keys(view))
+    moments = ", ".join(f"epoch_us({n}_ts) as {n}_us" for n in ("event", "planned", "created"))
+    columns = f"select {keys}, {moments}, _schema"
+    parts = []
+    stamps = stamps_file(history, view)
+    if stamps.is_file():
+        parts.append(
+            f"{columns}, _store, epoch_us(acknowledged_ts) as acknowledged_us"
+            f" from read_parquet({literal(stamps)})"
+        )
+    if journal := segments(history, view):
+        files = ", ".join(literal(segment.path) for segment in journal)
+        parts.append(
+            f"{columns}, {STORE_SQL} as _store, {ACKNOWLEDGED_SQL} as acknowledged_us"
+            f" from read_parquet([{files}], filename = true)"
+        )
+    if not parts:
+        return None
+    wanted = "true" if every_schema else f"_schema = {literal(contract.schema_of(view))}"
+    return f"select * from ({' union all '.join(parts)}) where {wanted}"
+
+
+def planned_relation(
+    contract: Contract,
+    history: Path,
+    view: FeatureView,
+    start: int | None = None,
+    end: int | None = None,
+) -> str:
+    """The same query, with created_ts as planned. Raises InputError as that one does."""
+    check_history(contract, history_file(history, view), view)
+    return stored_rows(contract, history, view, start, end)
+
+
+def stored_rows(
+    contract: Contract, history: Path, view: FeatureView, start: int | None, end: int | None
+) -> str:
+    """The same query without stamps: every row of the file once, `created_us` as planned."""
+    bounds = [f"event_ts >= make_timestamptz({start:d}::bigint)"] if start is not None else []
+    bounds += [f"event_ts < make_timestamptz({end:d}::bigint)"] if end is not None else []
+    return (
+        f"select {names(*contract.join_keys(view))}, epoch_us(event_ts) as event_us,"
+        f" epoch_us(created_ts) as created_us, {names(*(f.name for f in view.features))},"
+        f" file_row_number as _row"
+        f" from read_parquet({literal(history_file(history, view))}, file_row_number = true)"
+        f" where {' and '.join(bounds) or 'true'}"
+    )
+
+
+def history_columns(contract: Contract, view: FeatureView) -> pa.Schema:
+    """The columns of a view's file, in order."""
+    keys = [
+        (contract.entity_by_name[name].join_key, _TYPES[contract.entity_by_name[name].dtype])
+        for name in view.entities
+    ]
+    features = [(feature.name, _TYPES[feature.dtype]) for feature in view.features]
+    return pa.schema([*keys, ("event_ts", MOMENT), ("created_ts", MOMENT), *features])
+
+
+def check_history(contract: Contract, path: Path, view: FeatureView) -> None:
+    """Refuses a file that another contract made; a schema is compared where the file states it."""
+    if not path.is_file():
+        raise InputError.of(path, "no such file", "history", "`proviso features` makes it")
+    try:
+        found = pq.read_schema(path)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise InputError.of(path, str(error), "a Parquet file") from error
+    wanted = history_columns(contract, view)
+    problems = [
+        Problem(f"{path}: {field.name}", _type_in(found, field.name), str(field.type), view.name)
+        for field in wanted
+        if _type_in(found, field.name) != str(field.type)
+    ]
+    stated = (found.metadata or {}).get(SCHEMA_KEY.encode(), b"").decode()
+    if stated not in {"", contract.schema_of(view)}:
+        why = f"{view.name} has another definition now; compute its history again"
+        problems.append(Problem(f"{path}: schema", stated, contract.schema_of(view), why))
+    if problems:
+        raise InputError(problems)
+
+
+def _type_in(schema: pa.Schema, name: str) -> str:
+    if name not in schema.names:
+        return "nothing"
+    return str(schema.field(name).type).removeprefix("large_")

@@ -1,0 +1,99 @@
+"""What a view's features look like now: figures of its newest rows, for the catalogue."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from proviso.contracts.contract import Contract, Feature, FeatureView, Scheduled
+from proviso.history.duckdb.engine import Engine, connect, names, quoted
+from proviso.history.duckdb.relation import planned_relation
+
+BINS = 24
+_QUANTILES = (0.0, 0.01, 0.5, 0.99, 1.0)
+
+
+@dataclass(frozen=True)
+class FeatureStatistics:
+    """One feature over the newest rows. Quantiles are values that occur, None without any value.
+
+    bins: how many values fall into equal parts of [low, high], what lies outside at its border;
+    low and high are the quantiles 0.01 and 0.99, so that one outlier does not hide the rest.
+    """
+
+    nulls: int
+    least: float | None = None
+    low: float | None = None
+    median: float | None = None
+    high: float | None = None
+    greatest: float | None = None
+    bins: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class ViewStatistics:
+    """A view's history now. newest: event_ts of the last row. entities: whose newest rows they
+    are; of a scheduled view those of the newest run, else of the lookback before the last row.
+    """
+
+    rows: int
+    newest: int
+    entities: int
+    features: dict[str, FeatureStatistics]
+
+
+def view_statistics(contract: Contract, history: Path, view: FeatureView) -> ViewStatistics | None:
+    """Figures of a view's history; None when it has no row. Raises InputError without history."""
+    relation = planned_relation(contract, history, view)
+    with connect() as engine:
+        rows, newest = engine.row(f"select count(*), max(event_us) from ({relation})")
+        if not rows:
+            return None
+        engine.execute(_newest_rows(contract, history, view, newest))
+        entities = int(engine.row("select count(*) from newest")[0])
+        features = dict(_features(engine, view, entities))
+    return ViewStatistics(int(rows), int(newest), entities, features)
+
+
+def _newest_rows(contract: Contract, history: Path, view: FeatureView, newest: int) -> str:
+    """One row an entity. A correction of the run comes later in created_ts, and counts."""
+    scheduled = isinstance(view.publication, Scheduled)
+    start = newest if scheduled else newest - view.temporal_join_lookback
+    keys = names(*contract.join_keys(view))
+    return (
+        "create temp table newest as select * from "
+        f"({planned_relation(contract, history, view, start, newest + 1)}) qualify row_number() "
+        f"over (partition by {keys} order by event_us desc, created_us desc) = 1"
+    )
+
+
+def _features(
+    engine: Engine, view: FeatureView, entities: int
+) -> Iterator[tuple[str, FeatureStatistics]]:
+    for feature in view.features:
+        value = f"{quoted(feature.name)}::double"
+        known, quantiles = engine.row(
+            f"select count({value}), quantile_disc({value}, {list(_QUANTILES)}) from newest"
+        )
+        nulls = entities - int(known)
+        if not known:
+            yield feature.name, FeatureStatistics(nulls)
+            continue
+        least, low, median, high, greatest = quantiles
+        bins = _bins(engine, feature, low, high)
+        yield feature.name, FeatureStatistics(nulls, least, low, median, high, greatest, bins)
+
+
+def _bins(engine: Engine, feature: Feature, low: float, high: float) -> tuple[int, ...]:
+    """Counts; whole numbers of a small range have a bin each."""
+    steps = high - low
+    count = int(steps) + 1 if feature.dtype != "float64" and steps < BINS else BINS
+    width = (steps + (feature.dtype != "float64")) / count or 1.0
+    place = f"floor(({quoted(feature.name)}::double - {low!r}) / {width!r})"
+    engine.execute(
+        f"select least(greatest({place}, 0), {count - 1})::int, count(*) from newest "
+        f"where {quoted(feature.name)} is not null group by 1"
+    )
+    found = dict(engine.fetchall())
+    return tuple(int(found.get(n, 0)) for n in range(count))

@@ -1,0 +1,1 @@
+"""Monitoring rendered from the plan: Prometheus rules, queries and scrape configuration."""

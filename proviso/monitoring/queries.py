@@ -1,0 +1,171 @@
+"""The plan's figures as PromQL over the series that a transformer really has.
+
+rules.py records them under the plan's names and holds them to its bounds. A figure means here what
+it means in the evidence of the same name (docs/monitoring.md); one that no running pod can count
+is in MEASURED_ELSEWHERE and gets no series.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from feature_runtime.core.moments import MINUTE, SECOND
+from proviso.contracts.plan import Plan
+
+MEASURED_ELSEWHERE: Mapping[str, str] = {
+    "freshness_breach_rate": "`proviso freshness`: a view's objective and publication are needed",
+    "skew_failure_rate": "`proviso skew`: what was served is compared with history",
+    "feature_drift_psi": "`proviso drift`: served values are compared with those of training",
+}
+"""The plan may monitor these, but only a check that reads more than a pod's counters knows them."""
+
+MIN_REQUESTS = 20
+"""Below this many requests in a window a quantile or a share says nothing: one slow request of
+three is no verdict. How many a rollout needs is the plan's `canary.min_requests`."""
+
+ARM = ("model_name", "release", "arm")
+VIEW = (*ARM, "view")
+FEATURE = (*VIEW, "feature")
+
+
+@dataclass(frozen=True)
+class Question:
+    """Which pods are asked about and over which window; every expression starts from it."""
+
+    plan: Plan
+    window: str
+
+    def per_second(self, series: str, by: tuple[str, ...], **labels: str) -> str:
+        """How fast a counter grows, summed over the pods of each group."""
+        chosen = selector(self.plan, series, **labels)
+        return f"sum by ({', '.join(by)}) (rate({chosen}[{self.window}]))"
+
+    def share(self, series: str, by: tuple[str, ...], **labels: str) -> str:
+        """The part of a counter that has `labels`: 0 without a part, nothing without traffic."""
+        return ratio(self.per_second(series, by, **labels), self.per_second(series, by))
+
+
+Figure = Callable[[Question], str]
+
+
+def selector(plan: Plan, series: str, **labels: str) -> str:
+    """A series of this plan's model; a value that starts with ~ or !~ is a regular expression."""
+    matchers = [_matcher(name, value) for name, value in labels.items()]
+    return f"{series}{{{', '.join([_matcher('model_name', plan.model_name), *matchers])}}}"
+
+
+def ratio(part: str, whole: str) -> str:
+    """part / whole for two vectors with the same labels.
+
+    A part that was never counted is 0, and a whole of nothing gives no sample, not NaN.
+    """
+    return f"({part} or {whole} * 0) / ({whole} > 0)"
+
+
+def prometheus_span(microseconds: int) -> str:
+    """A plan's duration as Prometheus writes it: 300 s is 5m, a day and an hour 1d1h."""
+    left, parts = microseconds // SECOND, []
+    for letter, size in (("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1)):
+        count, left = divmod(left, size)
+        if count:
+            parts.append(f"{count}{letter}")
+    return "".join(parts)
+
+
+def every(window: int) -> str:
+    """How often a figure over a window is computed: long windows move slowly and cost much.
+
+    At most two minutes, so that a recorded value never goes stale (five) before the next.
+    """
+    return prometheus_span(min(max(window // 120, 15 * SECOND), 2 * MINUTE))
+
+
+def request_rate(question: Question) -> str:
+    """Requests a second, whatever became of them."""
+    return question.per_second("proviso_requests_total", ARM)
+
+
+def answer_rate(question: Question) -> str:
+    """Requests a second that were answered."""
+    return question.per_second("proviso_requests_total", ARM, code="200")
+
+
+def latency_ms(quantile: float) -> Figure:
+    """A quantile of answered requests' time at the transformer, in ms."""
+
+    def expression(question: Question) -> str:
+        series = "proviso_request_seconds"
+        buckets = question.per_second(f"{series}_bucket", (*ARM, "le"), part="total")
+        counted = question.per_second(f"{series}_count", ARM, part="total")
+        return f"1000 * histogram_quantile({quantile:g}, {buckets}) and ({counted} > 0)"
+
+    return expression
+
+
+def error_rate(by: tuple[str, ...], **labels: str) -> Figure:
+    """Failed, of the requests that were ours to answer: a client's own mistake is neither."""
+
+    def expression(question: Question) -> str:
+        series = "proviso_requests_total"
+        failed = question.per_second(series, by, code="~5..|429", **labels)
+        ours = question.per_second(series, by, code="!~4[013-9].|42[0-8]", **labels)
+        return ratio(failed, ours)
+
+    return expression
+
+
+def feature_missing_rate(question: Question) -> str:
+    """Lookups that found no row: the mean over the views, each of which every row asks once."""
+    share = question.share("proviso_feature_status_total", VIEW, status="MISSING_KEY")
+    return f"avg by ({', '.join(ARM)}) ({share})"
+
+
+def feature_null_rate(question: Question) -> str:
+    """Values that the row holds as null; of the worst feature."""
+    share = question.share("proviso_feature_status_total", FEATURE, status="NULL")
+    return f"max by ({', '.join(ARM)}) ({share})"
+
+
+def default_used_rate(question: Question) -> str:
+    """Predictions that used a feature's approved replacement; of the worst feature."""
+    used = question.per_second("proviso_default_used_total", (*ARM, "feature"))
+    predictions = question.per_second("proviso_decisions_total", ARM)
+    of_all = f"{used} / on ({', '.join(ARM)}) group_left () ({predictions} > 0)"
+    return f"max by ({', '.join(ARM)}) ({of_all}) or ({predictions} > 0) * 0"
+
+
+def review_rate(question: Question) -> str:
+    """Decisions in the plan's word at or above the threshold, fallbacks included."""
+    word = question.plan.decision.at_or_above
+    return question.share("proviso_decisions_total", ARM, decision=word)
+
+
+def approval_rate(question: Question) -> str:
+    """Decisions in the plan's word below the threshold."""
+    return question.share("proviso_decisions_total", ARM, decision=question.plan.decision.below)
+
+
+def stale_rate(question: Question) -> str:
+    """Lookups that found only a row older than its view's online_ttl, by view."""
+    return question.share("proviso_feature_status_total", VIEW, status="STALE")
+
+
+LIVE: Mapping[str, Figure] = {
+    "latency_p95_ms": latency_ms(0.95),
+    "latency_p99_ms": latency_ms(0.99),
+    "http_error_rate": error_rate(ARM),
+    "feature_missing_rate": feature_missing_rate,
+    "feature_null_rate": feature_null_rate,
+    "default_used_rate": default_used_rate,
+    "review_rate": review_rate,
+    "approval_rate": approval_rate,
+}
+"""Every figure that a plan may bound and a pod can count, release and arm."""
+
+
+def _matcher(name: str, value: str) -> str:
+    for sign in ("!~", "~"):
+        if value.startswith(sign):
+            return f'{name}{"=" if sign == "~" else ""}{sign}"{value.removeprefix(sign)}"'
+    return f'{name}="{value}"'

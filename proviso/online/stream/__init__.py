@@ -1,0 +1,1 @@
+"""The streaming source: messages, landing, and the follower that publishes their rows."""

@@ -1,0 +1,126 @@
+"""What a message of a stream says, as a transaction of the contract, or why it says none.
+
+One field per column of the source, as text; an empty or absent one is null. Judged as a file of
+transactions would be, so that a bad message is refused alone instead of stopping everything.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from decimal import Decimal, InvalidOperation
+from typing import NamedTuple
+
+from feature_runtime.core.keys import EntityId
+from feature_runtime.core.moments import parse_moment
+from proviso.contracts.contract import Column, Contract
+from proviso.history.duckdb.transactions import MAX_MOMENT
+from proviso.online.stream.valkey import Message
+
+MAX_BYTES = 65_536
+_MAX_ID = 256
+_TRUTHS = {"0": False, "false": False, "1": True, "true": True}
+Value = int | float | bool | Decimal
+
+
+class Heard(NamedTuple):
+    """A transaction as it was heard; moments in microseconds. seen: when the reading of its
+    message began; got: when the message was there."""
+
+    id: str
+    event: int
+    arrival: int
+    keys: Mapping[str, EntityId]
+    columns: Mapping[str, Value]
+    label: bool | None
+    known: int | None
+    message: str
+    seen: int
+    got: int = 0
+
+
+def understood(contract: Contract, message: Message, seen: int, latest: int) -> Heard:
+    """The transaction of a message. Raises ValueError, with the reason.
+
+    latest: the last moment that is not in the future.
+    """
+    size = sum(len(name) + len(value) for name, value in message.fields.items())
+    if size > MAX_BYTES:
+        raise ValueError(f"found {size} bytes, wanted at most {MAX_BYTES}")
+    fields = {name.decode(): value.decode() for name, value in message.fields.items()}
+    source = contract.source
+    event = _moment(fields, source.event_timestamp, latest)
+    if event is None:
+        raise ValueError(f"{source.event_timestamp}: found nothing, wanted a moment")
+    arrival = _moment(fields, source.arrival_timestamp, latest)
+    label = fields.get(source.label.column) or None
+    if label is not None and label.lower() not in _TRUTHS:
+        raise ValueError(f"{source.label.column}: found another value, wanted 0, 1 or nothing")
+    keys: dict[str, EntityId] = {}
+    for entity in contract.entities:
+        text = _id(fields, entity.join_key)
+        keys[entity.join_key] = text if entity.dtype == "string" else _integer(text)
+    return Heard(
+        _id(fields, source.id),
+        event,
+        message.at if arrival is None else arrival,
+        keys,
+        {name: _value(fields, name, column) for name, column in source.columns.items()},
+        None if label is None else _TRUTHS[label.lower()],
+        _moment(fields, source.label.known_at, MAX_MOMENT - 1),
+        message.id,
+        seen,
+    )
+
+
+def _moment(fields: Mapping[str, str], name: str | None, latest: int) -> int | None:
+    text = fields.get(name or "")
+    if not text:
+        return None
+    moment = parse_moment(text)
+    if not 0 <= moment <= latest:
+        raise ValueError(f"{name}: found {text}, wanted a moment since 1970 that is not to come")
+    return moment
+
+
+def _id(fields: Mapping[str, str], name: str) -> str:
+    text = fields.get(name, "")
+    if not text or len(text) > _MAX_ID:
+        raise ValueError(f"{name}: found {len(text)} characters, wanted 1 to {_MAX_ID}")
+    return text
+
+
+def _integer(text: str) -> int:
+    value = int(text)
+    if not -(2**63) <= value < 2**63:
+        raise ValueError("found an integer beyond 64 bits")
+    return value
+
+
+def _value(fields: Mapping[str, str], name: str, column: Column) -> Value:
+    text = fields.get(name, "")
+    try:
+        if column.dtype == "bool":
+            return _TRUTHS[text.lower()]
+        if column.dtype == "int64":
+            return _integer(text)
+        return _money(text, column.scale) if column.dtype == "money" else _finite(text)
+    except (KeyError, ValueError, InvalidOperation):
+        raise ValueError(f"{name}: found {text[:40]!r}, wanted a value of {column.dtype}") from None
+
+
+def _money(text: str, scale: int) -> Decimal:
+    value = Decimal(text)
+    if not value.is_finite() or abs(value) >= Decimal(2**53).scaleb(-scale):
+        raise ValueError("beyond what is summed exactly")
+    exact = value.quantize(Decimal(1).scaleb(-scale))
+    if exact != value:
+        raise ValueError("finer than a minor unit")
+    return exact
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError("not finite")
+    return value

@@ -1,0 +1,1 @@
+"""Prediction records as typed values, and the one reader of their files."""

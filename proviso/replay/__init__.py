@@ -1,0 +1,1 @@
+"""Replay: held-out transactions against an endpoint, compared with their offline rows."""

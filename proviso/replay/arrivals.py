@@ -1,0 +1,41 @@
+"""On-event rows as a replay meets them: published when a writer learned of them, not before.
+
+A request at t may see a row that became visible by then. Moments of publication are a grid of the
+view's source_delay, so that whatever is visible at t was known at the last moment of the grid.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from proviso.contracts.contract import Contract, FeatureView, OnEvent
+from proviso.history.duckdb.publishable import EntityRow, arriving_rows
+
+
+def arrived_by(view: FeatureView, t: int) -> int:
+    """The moment of publication that a request at `t` needs: the last of the grid."""
+    return t - t % max(view.source_delay, 1)
+
+
+class Arrivals:
+    """The rows of one on-event view that become visible in [start, end), each given once."""
+
+    def __init__(
+        self, contract: Contract, history: Path, view: FeatureView, start: int, end: int
+    ) -> None:
+        if not isinstance(view.publication, OnEvent):
+            raise TypeError(f"{view.name}: found a schedule, wanted publication on event")
+        self._delay = view.publication.delay
+        span = range(start, end)
+        self._rows = arriving_rows(contract, history, view, view.publication, span)
+        self._next = next(self._rows, None)
+
+    def until(self, moment: int) -> Iterator[EntityRow]:
+        """What a writer at `moment` knows and has not been given yet; moments rise."""
+        while self._next is not None and self._known(self._next) <= moment:
+            yield self._next
+            self._next = next(self._rows, None)
+
+    def _known(self, found: EntityRow) -> int:
+        return max(found.row.created_ts - self._delay, found.row.event_ts)

@@ -1,0 +1,150 @@
+"""What a replay expects: each sampled transaction with its offline row.
+
+The offline row is the dataset's, scored by the release's own model; the endpoint must say the
+same of it, status by status.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from feature_runtime.core.availability import Status
+from proviso.clients.endpoint import Question
+from proviso.contracts.contract import Contract
+from proviso.history.arrays import EncoderInputs, read_inputs
+from proviso.history.duckdb.join import build_dataset
+from proviso.release.directory import Release
+from proviso.training.score import score_dataset
+
+PLAIN_FILE = "plain.parquet"
+"""The dataset of a replay's span with nothing left out, in its working directory."""
+
+REPLAYED_FILE = "replayed.parquet"
+"""The same, without the runs that the drill leaves out: what cases are chosen from."""
+
+
+_PYTHON = {"money": float, "float64": float, "int64": int, "bool": bool}
+
+
+@dataclass(frozen=True)
+class Expected:
+    """The offline row: per consumed feature [K] status, value and the winner's event_ts."""
+
+    probability: float | None
+    decision: str
+    status: tuple[Status, ...]
+    values: tuple[float, ...]
+    event_ts: tuple[int | None, ...]
+
+
+@dataclass(frozen=True)
+class Case:
+    """A question and what must come back; `consumed` names the K features."""
+
+    question: Question
+    expected: Expected
+    consumed: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class Offline:
+    """Where offline rows come from; `left_out` runs are ignored offline as they are online."""
+
+    contract: Contract
+    release: Release
+    history: Path
+    work: Path
+    left_out: tuple[tuple[str, int], ...]
+
+    def inputs(self, transactions: Path, start: int, end: int, name: str) -> EncoderInputs:
+        """The point-in-time dataset of [start, end), as arrays; kept in `work` under `name`."""
+        out = self.work / name
+        views = [view.name for view in self.release.service.views]
+        build_dataset(
+            self.contract, self.history, transactions, start, end, out, views, self.left_out
+        )
+        return read_inputs(out, self.contract, self.release.service)
+
+    def cases(self, inputs: EncoderInputs, positions: Sequence[int]) -> list[Case]:
+        """The rows at `positions`, scored."""
+        chosen = inputs.take(np.asarray(positions, dtype=np.int64))
+        scores = score_dataset(self.release, chosen)
+        return [
+            Case(
+                _question(chosen, self.release, i),
+                Expected(
+                    probability=_number(scores.probability[i]),
+                    decision=str(scores.decision[i]),
+                    status=tuple(Status(s) for s in chosen.status[i]),
+                    values=tuple(float(v) for v in chosen.values[i]),
+                    event_ts=_winners(chosen, self.release, i),
+                ),
+                self.release.service.consumed,
+            )
+            for i in range(len(chosen.at))
+        ]
+
+
+@dataclass(frozen=True)
+class Making:
+    """Transactions to make up where the data has too few of a kind.
+
+    unseen: how many by entities that nobody has seen. moments: [m] when others, by known
+    entities, are to happen.
+    """
+
+    unseen: int
+    moments: NDArray[np.int64]
+
+    def __bool__(self) -> bool:
+        return self.unseen > 0 or len(self.moments) > 0
+
+
+def made_transactions(contract: Contract, inputs: EncoderInputs, making: Making, out: Path) -> Path:
+    """Writes made up transactions, like real ones in everything else; returns `out`."""
+    source, count = contract.source, making.unseen + len(making.moments)
+    like = inputs.take(np.linspace(0, len(inputs.at) - 1, count).astype(np.int64))
+    at = np.concatenate([like.at[: making.unseen], making.moments])
+    integer_ids = isinstance(like.ids[0], int | np.integer)
+    columns: dict[str, pa.Array] = {
+        source.id: pa.array([-(i + 1) if integer_ids else f"made-{i}" for i in range(count)]),
+        source.event_timestamp: pa.array(at, pa.timestamp("us", tz="UTC")),
+        source.label.column: pa.nulls(count, pa.int8()),
+    }
+    for entity in contract.entities:
+        unseen = [2**52 + i if entity.dtype == "int64" else f"unseen-{i:04d}" for i in range(count)]
+        known = like.keys[entity.join_key].tolist()
+        columns[entity.join_key] = pa.array(unseen[: making.unseen] + known[making.unseen :])
+    for name, column in source.columns.items():
+        values = like.fields.get(name, np.zeros(count)).tolist()
+        columns[name] = pa.array([_PYTHON[column.dtype](value) for value in values])
+    pq.write_table(pa.table(columns), out)
+    return out
+
+
+def _question(inputs: EncoderInputs, release: Release, i: int) -> Question:
+    return Question(
+        request_id=f"replay-{inputs.ids[i]}",
+        t=int(inputs.at[i]),
+        ids={e.join_key: inputs.keys[e.join_key][i] for e in release.service.entities},
+        fields={name: float(inputs.fields[name][i]) for name in release.service.fields},
+    )
+
+
+def _winners(inputs: EncoderInputs, release: Release, i: int) -> tuple[int | None, ...]:
+    found = {view: int(moments[i]) for view, moments in inputs.event_ts.items()}
+    missing = np.iinfo(np.int64).min
+    return tuple(
+        None if found[view] == missing else found[view] for view, _ in release.service.consumed
+    )
+
+
+def _number(value: float) -> float | None:
+    return None if value != value else float(value)

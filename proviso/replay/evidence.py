@@ -1,0 +1,177 @@
+"""What a replay leaves behind for the gate and the report: `replay.json` and `skew.csv`."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from feature_runtime.core.availability import Status
+from feature_runtime.core.identity import digest
+from feature_runtime.core.moments import format_moment, now
+from proviso.checks.skew_rows import write_rows
+from proviso.contracts.base import Refused
+from proviso.contracts.contract import Contract
+from proviso.contracts.loading import parse_model
+from proviso.replay.replay import Outcome, Rehearsal
+from proviso.replay.sampling import FLOORS
+from proviso.replay.skew import skew_rows
+
+REPLAY_FILE = "replay.json"
+SKEW_FILE = "skew.csv"
+PROBABILITY_TOLERANCE = 1e-6
+
+
+class Replayed(BaseModel):
+    """What of replay.json decides whether it counts."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True, strict=True)
+
+    release: str
+    made_at: str
+    releases_answering: list[str]
+    requests: Annotated[int, Field(ge=1)]
+    strata: dict[str, int]
+    mismatch_count: Annotated[int, Field(ge=0)]
+    max_probability_difference: float
+    skew: dict[str, int]
+    skew_digest: str
+
+
+@dataclass(frozen=True)
+class Mismatch:
+    """One answer that is not its offline row."""
+
+    request_id: str
+    protocol: str
+    what: str
+    found: str
+    wanted: str
+
+
+def mismatches(outcome: Outcome) -> list[Mismatch]:
+    """Everything in which an answer differs from its offline row."""
+    answer, expected = outcome.answer, outcome.case.expected
+    request_id = outcome.case.question.request_id
+
+    def differs(what: str, found: object, wanted: object) -> Mismatch:
+        return Mismatch(request_id, answer.protocol, what, str(found), str(wanted))
+
+    if not answer.answered:
+        return [differs("answer", f"{answer.code} {answer.error}", "an answer")]
+    found = []
+    served = answer.feature_status
+    for (view, feature), status in zip(outcome.case.consumed, expected.status, strict=True):
+        said = served.get(f"{view}:{feature}", "nothing")
+        if said != status.name:
+            found.append(differs(f"status of {view}:{feature}", said, status.name))
+    if difference(outcome) > PROBABILITY_TOLERANCE:
+        found.append(differs("probability", answer.probability, expected.probability))
+    if answer.decision != expected.decision:
+        found.append(differs("decision", answer.decision, expected.decision))
+    return found
+
+
+def difference(outcome: Outcome) -> float:
+    """|online - offline| of the probability; infinite when only one side has one."""
+    online, offline = outcome.answer.probability, outcome.case.expected.probability
+    if online is None or offline is None:
+        return 0.0 if online is offline else float("inf")
+    return abs(online - offline)
+
+
+def summarize(
+    contract: Contract,
+    release_id: str,
+    rehearsal: Rehearsal,
+    outcomes: Sequence[Outcome],
+    out: Path,
+) -> dict[str, Any]:
+    """Writes both files into `out` and returns the content of replay.json."""
+    out.mkdir(parents=True, exist_ok=True)
+    rows = list(skew_rows(contract, outcomes))
+    write_rows(out / SKEW_FILE, rows)
+    wrong = [m for outcome in outcomes for m in mismatches(outcome)]
+    gap = rehearsal.left_out
+    summary = {
+        "release": release_id,
+        "made_at": format_moment(now()),
+        "releases_answering": sorted({str(o.answer.release) for o in outcomes}),
+        "requests": len(outcomes),
+        "by_protocol": dict(Counter(o.answer.protocol for o in outcomes)),
+        "strata": dict(rehearsal.strata),
+        "floors": dict(FLOORS),
+        "left_out": asdict(gap) if gap else None,
+        "mismatches": [asdict(m) for m in wrong[:100]],
+        "mismatch_count": len(wrong),
+        "max_probability_difference": max(map(difference, outcomes), default=0.0),
+        "skew": dict(Counter(row.verdict for row in rows)),
+        "skew_digest": digest((out / SKEW_FILE).read_bytes()),
+        "statuses": _statuses(outcomes),
+        "latency_ms": _latencies(outcomes),
+        "feature_age_s": _ages(outcomes),
+    }
+    (out / REPLAY_FILE).write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
+    return summary
+
+
+def passed(summary: Mapping[str, Any]) -> list[str]:
+    """Why a replay does not count as evidence; empty when it does.
+
+    Floors and tolerances are the program's own, whatever the evidence says of them.
+    """
+    try:
+        found = parse_model(REPLAY_FILE, summary, Replayed)
+    except Refused as error:
+        return [str(problem) for problem in error.problems]
+    reasons = []
+    if found.mismatch_count:
+        reasons.append(f"answers differ from their offline rows in {found.mismatch_count} places")
+    if not found.max_probability_difference <= PROBABILITY_TOLERANCE:
+        reasons.append(
+            f"probability: found a difference of {found.max_probability_difference:.1e}, "
+            f"wanted at most {PROBABILITY_TOLERANCE:.0e}"
+        )
+    reasons += [
+        f"stratum {name}: found {found.strata.get(name, 0)} requests, wanted at least {floor}"
+        for name, floor in FLOORS.items()
+        if found.strata.get(name, 0) < floor
+    ]
+    if found.releases_answering != [found.release]:
+        reasons.append(f"answers came from {found.releases_answering}, wanted {found.release}")
+    return reasons
+
+
+def _statuses(outcomes: Sequence[Outcome]) -> dict[str, dict[str, int]]:
+    counts: dict[str, Counter[str]] = {}
+    for outcome in outcomes:
+        for (view, feature), status in zip(outcome.case.consumed, outcome.seen.status, strict=True):
+            counts.setdefault(f"{view}:{feature}", Counter())[Status(status).name] += 1
+    return {name: dict(counter) for name, counter in counts.items()}
+
+
+def _latencies(outcomes: Sequence[Outcome]) -> dict[str, list[float]]:
+    found: dict[str, list[float]] = {}
+    for outcome in outcomes:
+        found.setdefault(outcome.answer.protocol, []).append(
+            round(outcome.answer.seconds * 1_000, 3)
+        )
+    return found
+
+
+def _ages(outcomes: Sequence[Outcome]) -> dict[str, list[float]]:
+    found: dict[str, list[float]] = {}
+    for outcome in outcomes:
+        views = {
+            view: event
+            for (view, _), event in zip(outcome.case.consumed, outcome.seen.event_ts, strict=True)
+        }
+        for view, event in views.items():
+            if event is not None:
+                found.setdefault(view, []).append((outcome.case.question.t - event) / 1e6)
+    return found

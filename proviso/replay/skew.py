@@ -1,0 +1,42 @@
+"""The outcomes of a replay as skew rows: each consumed feature, online against offline."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from feature_runtime.core.availability import Value
+from proviso.checks.skew_rows import Compared, Side, SkewRow, row_of
+from proviso.contracts.contract import Contract
+from proviso.replay.replay import Outcome
+
+
+def skew_rows(contract: Contract, outcomes: Iterable[Outcome]) -> Iterator[SkewRow]:
+    """Every consumed feature of every outcome, judged."""
+    for outcome in outcomes:
+        yield from map(row_of, _compared(contract, outcome))
+
+
+def _compared(contract: Contract, outcome: Outcome) -> Iterator[Compared]:
+    question, expected, seen = outcome.case.question, outcome.case.expected, outcome.seen
+    for k, (view_name, feature_name) in enumerate(outcome.case.consumed):
+        view = contract.view_by_name[view_name]
+        feature = next(f for f in view.features if f.name == feature_name)
+        stored = _as_stored(expected.values[k], feature.dtype)
+        yield Compared(
+            case_id=f"{question.request_id}:{view_name}:{feature_name}",
+            view=view,
+            feature=feature,
+            entity_key="|".join(str(question.ids[key]) for key in contract.join_keys(view)),
+            as_of=question.t,
+            offline=Side(expected.status[k], stored, expected.event_ts[k]),
+            online=Side(seen.status[k], seen.values[k], seen.event_ts[k]),
+        )
+
+
+def _as_stored(value: float, dtype: str) -> Value:
+    """An offline value, which is a double in arrays, as the feature's own type."""
+    if value != value:
+        return None
+    if dtype == "int64":
+        return int(value)
+    return bool(value) if dtype == "bool" else value

@@ -1,0 +1,1 @@
+"""A rollout as data: deployed releases, steps, weights."""

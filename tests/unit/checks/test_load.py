@@ -1,0 +1,90 @@
+"""A load's figures: worst latencies, best rate, all errors; asked at the moment of asking."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from feature_runtime.core.moments import MINUTE, now
+from proviso.checks.load import Level, evidence, measure, questions
+from proviso.clients.endpoint import Answer, Clients, Question
+from proviso.contracts.loading import load_contract, load_plan
+from proviso.contracts.section import runtime_service
+from proviso.simulation.simulate import simulate
+
+ROOT = Path(__file__).parents[3]
+
+
+class Endpoint:
+    """Answers all but every tenth request, in 2 ms by its own account."""
+
+    def __init__(self) -> None:
+        self.asked: list[Question] = []
+
+    async def ask(self, question: Question) -> Answer:
+        self.asked.append(question)
+        number = len(self.asked)
+        await asyncio.sleep(0)
+        if number % 10 == 0:
+            return Answer("rest", "503", 0.5, error="store: no connection")
+        return Answer("rest", "200", 0.002, probability=0.5)
+
+    async def close(self) -> None:
+        """Nothing to close."""
+
+
+@pytest.fixture(scope="module")
+def some(tmp_path_factory: pytest.TempPathFactory) -> list[Question]:
+    contract = load_contract(ROOT / "contracts")
+    service = runtime_service(contract, load_plan(ROOT / "contracts"))
+    path = tmp_path_factory.mktemp("load") / "transactions.parquet"
+    simulate(ROOT / "contracts", contract, path, days=2)
+    return questions(contract, service, path)
+
+
+def test_questions_are_real_transactions(some: list[Question]) -> None:
+    assert len(some) > 1_000
+    for question in some[:100]:
+        assert set(question.ids) == {"customer_id", "merchant_id"}
+        assert question.fields["amount"] == round(question.fields["amount"], 2) > 0
+
+
+def test_every_level_is_asked_with_fresh_moments_and_its_own_ids(some: list[Question]) -> None:
+    endpoint, said = Endpoint(), list[str]()
+
+    async def run() -> list[Level]:
+        async with Clients(endpoint) as clients:
+            return await measure(clients, some, (1, 4), 0.05, said.append)
+
+    levels = asyncio.run(run())
+    assert (
+        [level.concurrency for level in levels] == [1, 4] == [int(s.split()[1][:-1]) for s in said]
+    )
+    assert sum(level.requests for level in levels) == len(endpoint.asked)
+    assert sum(level.failed for level in levels) == len(endpoint.asked) // 10
+    assert {level.p99_ms for level in levels} == {2.0}
+    assert len({q.request_id for q in endpoint.asked}) == len(endpoint.asked)
+    assert all(abs(q.t - now()) < MINUTE for q in endpoint.asked)
+
+
+def test_evidence_is_the_worst_of_all_levels() -> None:
+    levels = [Level(1, 100, 0, 30.0, 1, 2, 3), Level(8, 300, 4, 29.5, 2, 9, 20)]
+    found = evidence("r-1", levels)
+    assert found.passed
+    wanted = {
+        "latency_p95_ms": 9,
+        "latency_p99_ms": 20,
+        "http_error_rate": 0.01,
+        "requests_per_second": 296 / 29.5,
+        "seconds": 29.5,
+        "requests": 400,
+    }
+    assert {name: found.figures[name] for name in wanted} == wanted
+
+
+def test_no_answer_at_all_is_a_no() -> None:
+    nothing = float("inf")
+    found = evidence("r-1", [Level(1, 5, 5, 1.0, nothing, nothing, nothing)])
+    assert found.reasons == ("no request was answered",)

@@ -1,0 +1,130 @@
+"""Reading requests without a server: integer entities, every prefix of a body, raw tensors."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import Any
+
+import numpy as np
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from feature_runtime.core.service import parse_service
+from feature_runtime.serving import protocol
+from feature_runtime.serving.refusal import Code, Refusal
+from feature_runtime.serving.request import Input, Inputs, request_id
+from tests.local.pod_stack import section
+
+COURIER = {
+    "entities": [
+        {"name": "courier", "join_key": "courier_id", "dtype": "int64"},
+        {"name": "zone", "join_key": "zone_id", "dtype": "string"},
+    ],
+    "fields": ["weight", "distance"],
+}
+INPUTS = Inputs(parse_service(section(**COURIER)))
+ROW = {
+    "courier_id": 7,
+    "zone_id": "north",
+    "weight": 2,
+    "distance": 3.5,
+    "event_ts": "2026-01-05T10:00:00+01:00",
+}
+BODY = orjson.dumps({"instances": [ROW, ROW]})
+
+
+def test_inputs_follow_the_services_entities_and_fields() -> None:
+    assert [(i.name, i.datatype) for i in INPUTS.all] == [
+        ("courier_id", "INT64"), ("zone_id", "BYTES"), ("weight", "FP64"), ("distance", "FP64"),
+        ("event_ts", "BYTES"),
+    ]  # fmt: skip
+
+
+def test_a_request_of_integer_entities() -> None:
+    found = INPUTS.request(protocol.parse_v1(INPUTS, BODY), "id", "serve")
+    assert found.ids == {"courier": [7, 7], "zone": ["north", "north"]}
+    assert found.fields["weight"].tolist() == [2.0, 2.0]
+    assert found.fields["weight"].dtype == np.float64
+    assert found.event_ts.tolist() == [1767603600000000] * 2
+
+
+@pytest.mark.parametrize("wrong", [2**63, -(2**63) - 1, 7.0, "7", True, None])
+def test_an_integer_id_is_an_integer_of_64_bits(wrong: Any) -> None:
+    body = (
+        orjson.dumps({"instances": [ROW | {"courier_id": wrong}]})
+        if wrong != -(2**63) - 1
+        else (BODY.replace(b"7", str(wrong).encode(), 1))
+    )
+    with pytest.raises(Refusal, match=r"courier_id\[0\]: found .*, wanted a 64-bit integer"):
+        protocol.parse_v1(INPUTS, body)
+
+
+@pytest.mark.parametrize("cut", range(len(BODY)))
+def test_no_prefix_of_a_body_is_a_request(cut: int) -> None:
+    with pytest.raises(Refusal) as refused:
+        protocol.parse_v1(INPUTS, BODY[:cut])
+    assert refused.value.code is Code.BAD_INPUT
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1)
+    | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(
+        st.sampled_from(["name", "shape", "datatype", "data", "parameters", "inputs", "outputs",
+                         "instances", "binary_data_size", *ROW]), inner, max_size=5),
+    max_leaves=12,
+)  # fmt: skip
+
+
+@given(JSON)
+def test_any_json_is_refused_or_read(document: Any) -> None:
+    """Nothing but a Refusal comes out, whatever goes in."""
+    tensors = [
+        {"name": i.name, "datatype": i.datatype, "shape": [1, 1], "data": [document]}
+        for i in INPUTS.all
+    ]
+    for body in (document, {"inputs": document}, {"inputs": [document]}, {"inputs": tensors},
+                 {"inputs": tensors, "outputs": document}):  # fmt: skip
+        with pytest.raises(Refusal):
+            INPUTS.request(protocol.parse_v2(INPUTS, orjson.dumps(body), None)[0], "id", "serve")
+    for body in (document, {"instances": document}, {"instances": [document]}):
+        with pytest.raises(Refusal):
+            protocol.parse_v1(INPUTS, orjson.dumps(body))
+
+
+TEXT = Input("zone_id", "BYTES")
+
+
+@given(st.lists(st.text(max_size=20), min_size=1, max_size=5))
+def test_raw_strings_come_back(values: list[str]) -> None:
+    raw = protocol.raw_strings(values)
+    assert protocol.raw_values(TEXT, raw, len(values)) == values
+
+
+@given(st.binary(max_size=40), st.integers(1, 4))
+def test_any_bytes_are_strings_or_refused(raw: bytes, size: int) -> None:
+    with suppress(Refusal):
+        assert protocol.raw_strings(protocol.raw_values(TEXT, raw, size)) == raw
+
+
+def test_raw_integers_and_numbers_keep_their_bits() -> None:
+    ints = np.array([-(2**63), 2**63 - 1], dtype="<i8")
+    assert protocol.raw_values(Input("courier_id", "INT64"), ints.tobytes(), 2) == ints.tolist()
+    floats = np.array([0.1, -0.0], dtype="<f8")
+    found = protocol.raw_values(Input("weight", "FP64"), floats.tobytes(), 2)
+    assert found.tobytes() == floats.tobytes()
+
+
+def test_a_binary_length_beyond_the_body_is_refused() -> None:
+    for length in ("-1", "x", str(len(BODY) + 1)):
+        with pytest.raises(Refusal, match="inference-header-content-length"):
+            protocol.parse_v2(INPUTS, BODY, length)
+
+
+def test_a_request_id_is_kept_or_made() -> None:
+    assert request_id("client-1") == "client-1"
+    assert request_id(None) != request_id("")
+    with pytest.raises(Refusal, match="x-request-id"):
+        request_id("caf\u00e9")

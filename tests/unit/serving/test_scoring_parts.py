@@ -1,0 +1,138 @@
+"""The parts of the scoring path that need no process: clocks, lookup, sink, config messages."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from feature_runtime.core import moments, timeline
+from feature_runtime.core.availability import Row, Status
+from feature_runtime.core.release import ReleaseError, own_fault, parse_release, read_release
+from feature_runtime.core.service import parse_service
+from feature_runtime.serving import triton_config
+from feature_runtime.serving.lookup import FeatureLookup, winner
+from feature_runtime.serving.ports import Sink
+from feature_runtime.serving.record import FileSink, NoRecordError, Recorder
+from feature_runtime.serving.refusal import Code, Refusal
+from feature_runtime.serving.request import ScoringRequest
+from feature_runtime.serving.scoring import live_clock, replay_clock
+from tests.local.pod_stack import RISK, VELOCITY, T, make_release, section
+
+SERVICE = parse_service(section())
+
+
+def request(*event_ts: int) -> ScoringRequest:
+    n = len(event_ts)
+    return ScoringRequest(
+        request_id="r",
+        arm="serve",
+        ids={"customer": [f"c{i}" for i in range(n)], "merchant": ["m|1%"] * n},
+        fields={"amount": np.ones(n)},
+        event_ts=np.array(event_ts, dtype=np.int64),
+    )
+
+
+def test_the_live_clock_is_read_once_and_bounds_the_clients() -> None:
+    ticks = iter([T, T + 1])
+    clock = live_clock(5 * moments.MINUTE, lambda: next(ticks))
+    edge = 5 * moments.MINUTE
+    assert clock(request(T - edge, T + edge, T)).tolist() == [T, T, T]
+    with pytest.raises(Refusal, match=r"event_ts\[1\]: found .*, wanted within PT5M of") as refused:
+        clock(request(T, T + edge + 2))
+    assert refused.value.code is Code.BAD_INPUT
+
+
+def test_the_replay_clock_is_the_requests_own() -> None:
+    assert replay_clock(request(1, 2)).tolist() == [1, 2]
+
+
+def test_keys_are_per_row_and_view() -> None:
+    found = FeatureLookup(SERVICE).keys(request(T, T))
+    assert found == [
+        (f"fs:{{customer:c{i}}}:{VELOCITY}:00112233445566aa".encode(),
+         f"fs:{{merchant:m%7C1%25}}:{RISK}:00112233445566bb".encode())
+        for i in range(2)
+    ]  # fmt: skip
+
+
+def test_a_batch_may_ask_at_several_moments() -> None:
+    view = SERVICE.view_by_name[VELOCITY]
+    rows = [Row(T - moments.HOUR, T - moments.HOUR, (1, 1.0, True))]
+    keys = FeatureLookup(SERVICE).keys(request(T, T))
+    blobs: dict[bytes, bytes | None] = {k: None for row in keys for k in row}
+    blobs |= {row[0]: timeline.pack(view.schema, rows) for row in keys}
+    at = np.array([T, T - moments.HOUR], dtype=np.int64)
+    found = FeatureLookup(SERVICE).read(keys, blobs, at)
+    assert found.status[:, 0].tolist() == [Status.OK, Status.MISSING_KEY]
+    assert found.values[:, 0].tolist() == [1.0, 0.0]
+
+
+@pytest.mark.parametrize(
+    "blob",
+    [
+        b"", b"x", b"pv1", b"pv1" + bytes(8),
+        timeline.pack("ff" * 8, [Row(0, 0, (1, 1.0, True))]),
+        timeline.pack("00112233445566aa", [Row(T, T, (1, 1.0))]),
+        timeline.pack("00112233445566aa", [Row(T, T, (1, 1.0, True))])[:-1],
+    ],
+    ids=["empty", "short", "magic", "zero schema", "schema", "two values", "torn"],
+)  # fmt: skip
+def test_bytes_that_are_no_timeline_are_type(blob: bytes) -> None:
+    found = winner(SERVICE.view_by_name[VELOCITY], blob, T + moments.HOUR)
+    assert (found.row, found.status) == (None, Status.TYPE)
+
+
+@pytest.mark.parametrize("fsync", [False, True])
+def test_the_file_sink_keeps_the_ports_promise(tmp_path: Path, *, fsync: bool) -> None:
+    """What `write` was given is in the file when it returns, one process after another."""
+    path = tmp_path / "record.jsonl"
+    for lines in (b'{"a":1}\n', b'{"b":1}\n{"b":2}\n'):
+        sink: Sink = FileSink(path, fsync=fsync)
+        asyncio.run(sink.write(lines))
+        assert path.read_bytes().endswith(lines)
+        sink.close()
+    assert path.read_bytes().count(b"\n") == 3
+    assert path.stat().st_mode & 0o077 == 0o040
+
+
+def test_a_sink_that_cannot_write_refuses() -> None:
+    sink = FileSink(Path(os.devnull))
+    os.dup2(os.open("/dev/full", os.O_WRONLY), sink._fd)  # noqa: SLF001
+    with pytest.raises(Refusal) as refused:
+        asyncio.run(sink.write(b"{}\n"))
+    assert (refused.value.code, refused.value.reason) == (Code.UNAVAILABLE, "record")
+    sink.close()
+
+
+def test_a_plan_that_hashes_needs_a_key(tmp_path: Path) -> None:
+    directory = make_release(tmp_path / "r", hash_entity_keys=True)
+    release = parse_release(read_release(directory / "release.yml"))
+    for key in (None, b"short"):
+        with pytest.raises(NoRecordError, match="hash key: found none of 16 bytes"):
+            Recorder(release, key)
+    Recorder(release, b"x" * 16)
+
+
+def test_a_release_is_its_own_and_a_changed_one_is_not(tmp_path: Path) -> None:
+    parsed = read_release(make_release(tmp_path / "r") / "release.yml")
+    assert own_fault(parsed) is None
+    for part in ("service", "decision", "transformer", "base_images"):
+        digests = {**parsed["digests"], part: "sha256:" + "0" * 64}
+        assert f"digests.{part}" in (own_fault({**parsed, "digests": digests}) or "")
+    assert "release.yml id" in (own_fault({**parsed, "id": "r-0000000000000000"}) or "")
+    with pytest.raises(ReleaseError, match=r"input\.width: found 7 for a vector of 6"):
+        parse_release({**parsed, "input": {"name": "features", "width": 7}})
+
+
+def test_triton_config_messages_have_tritons_field_numbers() -> None:
+    assert triton_config.request_bytes("m") == b"\x0a\x01m"
+    parameter = b"\x0a\x03key\x12\x07\x0a\x05value"  # map entry: key = 1, value = 2 {string = 1}
+    config = b"\x0a\x04name" + b"\x72" + bytes([len(parameter)]) + parameter  # field 14
+    response = b"\x0a" + bytes([len(config)]) + config
+    assert triton_config.parameter_of(response, "key") == "value"
+    assert triton_config.parameter_of(response, "other") is None
+    assert triton_config.parameter_of(b"", "key") is None

@@ -1,0 +1,85 @@
+"""Who a release is: the digests that make its id, and the check that both sides run.
+
+The predictor hashes model and config before Triton starts (scripts/serve-predictor repeats
+these few lines with the standard library alone; a test holds them equal) and serves the id as
+a config parameter; the transformer hashes its own service section and source, and compares
+ids with the predictor on every connect.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+ID_PARAMETER = "proviso_release_id"
+PARTS = ("base_images", "config", "decision", "model", "service", "transformer")
+_ID_LINE = f'parameters {{ key: "{ID_PARAMETER}" '
+
+
+class IdentityError(ValueError):
+    """The files here are not the release that they claim to be."""
+
+
+def digest(data: bytes) -> str:
+    """`sha256:<hex>` of some bytes."""
+    return "sha256:" + hashlib.sha256(data).hexdigest()
+
+
+def digest_of(section: Any) -> str:
+    """Digest of a section of release.yml: of its canonical JSON, so that layout is free."""
+    text = json.dumps(section, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return digest(text.encode())
+
+
+def release_id(digests: Mapping[str, str]) -> str:
+    """`r-<16 hex>` over all parts. Raises IdentityError when a part is missing or unknown."""
+    if sorted(digests) != sorted(PARTS):
+        raise IdentityError(f"digests: found {sorted(digests)}, wanted {sorted(PARTS)}")
+    lines = "".join(f"{name}={digests[name]}\n" for name in sorted(digests))
+    return "r-" + hashlib.sha256(lines.encode()).hexdigest()[:16]
+
+
+def id_line(identifier: str) -> str:
+    """The line of config.pbtxt by which the predictor serves its id."""
+    return f'{_ID_LINE}value {{ string_value: "{identifier}" }} }}'
+
+
+def canonical_config(text: str) -> str:
+    """config.pbtxt without the line of its id: what the id itself is computed from."""
+    lines = text.splitlines(keepends=True)
+    return "".join(line for line in lines if not line.startswith(_ID_LINE))
+
+
+def source_digest() -> str:
+    """Digest of this package's sources and its hashed requirements, as they lie here."""
+    package = Path(__file__).parents[1]
+    files = sorted([*package.rglob("*.py"), package / "requirements.txt"])
+    lines = "".join(
+        f"{path.relative_to(package).as_posix()}={digest(path.read_bytes())}\n" for path in files
+    )
+    return digest(lines.encode())
+
+
+def verify_transformer(release: Mapping[str, Any], source: str) -> str:
+    """The id of a parsed release.yml, after checking what the pod itself holds.
+
+    source: `source_digest()` of the running code. Raises IdentityError with found and wanted.
+    """
+    digests: Mapping[str, str] = release["digests"]
+    own = {
+        "service": digest_of(release["service"]),
+        "decision": digest_of(release["service"]["decision"]),
+        "transformer": source,
+        "base_images": digest_of(release["base_images"]),
+    }
+    for part, found in own.items():
+        if digests.get(part) != found:
+            raise IdentityError(
+                f"release.yml digests.{part}: found {found}, wanted {digests.get(part)}"
+            )
+    if release_id(digests) != release["id"]:
+        raise IdentityError(f"release.yml id: found {release['id']}, wanted {release_id(digests)}")
+    return str(release["id"])

@@ -1,0 +1,1 @@
+"""What only the pod runs: protocols, scoring, store and predictor clients, records, metrics."""

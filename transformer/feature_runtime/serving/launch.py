@@ -1,0 +1,92 @@
+"""From the command line to a server: KServe's arguments, the release's files, the settings.
+
+KServe's controller appends --predictor_host, --http_port and, where none is given, --model_name.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+import uvloop
+from kserve.model_server import parser as kserve_arguments
+
+from feature_runtime.core.release import ReleaseError, own_fault, parse_release, read_release
+from feature_runtime.core.service import ServiceError
+from feature_runtime.serving.addresses import AddressError, Name, parse_predictor
+from feature_runtime.serving.record import NoRecordError
+from feature_runtime.serving.server import Listener, Settings, serve
+
+_MAX_KEY = 4096
+
+
+class CommandError(ValueError):
+    """Arguments that contradict each other, or one too few."""
+
+
+def launch(own: argparse.Namespace) -> int:
+    """Serves until told to stop. own: the pod's arguments; KServe's are read from the process.
+
+    0 after a graceful stop, 2 when the pod cannot be started as asked.
+    """
+    try:
+        uvloop.run(serve(_settings(own, _kserve_arguments())))
+    except (CommandError, ReleaseError, ServiceError, NoRecordError, OSError) as error:
+        print(f"feature_runtime: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _kserve_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="feature_runtime", parents=[kserve_arguments], allow_abbrev=False
+    )
+    parser.set_defaults(model_name=None)
+    return parser.parse_args()
+
+
+def _settings(own: argparse.Namespace, kserve: argparse.Namespace) -> Settings:
+    predictor = _predictor(own.predictor, kserve.predictor_host)
+    shadow = _shadow(own)
+    parsed = read_release(own.release)
+    release = parse_release(parsed)
+    key = None if own.hash_key_file is None else own.hash_key_file.read_bytes()[:_MAX_KEY].strip()
+    return Settings(
+        release=release,
+        fault=own_fault(parsed),
+        model_name=kserve.model_name or release.model_name,
+        store=own.store,
+        store_password_file=own.store_password_file,
+        predictor=predictor,
+        record=own.record,
+        record_fsync=own.record_fsync,
+        hash_key=key,
+        replay_clock=own.replay_clock,
+        host=own.host,
+        listener=Listener(own.arm, kserve.http_port, kserve.grpc_port),
+        shadow=shadow,
+        max_in_flight=own.max_in_flight,
+    )
+
+
+def _predictor(own: str | None, controllers: str | None) -> str | Name:
+    given = own or controllers
+    if not given:
+        raise CommandError("--predictor: found nothing, wanted host:port of the predictor")
+    try:
+        return parse_predictor(given)
+    except AddressError as error:
+        raise CommandError(f"{'--predictor' if own else '--predictor_host'}: {error}") from error
+
+
+def _shadow(own: argparse.Namespace) -> Listener | None:
+    """The second listener. Its arm is its ports' own: no header says what a request is."""
+    http, grpc = own.shadow_http_port, own.shadow_grpc_port
+    if http is None and grpc is None:
+        return None
+    if http is None or grpc is None:
+        one = "--shadow-http-port" if grpc is None else "--shadow-grpc-port"
+        raise CommandError(f"{one}: found it alone, wanted both shadow ports or neither")
+    if own.arm == "shadow":
+        raise CommandError("--arm shadow: found beside shadow ports, wanted one of the two")
+    return Listener("shadow", http, grpc)

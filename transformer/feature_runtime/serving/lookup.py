@@ -1,0 +1,118 @@
+"""From stored timelines to the values that may be used: where the pod meets the one rule."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from feature_runtime.core import timeline
+from feature_runtime.core.availability import Row, Status, availability, value_status
+from feature_runtime.core.keys import entity_key, timeline_key
+from feature_runtime.core.service import Service, View
+from feature_runtime.serving.request import ScoringRequest
+
+
+@dataclass(frozen=True)
+class Winner:
+    """What a view says about one entity at one moment; row None where nothing may be read."""
+
+    row: Row | None
+    status: Status
+
+
+@dataclass(frozen=True)
+class Lookup:
+    """values, status: [n, K] over `service.consumed`. winners: per row, per view in order."""
+
+    values: NDArray[np.float64]
+    status: NDArray[np.int8]
+    winners: Sequence[Sequence[Winner]]
+
+
+@dataclass(frozen=True)
+class _Column:
+    """Where a consumed feature stands: column k of K, position and dtype in its view."""
+
+    k: int
+    position: int
+    dtype: str
+
+
+class FeatureLookup:
+    """The lookup of one service; stateless after construction."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._columns = tuple(self._columns_of(view) for view in service.views)
+
+    def _columns_of(self, view: View) -> tuple[_Column, ...]:
+        positions = {f.name: i for i, f in enumerate(view.features)}
+        return tuple(
+            _Column(k, positions[feature], view.dtypes[positions[feature]])
+            for k, (name, feature) in enumerate(self._service.consumed)
+            if name == view.name
+        )
+
+    def keys(self, request: ScoringRequest) -> list[tuple[bytes, ...]]:
+        """The store's keys: per row of the request, per view in order."""
+        columns = []
+        for view in self._service.views:
+            ids = zip(*(request.ids[name] for name in view.entities), strict=True)
+            entities = (entity_key(view.entities, row) for row in ids)
+            columns.append([timeline_key(e, view.name, view.schema) for e in entities])
+        return list(zip(*columns, strict=True))
+
+    def read(
+        self,
+        keys: Sequence[tuple[bytes, ...]],
+        blobs: dict[bytes, bytes | None],
+        at: NDArray[np.int64],
+    ) -> Lookup:
+        """The winners at each row's moment, and the values and statuses that follow."""
+        shape = (len(keys), len(self._service.consumed))
+        values, status = np.zeros(shape), np.zeros(shape, dtype=np.int8)
+        winners = []
+        for i, row_keys in enumerate(keys):
+            moment = int(at[i])
+            found = [
+                winner(view, blobs[key], moment)
+                for view, key in zip(self._service.views, row_keys, strict=True)
+            ]
+            for columns, one in zip(self._columns, found, strict=True):
+                _fill(columns, one, values[i], status[i])
+            winners.append(found)
+        return Lookup(values, status, winners)
+
+
+def winner(view: View, blob: bytes | None, at: int) -> Winner:
+    """The view's winner at `at` from a key's bytes. Bytes that are no timeline are TYPE."""
+    if blob is None:
+        return Winner(None, Status.MISSING_KEY)
+    try:
+        rows = timeline.unpack(view.schema, blob)
+    except timeline.TimelineError:
+        return Winner(None, Status.TYPE)
+    if any(len(row.values) != len(view.features) for row in rows):
+        return Winner(None, Status.TYPE)
+    return Winner(*availability(view.times, rows, at))
+
+
+def _fill(
+    columns: Sequence[_Column],
+    found: Winner,
+    values: NDArray[np.float64],
+    status: NDArray[np.int8],
+) -> None:
+    if found.row is None or found.status is not Status.OK:
+        for column in columns:
+            status[column.k] = found.status
+        return
+    for column in columns:
+        value = found.row.values[column.position]
+        fits = value_status(value, column.dtype)
+        status[column.k] = fits
+        if fits is Status.OK:
+            values[column.k] = value

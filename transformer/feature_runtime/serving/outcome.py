@@ -1,0 +1,113 @@
+"""What a request comes to: decisions with their reasons, decided from numbers alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from feature_runtime.core.availability import Status
+from feature_runtime.core.encode import Encoded
+from feature_runtime.core.moments import format_moment
+from feature_runtime.core.policy import policy_table
+from feature_runtime.core.service import Decision, Policy, Service
+from feature_runtime.serving.lookup import Lookup
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """n decisions. at: scoring moments [n]. probability: [n], NaN where a row is rejected.
+
+    reasons: per row, why it got the fallback; None where it was scored. statuses: per row,
+    what the client is told about its features.
+    """
+
+    at: NDArray[np.int64]
+    probability: NDArray[np.float64]
+    decisions: Sequence[str]
+    reasons: Sequence[str | None]
+    statuses: Sequence[dict[str, Any]]
+
+    @property
+    def scored_at(self) -> str:
+        """The request's scoring moment; in a replay of many moments the last of them."""
+        return format_moment(int(self.at.max()))
+
+    @property
+    def all_rejected(self) -> bool:
+        return None not in self.reasons
+
+    def probability_of(self, i: int) -> float | None:
+        """The probability of row i; None where it was rejected."""
+        return None if self.reasons[i] is not None else float(self.probability[i])
+
+    @property
+    def probabilities(self) -> list[float | None]:
+        return [self.probability_of(i) for i in range(len(self.decisions))]
+
+
+class Decider:
+    """Decides for one service; stateless after construction."""
+
+    def __init__(self, service: Service) -> None:
+        self._decision: Decision = service.decision
+        self._policies: tuple[Policy, ...] = policy_table(service).policies
+        self._names = tuple(":".join(name) for name in service.consumed)
+
+    def outcome(
+        self,
+        at: NDArray[np.int64],
+        lookup: Lookup,
+        encoded: Encoded,
+        probability: NDArray[np.float64],
+    ) -> Outcome:
+        """Decisions of n rows; `probability` [n] counts only where a row is not rejected."""
+        rejecting = encoded.applied.rejecting
+        reasons = [self._reason(lookup.status[i], rejecting[i]) for i in range(len(at))]
+        return Outcome(
+            at=at,
+            probability=probability,
+            decisions=[self._decide(p, r) for p, r in zip(probability, reasons, strict=True)],
+            reasons=reasons,
+            statuses=[
+                self._status(int(at[i]), lookup, encoded, i, reasons[i]) for i in range(len(at))
+            ],
+        )
+
+    def _decide(self, probability: float, reason: str | None) -> str:
+        if reason is not None:
+            return self._decision.fallback
+        over = probability >= self._decision.threshold
+        return self._decision.at_or_above if over else self._decision.below
+
+    def _reason(self, status: NDArray[np.int8], rejecting: NDArray[np.bool_]) -> str | None:
+        if not rejecting.any():
+            return None
+        return "; ".join(
+            f"{self._names[k]} is {Status(int(status[k])).name} and {self._why(k)}"
+            for k in np.flatnonzero(rejecting).tolist()
+        )
+
+    def _why(self, k: int) -> str:
+        policy = self._policies[k]
+        if policy.kind == "reject":
+            return "the contract allows no default"
+        expired = "an unknown day" if policy.expires is None else format_moment(policy.expires)
+        return f"the approval of its default expired at {expired}"
+
+    def _status(
+        self, at: int, lookup: Lookup, encoded: Encoded, i: int, reason: str | None
+    ) -> dict[str, Any]:
+        statuses = lookup.status[i].tolist()
+        replaced = np.flatnonzero(encoded.applied.replaced[i])
+        return {
+            "scored_at": format_moment(at),
+            "features": {
+                name: Status(code).name for name, code in zip(self._names, statuses, strict=True)
+            },
+            "defaults": {self._names[k]: self._policies[k].value for k in replaced.tolist()},
+            "reason": reason,
+        }

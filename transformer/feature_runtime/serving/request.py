@@ -1,0 +1,133 @@
+"""One request in one form, whatever protocol it came by.
+
+The transports turn their bytes into columns of plain values (protocol.py, rpc.py); `Inputs`
+checks what the service asks of them. Nothing after this module knows a protocol.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from feature_runtime.core import moments
+from feature_runtime.core.keys import EntityId
+from feature_runtime.core.service import Service
+from feature_runtime.serving.refusal import bad_input, shown, too_large
+
+EVENT_TS = "event_ts"
+MAX_ID_BYTES = 256
+MAX_REQUEST_ID = 128
+
+Columns = Mapping[str, Any]
+"""Values by input name: list[str] for BYTES, list[int] for INT64, float64 [n] for FP64."""
+
+
+@dataclass(frozen=True)
+class ScoringRequest:
+    """n transactions to be scored.
+
+    ids: per entity name, n ids. fields: per numeric request field, float64 [n]. event_ts: the
+    client's moments, int64 microseconds [n].
+    """
+
+    request_id: str
+    arm: str
+    ids: Mapping[str, Sequence[EntityId]]
+    fields: Mapping[str, NDArray[np.float64]]
+    event_ts: NDArray[np.int64]
+
+    @property
+    def size(self) -> int:
+        return len(self.event_ts)
+
+
+@dataclass(frozen=True)
+class Input:
+    """One input tensor [n, 1]; datatype in the V2 protocol's names."""
+
+    name: str
+    datatype: str
+
+
+class Inputs:
+    """The inputs that a service asks for: its entities' join keys, its fields, event_ts."""
+
+    def __init__(self, service: Service) -> None:
+        self.max_batch = service.limits.max_batch
+        self._entities = service.entities
+        self._fields = service.fields
+        kinds = {"string": "BYTES", "int64": "INT64"}
+        self.all: tuple[Input, ...] = (
+            *(Input(e.join_key, kinds[e.dtype]) for e in service.entities),
+            *(Input(name, "FP64") for name in service.fields),
+            Input(EVENT_TS, "BYTES"),
+        )
+        self.by_name: Mapping[str, Input] = {i.name: i for i in self.all}
+
+    def check_names(self, found: Iterable[str], where: str) -> None:
+        """Refuses unknown and missing inputs; both are named."""
+        names = set(found)
+        if names == self.by_name.keys():
+            return
+        for name in sorted(names - self.by_name.keys()):
+            raise bad_input(f"{where}{name}", "an unknown input", f"one of {sorted(self.by_name)}")
+        for name in sorted(self.by_name.keys() - names):
+            raise bad_input(f"{where}{name}", "nothing", f"{self.by_name[name].datatype}")
+
+    def check_size(self, size: int) -> None:
+        """Refuses an empty batch and one over the plan's limit."""
+        if size < 1:
+            raise bad_input("batch", "no rows", "at least one")
+        if size > self.max_batch:
+            raise too_large("batch", f"{size} rows", f"at most {self.max_batch}")
+
+    def request(self, columns: Columns, request_id: str, arm: str) -> ScoringRequest:
+        """A request of checked names and sizes; refuses values that no service could use."""
+        return ScoringRequest(
+            request_id=request_id,
+            arm=arm,
+            ids={e.name: _ids(e.join_key, columns[e.join_key]) for e in self._entities},
+            fields={name: _finite(name, columns[name]) for name in self._fields},
+            event_ts=_moments(columns[EVENT_TS]),
+        )
+
+
+def request_id(given: str | None) -> str:
+    """The client's request id, or a new one. Refuses what could not stand in a header."""
+    if not given:
+        return uuid.uuid4().hex
+    if len(given) > MAX_REQUEST_ID or not given.isascii() or not given.isprintable():
+        wanted = f"at most {MAX_REQUEST_ID} printable ASCII characters"
+        raise bad_input("x-request-id", shown(given), wanted)
+    return given
+
+
+def _ids(name: str, values: Sequence[EntityId]) -> Sequence[EntityId]:
+    for i, value in enumerate(values):
+        if isinstance(value, str) and not 0 < len(value.encode()) <= MAX_ID_BYTES:
+            raise bad_input(f"{name}[{i}]", shown(value), f"1 to {MAX_ID_BYTES} bytes of UTF-8")
+    return values
+
+
+def _finite(name: str, values: NDArray[np.float64]) -> NDArray[np.float64]:
+    wrong = np.flatnonzero(~np.isfinite(values))
+    if wrong.size:
+        at = int(wrong[0])
+        raise bad_input(f"{name}[{at}]", str(values[at]), "a finite number")
+    return values
+
+
+def _moments(values: Sequence[str]) -> NDArray[np.int64]:
+    parsed = np.empty(len(values), dtype=np.int64)
+    for i, text in enumerate(values):
+        try:
+            parsed[i] = moments.parse_moment(text)
+        except ValueError:
+            wanted = "an RFC 3339 moment (2018-06-20T12:00:00Z)"
+            raise bad_input(f"{EVENT_TS}[{i}]", shown(text), wanted) from None
+    return parsed

@@ -1,0 +1,203 @@
+"""Assembly: a pod behind kserve's model server, from start to graceful stop.
+
+kserve 0.21 with one worker runs on asyncio's own event loop, sets its exception handler on a
+loop that it then does not use, and stops gRPC only after HTTP. `PodServer.run` does these steps
+itself, with kserve's servers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import logging
+import signal
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+from kserve import Model, ModelServer
+from kserve.protocol.dataplane import DataPlane
+
+from feature_runtime.core.release import Release
+from feature_runtime.serving.addresses import Name
+from feature_runtime.serving.metrics import Metrics
+from feature_runtime.serving.pod import Pod
+from feature_runtime.serving.predictor import PredictorPool
+from feature_runtime.serving.protocol import OUTPUTS
+from feature_runtime.serving.record import FileSink, Recorder
+from feature_runtime.serving.request import Inputs
+from feature_runtime.serving.rest import Rest, RestServer
+from feature_runtime.serving.rpc import RpcServer, Servicer
+from feature_runtime.serving.scoring import Ports, Scorer, live_clock, replay_clock
+from feature_runtime.serving.store import RedisStore
+
+_GRACE = 10
+_KEEP_ALIVE = 65  # seconds, kserve's
+
+
+@dataclass(frozen=True)
+class Listener:
+    """A pair of ports, and the arm that every request to them is of."""
+
+    arm: str
+    http_port: int
+    grpc_port: int
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the command line says. fault: why this pod is not its release, None when it is."""
+
+    release: Release
+    fault: str | None
+    model_name: str
+    store: str
+    store_password_file: Path | None
+    predictor: str | Name
+    record: Path
+    record_fsync: bool
+    hash_key: bytes | None
+    replay_clock: bool
+    host: str
+    listener: Listener
+    shadow: Listener | None
+    max_in_flight: int
+
+
+class ServedModel(Model):  # type: ignore[misc]
+    """The pod as kserve's registry knows it: readiness and metadata."""
+
+    def __init__(self, name: str, pod: Pod) -> None:
+        super().__init__(name)
+        self._pod = pod
+
+    async def healthy(self) -> bool:
+        """Own identity and warm-up alone: a lost dependency must not empty the Service."""
+        return self._pod.ready
+
+    def get_input_types(self) -> list[dict[str, Any]]:
+        """The service's inputs."""
+        inputs = Inputs(self._pod.release.service).all
+        return [{"name": i.name, "datatype": i.datatype, "shape": [-1, 1]} for i in inputs]
+
+    def get_output_types(self) -> list[dict[str, Any]]:
+        """The three outputs of every service."""
+        return [{"name": n, "datatype": d, "shape": [-1, 1]} for n, d in OUTPUTS.items()]
+
+
+class PodDataPlane(DataPlane):  # type: ignore[misc]
+    """kserve's health calls, answered by the pod; its own says ready always."""
+
+    def __init__(self, registry: Any, pod: Pod) -> None:
+        super().__init__(registry)
+        self._pod = pod
+
+    async def ready(self) -> bool:
+        """Whether the pod takes requests."""
+        return self._pod.ready
+
+
+class _Uvicorn(uvicorn.Server):
+    """Leaves the signals to PodServer, which stops all servers together."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+class PodServer(ModelServer):  # type: ignore[misc]
+    """kserve's model server around one pod, and beside it the shadow's two servers."""
+
+    def __init__(self, pod: Pod, settings: Settings) -> None:
+        main, shadow = settings.listener, settings.shadow
+        super().__init__(http_port=main.http_port, grpc_port=main.grpc_port)
+        self.dataplane = PodDataPlane(self.registered_models, pod)
+        self.register_model(ServedModel(settings.model_name, pod))
+        self._pod = pod
+        self._settings = settings
+        self._http = [self._http_server(main)]
+        self._rpc = [self._rpc_server(main)]
+        if shadow is not None:
+            self._http.append(self._shadow_server(shadow))
+            self._rpc.append(self._rpc_server(shadow))
+        # No line per request: the record says more.
+        logging.getLogger("uvicorn.access").handlers.clear()
+
+    def _http_server(self, listener: Listener) -> _Uvicorn:
+        rest = RestServer(
+            "kserve.model_server:app",
+            self.dataplane,
+            self.model_repository_extension,
+            listener.http_port,
+            grace_period=_GRACE,
+        )
+        rest.serve_pod(Rest(self._pod, self._settings.model_name, listener.arm))
+        rest.create_application()
+        rest.config.host = self._settings.host
+        return _Uvicorn(rest.config)
+
+    def _shadow_server(self, listener: Listener) -> _Uvicorn:
+        app = Rest(self._pod, self._settings.model_name, listener.arm).shadow_app()
+        config = uvicorn.Config(
+            app,
+            host=self._settings.host,
+            port=listener.http_port,
+            log_config=None,
+            timeout_graceful_shutdown=_GRACE,
+            timeout_keep_alive=_KEEP_ALIVE,
+        )
+        return _Uvicorn(config)
+
+    def _rpc_server(self, listener: Listener) -> RpcServer:
+        servicer = Servicer(self._pod, self._settings.model_name, listener.arm, self.dataplane)
+        address = f"{self._settings.host}:{listener.grpc_port}"
+        return RpcServer(servicer, address, self._pod.release.service.limits.max_body_bytes)
+
+    async def run(self) -> None:
+        """Serves until SIGTERM or SIGINT; then answers what it has accepted and leaves."""
+        loop = asyncio.get_running_loop()
+        stopping = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stopping.set)
+        self._pod.warm_up()
+        for rpc in self._rpc:
+            await rpc.start()
+        http = [loop.create_task(server.serve()) for server in self._http]
+        probes = loop.create_task(self._pod.watch_dependencies())
+        # What is alive now stays alive: the collector need not look at it again, and its pauses
+        # were the tail of the latency. One object in a hundred is garbage, and a collection would
+        # take a tenth of the start: they stay too.
+        gc.freeze()
+        gc.enable()
+        await asyncio.wait(
+            {*http, loop.create_task(stopping.wait())}, return_when=asyncio.FIRST_COMPLETED
+        )
+        self._pod.ready = False
+        for server in self._http:
+            server.should_exit = True
+        await asyncio.gather(*http, *(rpc.stop(_GRACE) for rpc in self._rpc))
+        probes.cancel()
+        await asyncio.gather(probes, return_exceptions=True)
+        await self._pod.close()
+
+
+async def serve(settings: Settings) -> None:
+    """A pod from its settings, until it is told to stop."""
+    release = settings.release
+    limits = release.service.limits
+    ports = Ports(
+        clock=replay_clock if settings.replay_clock else live_clock(limits.max_client_skew),
+        store=RedisStore(settings.store, settings.store_password_file, limits.deadline),
+        predictor=PredictorPool(settings.predictor, release, limits.deadline),
+        sink=FileSink(settings.record, fsync=settings.record_fsync),
+    )
+    metrics = Metrics(release)
+    scorer = Scorer(release, ports, Recorder(release, settings.hash_key), metrics)
+    pod = Pod(
+        release, scorer, ports, metrics,
+        fault=settings.fault, max_in_flight=settings.max_in_flight,
+    )  # fmt: skip
+    await PodServer(pod, settings).run()
