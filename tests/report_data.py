@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from proviso.demo.report import Refusal, ReportData
+from proviso.demo.report import RefusedRequest, ReportData
 
 RELEASE = "r-0123456789abcdef"
 LONG_VIEW = "velocity_with_a_rather_long_name_1h"
@@ -24,7 +24,9 @@ def example_report() -> ReportData:
         scores=scores.tolist(),
         labels=[None if i % 50 == 0 else label for i, label in enumerate(labels.tolist())],
         baseline_scores=(0.5 * scores + 0.5 * rng.random(4_000)).tolist(),
-        refusals=[Refusal("far from the clock", "event_ts=1970-01-01T00:00:00Z", "400", "too old")],
+        refusals=[
+            RefusedRequest("far from the clock", "event_ts=1970-01-01T00:00:00Z", "400", "too old")
+        ],
         verdicts=[
             verdict("register", passed=True, expected=True),
             verdict("shadow", passed=True, expected=True),

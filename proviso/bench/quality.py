@@ -99,8 +99,8 @@ def worth_of_freshness(
 def groups(service: Service) -> dict[str, set[str]]:
     """Group name -> elements of the vector. A group has at least one element and not all."""
     found: dict[str, set[str]] = {}
-    for view, feature in service.consumed:
-        element = f"{view}__{feature}"
+    for ref in service.consumed:
+        view, feature, element = *ref, ref.column
         found.setdefault(f"view {view}", set()).add(element)
         if match := _WINDOW.match(feature):
             found.setdefault(f"{view}: {match['family']}", set()).add(element)

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from feature_runtime.core.service import feature_ref
 from proviso.release.directory import Release
 from proviso.training.distribution import Distribution, references_of
 
@@ -43,7 +44,7 @@ def _distributions(release: Release) -> dict[str, Distribution]:
         references = references_of(release.card)
     except (KeyError, TypeError, ValueError):
         return {}
-    found = {name.replace(":", "__"): one.distribution for name, one in references.items()}
+    found = {feature_ref(name).column: one.distribution for name, one in references.items()}
     return {name: distribution for name, distribution in found.items() if distribution.edges}
 
 

@@ -9,6 +9,7 @@ from datetime import date, timedelta
 from typing import Any, Literal
 
 from feature_runtime.core.moments import format_duration
+from feature_runtime.core.service import FeatureRef, feature_ref
 from proviso.contracts.contract import (
     Aggregate,
     Contract,
@@ -72,7 +73,7 @@ class FeatureEntry:
 
     @property
     def name(self) -> str:
-        return f"{self.view.name}:{self.feature.name}"
+        return str(FeatureRef(self.view.name, self.feature.name))
 
 
 @dataclass(frozen=True)
@@ -136,7 +137,7 @@ def owners(contract: Contract) -> dict[str, list[tuple[str, str]]]:
         *((e.owner, "entity", e.name) for e in contract.entities),
         *((v.owner, "view", v.name) for v in contract.feature_views),
         *(
-            (f.owner, "feature", f"{v.name}:{f.name}")
+            (f.owner, "feature", str(FeatureRef(v.name, f.name)))
             for v in contract.feature_views
             for f in v.features
             if f.owner is not None
@@ -144,7 +145,7 @@ def owners(contract: Contract) -> dict[str, list[tuple[str, str]]]:
         *((s.owner, "service", s.name) for s in contract.feature_services),
         *((g.owner, "quality gate", g.name) for g in contract.quality_gates),
         *(
-            (f.default.approved_by, "default", f"{v.name}:{f.name}")
+            (f.default.approved_by, "default", str(FeatureRef(v.name, f.name)))
             for v in contract.feature_views
             for f in v.features
             if f.default.approved_by is not None
@@ -191,7 +192,7 @@ def _feature(
     statistics: ViewStatistics | None,
     today: date,
 ) -> FeatureEntry:
-    name, deprecation = f"{view.name}:{feature.name}", view.deprecation_of(feature)
+    name, deprecation = str(FeatureRef(view.name, feature.name)), view.deprecation_of(feature)
     return FeatureEntry(
         view=view,
         feature=feature,
@@ -225,7 +226,7 @@ def _approval_tone(expires: date | None, today: date) -> Tone:
 def _service(contract: Contract, service: FeatureService, measured: Measured) -> ServiceEntry:
     views: dict[str, int] = {}
     for name in service.features:
-        view = name.partition(":")[0]
+        view = feature_ref(name).view
         views[view] = views.get(view, 0) + 1
     releases = tuple(
         ReleaseEntry(release, tuple(_moved_on(contract, service, release)))
@@ -242,7 +243,7 @@ def _moved_on(contract: Contract, service: FeatureService, release: Release) -> 
         present = contract.view_by_name.get(view.name)
         if present is None or contract.schema_of(present) != view.schema:
             yield f"Release {release.id} knows another definition of {view.name}"
-    if [":".join(name) for name in release.service.consumed] != service.features:
+    if [*map(str, release.service.consumed)] != service.features:
         yield f"Release {release.id} consumes other features than {service.name} states"
 
 

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
+from feature_runtime.core.service import FeatureRef, feature_ref
 from proviso.contracts.contract import Contract, FeatureView
 
 WIDTH = 1108.0
@@ -92,7 +93,7 @@ class Graph:
 
 def links(contract: Contract) -> list[Link]:
     """Every edge once, in the contract's order; what names nothing of the contract is left out."""
-    known = {f"{v.name}:{f.name}" for v in contract.feature_views for f in v.features}
+    known = {str(FeatureRef(v.name, f.name)) for v in contract.feature_views for f in v.features}
     services = contract.feature_services
     found = [
         *(Link("feeds", s, v.name) for v in contract.feature_views for s in v.lineage.sources),
@@ -122,7 +123,7 @@ def _own_sources(contract: Contract) -> Iterator[Link]:
         for feature in view.features:
             if feature.lineage is not None:
                 for source in feature.lineage.sources:
-                    yield Link("feeds", source, f"{view.name}:{feature.name}")
+                    yield Link("feeds", source, str(FeatureRef(view.name, feature.name)))
 
 
 def _views(contract: Contract, under: dict[str, str]) -> list[Box]:
@@ -138,7 +139,7 @@ def _views(contract: Contract, under: dict[str, str]) -> list[Box]:
 
 def _rows(view: FeatureView, top: float, consumed: set[str]) -> Iterator[Row]:
     for number, feature in enumerate(view.features):
-        name = f"{view.name}:{feature.name}"
+        name = str(FeatureRef(view.name, feature.name))
         label = fit(feature.name, _WIDTHS["view"] - _INSET, _NARROW)
         yield Row(name, label, top + ROW * (number + 0.5), name in consumed)
 
@@ -187,7 +188,7 @@ def _box(
     tone: int | None = None,
 ) -> Box:
     width = _WIDTHS[kind]
-    shown = name.partition(":")[0] if kind == "model" else name
+    shown = feature_ref(name).view if kind == "model" else name
     label = fit(shown, width - _INSET, _BOLD)
     note = fit(under.get(name, ""), width - _INSET, _NARROW)
     return Box(kind, name, label, note, _X[kind], round(y, 1), width, height, rows, tone)
@@ -206,11 +207,11 @@ def _curves(edges: Sequence[Link], boxes: Sequence[Box], at: dict[str, float]) -
     }
     for link in edges:
         if link.kind == "feeds":
-            start, view = found["source", link.start], found["view", link.end.partition(":")[0]]
+            start, view = found["source", link.start], found["view", feature_ref(link.end).view]
             end = at[link.end] if link.end in at else view.y + _HEAD / 2
             yield Curve(link, _path(start.right, start.middle, view.x, end), view.tone)
         elif link.kind == "consumes":
-            view, service = found["view", link.start.partition(":")[0]], found["service", link.end]
+            view, service = found["view", feature_ref(link.start).view], found["service", link.end]
             path = _path(view.right, at[link.start], service.x, next(ports[link.end]))
             yield Curve(link, path, view.tone)
         else:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from feature_runtime.core.service import Feature, View
-from proviso.checks.freshness import Question, measure
+from proviso.checks.freshness import FreshnessTarget, measure
 from proviso.contracts.base import InputError
 from proviso.contracts.contract import Contract
 from proviso.history.duckdb.relation import history_file
@@ -26,11 +26,14 @@ def statistics_of(contract: Contract, history: Path) -> dict[str, ViewStatistics
 
 
 def freshness_of(
-    contract: Contract, store: OnlineStore, question: Question, progress: Callable[[str], None]
+    contract: Contract,
+    store: OnlineStore,
+    target: FreshnessTarget,
+    progress: Callable[[str], None],
 ) -> Mapping[str, Mapping[str, Any]]:
     """By view, of every view of the contract, whether or not a service consumes it."""
     views = [_as_read(contract, name) for name in contract.view_by_name]
-    found = measure(contract, views, store, question, progress)
+    found = measure(contract, views, store, target, progress)
     return {one.view.name: one.as_dict() for one in found}
 
 

@@ -93,7 +93,7 @@ class Freshness:
 
 
 @dataclass(frozen=True)
-class Question:
+class FreshnessTarget:
     """What is asked: the moment, how many entities of each view, and which (`seed`).
 
     history None: live is whoever has a key with a visible row. margin: how far clocks may
@@ -118,18 +118,18 @@ def measure(
     contract: Contract,
     views: Sequence[View],
     store: OnlineStore,
-    question: Question,
+    target: FreshnessTarget,
     progress: Callable[[str], None],
 ) -> list[Freshness]:
     """Asks the store about a sample of each view's live entities and judges what it serves."""
     found = []
     for view in views:
         stated = contract.view_by_name[view.name]
-        progress(f"{view.name}: asking about at most {question.sample} entities")
-        blobs = _blobs(store, _sampled(contract, stated, view, store, question))
-        served = served_at(view, blobs, question.t, live=question.history is not None)
+        progress(f"{view.name}: asking about at most {target.sample} entities")
+        blobs = _blobs(store, _sampled(contract, stated, view, store, target))
+        served = served_at(view, blobs, target.t, live=target.history is not None)
         mark = store.watermark(view.name, view.schema)
-        found.append(judge(stated, served, mark, question))
+        found.append(judge(stated, served, mark, target))
     return found
 
 
@@ -155,50 +155,54 @@ def served_at(view: View, blobs: Iterable[bytes | None], t: int, *, live: bool) 
 
 
 def judge(
-    view: FeatureView, served: Served, mark: Watermark | None, question: Question
+    view: FeatureView, served: Served, mark: Watermark | None, target: FreshnessTarget
 ) -> Freshness:
     """Pure: whether what is served at t is as fresh as the view promises."""
-    lag = None if mark is None else max(0, question.t - mark.complete)
+    lag = None if mark is None else max(0, target.t - mark.complete)
     on_event = isinstance(view.publication, OnEvent)
     rate = _lag_rate(view, lag) if on_event else _age_rate(view, served)
-    reasons = list(_unmeasurable(view, served, mark, question))
-    if mark is not None and rate > question.bound:
-        late = _late_watermark(view, lag or 0) if on_event else _late_rows(view, served, question)
+    reasons = list(_unmeasurable(view, served, mark, target))
+    if mark is not None and rate > target.bound:
+        late = _late_watermark(view, lag or 0) if on_event else _late_rows(view, served, target)
         reasons.append(late)
     warnings = tuple(_idle(view, served)) if on_event else ()
     return Freshness(view, served, mark, lag, rate, tuple(reasons), warnings)
 
 
-def evidence_of(release: str, found: Sequence[Freshness], question: Question) -> Evidence:
+def evidence_of(release: str, found: Sequence[Freshness], target: FreshnessTarget) -> Evidence:
     """The measurement for the gate; the figure is that of the worst view."""
     return Evidence(
         KIND,
         release,
         made_at=now(),
-        as_of=question.t,
+        as_of=target.t,
         reasons=tuple(reason for one in found for reason in one.reasons),
         warnings=tuple(warning for one in found for warning in one.warnings),
         figures={
             METRIC: max(one.breach_rate for one in found),
-            "bound": question.bound,
-            "live_by": "history" if question.history is not None else "keys of the store",
+            "bound": target.bound,
+            "live_by": "history" if target.history is not None else "keys of the store",
             "views": {one.view.name: one.as_dict() for one in found},
         },
     )
 
 
 def _sampled(
-    contract: Contract, stated: FeatureView, view: View, store: OnlineStore, question: Question
+    contract: Contract,
+    stated: FeatureView,
+    view: View,
+    store: OnlineStore,
+    target: FreshnessTarget,
 ) -> list[bytes]:
     """Keys of the sampled entities, without duplicates, the same for the same seed."""
-    if question.history is None:
+    if target.history is None:
         keys = store.timeline_keys(view.name, view.schema)
     else:
-        entities = live_entities(contract, question.history, stated, question.t)
+        entities = live_entities(contract, target.history, stated, target.t)
         keys = (
             timeline_key(entity_key(view.entities, ids), view.name, view.schema) for ids in entities
         )
-    return spread(keys, question.sample, question.seed)
+    return spread(keys, target.sample, target.seed)
 
 
 def spread(keys: Iterable[bytes], count: int, seed: int) -> list[bytes]:
@@ -248,15 +252,15 @@ def _lag_rate(view: FeatureView, lag: int | None) -> float:
 
 
 def _unmeasurable(
-    view: FeatureView, served: Served, mark: Watermark | None, question: Question
+    view: FeatureView, served: Served, mark: Watermark | None, target: FreshnessTarget
 ) -> Iterator[str]:
     if mark is None:
         yield f"{view.name}: found no watermark, wanted a materialized view"
         return
-    earliest = mark.merge_clock - question.margin
-    if question.t < earliest:
+    earliest = mark.merge_clock - target.margin
+    if target.t < earliest:
         yield (
-            f"{view.name}: found as-of {format_moment(question.t)}, wanted "
+            f"{view.name}: found as-of {format_moment(target.t)}, wanted "
             f"{format_moment(earliest)} or later (from there on the store tells what it serves)"
         )
     if served.entities == 0 and not isinstance(view.publication, OnEvent):
@@ -277,12 +281,12 @@ def _idle(view: FeatureView, served: Served) -> Iterator[str]:
         )
 
 
-def _late_rows(view: FeatureView, served: Served, question: Question) -> str:
+def _late_rows(view: FeatureView, served: Served, target: FreshnessTarget) -> str:
     rate = _age_rate(view, served)
     return (
         f"{view.name}: found {rate:.2%} of {served.entities} entities without a row of the last "
         f"{format_duration(view.freshness_slo)} ({served.stale} STALE, {served.missing} missing), "
-        f"wanted at most {question.bound:.2%}, owner {view.owner}"
+        f"wanted at most {target.bound:.2%}, owner {view.owner}"
     )
 
 

@@ -18,7 +18,7 @@ import numpy as np
 from feature_runtime.core.moments import now
 from feature_runtime.core.service import Service
 from proviso.checks.evidence import Evidence
-from proviso.clients.endpoint import Clients, Question
+from proviso.clients.endpoint import Clients, EndpointRequest
 from proviso.contracts.base import InputError
 from proviso.contracts.contract import Contract
 from proviso.history.duckdb.engine import connect, names, quoted
@@ -46,7 +46,7 @@ class Level:
         return (self.requests - self.failed) / self.seconds
 
 
-def questions(contract: Contract, service: Service, transactions: Path) -> list[Question]:
+def questions(contract: Contract, service: Service, transactions: Path) -> list[EndpointRequest]:
     """Up to QUESTIONS of the last transactions, to be asked about at the moment of asking."""
     keys = [entity.join_key for entity in service.entities]
     with connect() as engine:
@@ -64,7 +64,7 @@ def questions(contract: Contract, service: Service, transactions: Path) -> list[
         raise InputError.of(transactions, "no row", "transactions to ask about")
     width = len(keys)
     return [
-        Question(
+        EndpointRequest(
             f"load-{i}",
             0,
             dict(zip(keys, row[:width], strict=True)),
@@ -76,7 +76,7 @@ def questions(contract: Contract, service: Service, transactions: Path) -> list[
 
 async def measure(
     clients: Clients,
-    asked: Sequence[Question],
+    asked: Sequence[EndpointRequest],
     concurrencies: Sequence[int],
     seconds: float,
     progress: Progress,
@@ -91,7 +91,7 @@ async def measure(
 
 
 async def _level(
-    clients: Clients, asked: Sequence[Question], concurrency: int, seconds: float
+    clients: Clients, asked: Sequence[EndpointRequest], concurrency: int, seconds: float
 ) -> Level:
     numbers = itertools.count()
     latencies: list[float] = []
@@ -102,9 +102,9 @@ async def _level(
         nonlocal failed
         while time.perf_counter() - started < seconds:
             number = next(numbers)
-            question = asked[number % len(asked)]
-            name = f"{question.request_id}-{concurrency}-{number}"
-            answer = await clients.ask(number, replace(question, request_id=name, t=now()))
+            request = asked[number % len(asked)]
+            name = f"{request.request_id}-{concurrency}-{number}"
+            answer = await clients.ask(number, replace(request, request_id=name, t=now()))
             if answer.answered:
                 latencies.append(answer.seconds * 1_000)
             else:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from feature_runtime.core.availability import Status
 from feature_runtime.core.moments import parse_moment
-from feature_runtime.core.service import Service
+from feature_runtime.core.service import Service, feature_ref
 from feature_runtime.serving.record import SCHEMA
 from proviso.contracts.base import InputError
 from proviso.training.distribution import Distribution, effective_size
@@ -109,7 +109,7 @@ def _add(served: Served, release: str, views: Mapping[str, Sequence[str]], line:
         at = parse_moment(record["scored_at"])
         buckets = {view: _bucket(record["entities"], names) for view, names in views.items()}
         for name, feature in served.features.items():
-            feature.add(buckets[name.partition(":")[0]], record["features"][name])
+            feature.add(buckets[feature_ref(name).view], record["features"][name])
     except (KeyError, TypeError, ValueError, RecursionError):
         served.torn += 1
         return

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from feature_runtime.core.identity import digest_of
 from feature_runtime.core.moments import DAY, format_duration, format_moment, parse_moment
+from feature_runtime.core.service import FeatureRef
 from proviso.contracts.base import ContractError, InputError, Label, Problem, Text
 from proviso.contracts.contract import Contract
 
@@ -98,7 +99,7 @@ def unsigned(
 def critical_features(contract: Contract) -> frozenset[str]:
     """`view:feature` of every feature without which a transaction is rejected."""
     return frozenset(
-        f"{view.name}:{feature.name}"
+        str(FeatureRef(view.name, feature.name))
         for view in contract.feature_views
         for feature in view.features
         if feature.default.policy == "reject"
@@ -107,7 +108,7 @@ def critical_features(contract: Contract) -> frozenset[str]:
 
 def feature_of(row: RowCells) -> str:
     """The `view:feature` that a row speaks of."""
-    return f"{row['feature_view']}:{row['feature']}"
+    return str(FeatureRef(row["feature_view"], row["feature"]))
 
 
 def row_digest(row: RowCells) -> str:

@@ -15,7 +15,7 @@ from pathlib import Path
 from feature_runtime.core import keys, timeline
 from feature_runtime.core.availability import Row, availability, feature_statuses
 from feature_runtime.core.moments import format_moment
-from feature_runtime.core.service import Service, View
+from feature_runtime.core.service import FeatureRef, Service, View
 from feature_runtime.serving.lookup import Winner, winner
 from proviso.checks.skew_rows import Compared, Side, SkewRow, row_of
 from proviso.checks.skew_window import Inconclusive, Window, known_offline, moment_in, window_of
@@ -51,7 +51,7 @@ class Sides:
 
 
 @dataclass(frozen=True)
-class Question:
+class SkewSample:
     """At which moment (us; None: now), of how many entities of each view, by which seed."""
 
     at: int | None
@@ -84,7 +84,7 @@ class _Tally:
     left_out: dict[str, int] = field(default_factory=dict)
 
 
-def skew_test(sides: Sides, question: Question, progress: Progress) -> Found:
+def skew_test(sides: Sides, chosen: SkewSample, progress: Progress) -> Found:
     """Compares a sample. Raises Inconclusive where no comparison would mean anything.
 
     A test of now begins again when a writer has moved on while it was reading.
@@ -95,16 +95,16 @@ def skew_test(sides: Sides, question: Question, progress: Progress) -> Found:
         window = known_offline(
             window_of(sides.service, sides.store), sides.contract, sides.history, views
         )
-        at = moment_in(window, question.at, clock)
+        at = moment_in(window, chosen.at, clock)
         tally = _Tally()
         for view in sides.service.views:
             progress(f"{view.name}: comparing at {format_moment(at)}")
-            _compare_view(sides, view, Ask(at, question.size, question.seed, ()), window, tally)
+            _compare_view(sides, view, Ask(at, chosen.size, wanted_sample.seed, ()), window, tally)
         after = window_of(sides.service, sides.store)
         if after.low <= at:
             counts = (tally.strata, tally.sizes, tally.left_out)
             return Found(at, clock, window, tuple(tally.rows), *counts)
-        if question.at is not None or not left:
+        if chosen.at is not None or not left:
             break
     raise Inconclusive(f"a writer moved the interval to {after} while keys were read")
 
@@ -196,7 +196,7 @@ class _Comparison:
         for feature, served, its_offline, its_online in columns:
             if served.policy is None:
                 continue
-            case = f"{self.view.name}:{feature.name}:{entity}"
+            case = f"{FeatureRef(self.view.name, feature.name)}:{entity}"
             yield Compared(
                 case, self.definition, feature, entity, self.at, its_offline, its_online, seen
             )

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from feature_runtime.core.availability import Status, ViewTimes
 from feature_runtime.core.moments import format_duration, format_moment
+from feature_runtime.core.service import FeatureRef
 from proviso.checks.skew_cases import CaseRow, SkewCase, recompute, sides
 from proviso.contracts.base import Problem
 from proviso.contracts.contract import Contract, Feature, FeatureView
@@ -31,9 +32,9 @@ def view_times(view: FeatureView) -> ViewTimes:
 
 def _row(contract: Contract, row: CaseRow) -> Iterator[Problem]:
     place, case = row.place, row.case
-    found = find_feature(contract, f"{case.feature_view}:{case.feature}")
+    found = find_feature(contract, FeatureRef(case.feature_view, case.feature))
     if found is None:
-        name = f"{case.feature_view}:{case.feature}"
+        name = str(FeatureRef(case.feature_view, case.feature))
         yield Problem(f"{place}: feature", name, "a feature of the contract")
         return
     view, feature = found
@@ -115,7 +116,7 @@ def _coverage(contract: Contract, rows: Sequence[CaseRow]) -> Iterator[Problem]:
 
 
 def _numeric_pass(contract: Contract, case: SkewCase) -> bool:
-    found = find_feature(contract, f"{case.feature_view}:{case.feature}")
+    found = find_feature(contract, FeatureRef(case.feature_view, case.feature))
     if found is None or case.verdict != "PASS" or case.tolerance_abs + case.tolerance_rel <= 0:
         return False
     both = sides(case, view_times(found[0]), found[1].dtype)

@@ -12,7 +12,7 @@ import typer
 from proviso.catalog.entries import Measured
 from proviso.catalog.measuring import freshness_of, statistics_of
 from proviso.catalog.page import check_views, summary, write_catalog
-from proviso.checks.freshness import Question, bound_of
+from proviso.checks.freshness import FreshnessTarget, bound_of
 from proviso.cli.console import Json, emit, moment, note, step
 from proviso.contracts.loading import load_contract, load_plan
 from proviso.online.store import OnlineStore
@@ -59,8 +59,8 @@ def catalog(
         online = OnlineStore(store, store_password_file)
         margin = load_plan(ctx.obj).clock_margin
         t = online.clock() if t is None else t
-        question = Question(t, SAMPLE, SEED, history, margin, bound_of(contract))
-        fresh = freshness_of(contract, online, question, note)
+        target = FreshnessTarget(t, SAMPLE, SEED, history, margin, bound_of(contract))
+        fresh = freshness_of(contract, online, target, note)
         online.close()
         measured = replace(measured, freshness=fresh, as_of=t)
     made_at = datetime.now(UTC)

@@ -14,7 +14,7 @@ import typer
 from proviso.cli.console import Json, emit, note
 from proviso.contracts.base import InputError
 from proviso.contracts.loading import load_plan
-from proviso.deploy.deployment import Deployment, Settings, shown
+from proviso.deploy.deployment import Installer, Settings, shown
 from proviso.deploy.kind import OWN, Kind
 from proviso.deploy.removal import remove
 from proviso.deploy.rotation import rotate_passwords
@@ -94,7 +94,7 @@ def deploy_command(
         dry_run=dry_run is DryRunKind.server,
         mode=chosen.value,
     )
-    deployment = Deployment(settings, lambda text: note(f"      {text}"))
+    deployment = Installer(settings, lambda text: note(f"      {text}"))
     if dry_run is DryRunKind.client:
         titles = [step.title for step in deployment.steps]
         emit({"steps": titles}, as_json, lambda: "\n".join(titles))
@@ -148,10 +148,10 @@ def _ask_first(context: str, yes: bool, what: str) -> None:
         raise typer.Exit(1)
 
 
-def _run(deployment: Deployment) -> dict[str, float]:
+def _run(installer: Installer) -> dict[str, float]:
     """Every step with its time, on stderr."""
     took = {}
-    for step in deployment.steps:
+    for step in installer.steps:
         note(f"  {step.title} ...")
         began = time.monotonic()
         said = step.act()
@@ -160,29 +160,29 @@ def _run(deployment: Deployment) -> dict[str, float]:
     return took
 
 
-def _said(deployment: Deployment, took: dict[str, float]) -> dict[str, Any]:
-    applied, scored = deployment.applied, deployment.scored
+def _said(installer: Installer, took: dict[str, float]) -> dict[str, Any]:
+    applied, scored = installer.applied, installer.scored
     return {
-        "context": deployment.settings.context,
+        "context": installer.settings.context,
         "changed": applied.changed,
         "objects": applied.outcomes,
         "seconds": took,
-        "releases": [release.id for release in deployment.releases],
+        "releases": [release.id for release in installer.releases],
         "answer": None if scored is None else {"release": scored.answer.release},
         "command": None if scored is None else scored.command,
     }
 
 
-def _text(deployment: Deployment) -> str:
-    if deployment.scored is None:
-        return f"{deployment.settings.context}: {deployment.applied}"
-    steps = shown(deployment.folder(deployment.renderings[-1]) / "rollout")
+def _text(installer: Installer) -> str:
+    if installer.scored is None:
+        return f"{installer.settings.context}: {installer.applied}"
+    steps = shown(installer.folder(installer.renderings[-1]) / "rollout")
     return "\n".join(
         [
-            f"{deployment.settings.context}: {deployment.applied}",
-            str(deployment.scored),
-            f"ask again:   {deployment.scored.command}",
+            f"{installer.settings.context}: {installer.applied}",
+            str(installer.scored),
+            f"ask again:   {installer.scored.command}",
             f"next steps:  {', '.join(sorted(path.name for path in steps.glob('*.yaml')))}",
-            f"             kubectl --context {deployment.settings.context} apply -f {steps}/...",
+            f"             kubectl --context {installer.settings.context} apply -f {steps}/...",
         ]
     )

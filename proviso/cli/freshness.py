@@ -10,7 +10,7 @@ import typer
 from feature_runtime.core.moments import SECOND, format_duration, format_moment
 from feature_runtime.core.service import View
 from proviso.checks.evidence import Evidence, write_evidence
-from proviso.checks.freshness import Question, bound_of, evidence_of, measure
+from proviso.checks.freshness import FreshnessTarget, bound_of, evidence_of, measure
 from proviso.cli.console import Json, emit, moment, note
 from proviso.contracts.base import InputError
 from proviso.contracts.contract import Contract
@@ -62,7 +62,7 @@ def freshness(
     of, views = _asked(contract, plan, release)
     t = None if as_of == "now" else moment("--as-of", as_of)
     online = OnlineStore(store, store_password_file)
-    question = Question(
+    target = FreshnessTarget(
         t=online.clock() if t is None else t,
         sample=sample,
         seed=seed,
@@ -70,7 +70,7 @@ def freshness(
         margin=plan.clock_margin,
         bound=bound_of(contract),
     )
-    found = evidence_of(of, measure(contract, views, online, question, note), question)
+    found = evidence_of(of, measure(contract, views, online, target, note), target)
     online.close()
     if release is not None:
         write_evidence(evidence or EVIDENCE / of, found)

@@ -15,7 +15,7 @@ import typer
 from typer.core import TyperGroup
 
 from proviso import __version__
-from proviso.contracts.base import InputError, Refused
+from proviso.contracts.base import InputError, ValidationFailed
 
 STATIONS = {
     "contracts": ("init", "validate"),
@@ -99,7 +99,7 @@ def app_main() -> None:
     """Entry point: 0 fine, 1 a check says no, 2 wrong use; no traceback for bad input."""
     try:
         app()
-    except Refused as error:
+    except ValidationFailed as error:
         for problem in error.problems:
             print(problem, file=sys.stderr)
         sys.exit(2 if isinstance(error, InputError) else 1)

@@ -19,7 +19,7 @@ from proviso.checks.signing import (
     read_signatures,
     sign,
 )
-from proviso.checks.skew import Found, Question, Sides, skew_test
+from proviso.checks.skew import Found, Sides, SkewSample, skew_test
 from proviso.checks.skew_evidence import (
     TEST_FILE,
     Judged,
@@ -86,7 +86,7 @@ def skew(
     sides = Sides(contract, service, _needed("--history", history), online)
     asked = None if as_of == "now" else moment("--as-of", as_of)
     try:
-        found = skew_test(sides, Question(asked, sample, seed), note)
+        found = skew_test(sides, SkewSample(asked, sample, seed), note)
     except Inconclusive as why:
         _stop(place, str(why), asked, as_json)
     finally:

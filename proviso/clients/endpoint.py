@@ -29,7 +29,7 @@ Ids = Mapping[str, int | str]
 
 
 @dataclass(frozen=True)
-class Question:
+class EndpointRequest:
     """One transaction to be scored. `ids` and `fields` by request name; t in microseconds."""
 
     request_id: str
@@ -66,7 +66,7 @@ class Answer:
 class Client(Protocol):
     """One protocol of the endpoint."""
 
-    async def ask(self, question: Question) -> Answer: ...
+    async def ask(self, request: EndpointRequest) -> Answer: ...
 
     async def close(self) -> None: ...
 
@@ -80,10 +80,10 @@ class RestClient:
         headers = {} if host is None else {"host": host}
         self._http = httpx.AsyncClient(timeout=TIMEOUT_SECONDS, trust_env=False, headers=headers)
 
-    async def ask(self, question: Question) -> Answer:
+    async def ask(self, request: EndpointRequest) -> Answer:
         started = time.perf_counter()
-        headers = {"x-request-id": question.request_id}
-        body = rest_body(self._service, question)
+        headers = {"x-request-id": request.request_id}
+        body = rest_body(self._service, request)
         try:
             reply = await self._http.post(self._url, json=body, headers=headers)
         except httpx.HTTPError as error:
@@ -107,14 +107,14 @@ class GrpcClient:
         options = None if host is None else [("grpc.default_authority", host)]
         self._client = triton.InferenceServerClient(address, channel_args=options)
 
-    async def ask(self, question: Question) -> Answer:
+    async def ask(self, request: EndpointRequest) -> Answer:
         started = time.perf_counter()
         try:
             result = await self._client.infer(
                 self._model,
-                _tensors(self._service, question),
-                request_id=question.request_id,
-                headers={"x-request-id": question.request_id},
+                _tensors(self._service, request),
+                request_id=request.request_id,
+                headers={"x-request-id": request.request_id},
                 client_timeout=TIMEOUT_SECONDS,
             )
         except InferenceServerException as error:
@@ -132,9 +132,9 @@ class Clients:
     def __init__(self, *clients: Client) -> None:
         self._clients = clients
 
-    async def ask(self, number: int, question: Question) -> Answer:
+    async def ask(self, number: int, request: EndpointRequest) -> Answer:
         """`number` picks the client, so that a repeated replay asks the same way."""
-        return await self._clients[number % len(self._clients)].ask(question)
+        return await self._clients[number % len(self._clients)].ask(request)
 
     async def __aenter__(self) -> Self:
         return self
@@ -149,9 +149,9 @@ class Clients:
             await client.close()
 
 
-def rest_body(service: Service, question: Question) -> dict[str, Any]:
+def rest_body(service: Service, request: EndpointRequest) -> dict[str, Any]:
     """A V2 REST request for one transaction: every input is [1, 1]."""
-    values = _values(service, question)
+    values = _values(service, request)
     return {
         "inputs": [
             {"name": name, "datatype": datatype, "shape": [1, 1], "data": [value]}
@@ -160,18 +160,18 @@ def rest_body(service: Service, question: Question) -> dict[str, Any]:
     }
 
 
-def _values(service: Service, question: Question) -> list[tuple[str, str, Any]]:
+def _values(service: Service, request: EndpointRequest) -> list[tuple[str, str, Any]]:
     ids = [
-        (e.join_key, "INT64" if e.dtype == "int64" else "BYTES", question.ids[e.join_key])
+        (e.join_key, "INT64" if e.dtype == "int64" else "BYTES", request.ids[e.join_key])
         for e in service.entities
     ]
-    fields = [(name, "FP64", question.fields[name]) for name in service.fields]
-    return [*ids, *fields, ("event_ts", "BYTES", format_moment(question.t))]
+    fields = [(name, "FP64", request.fields[name]) for name in service.fields]
+    return [*ids, *fields, ("event_ts", "BYTES", format_moment(request.t))]
 
 
-def _tensors(service: Service, question: Question) -> list[triton.InferInput]:
+def _tensors(service: Service, request: EndpointRequest) -> list[triton.InferInput]:
     tensors = []
-    for name, datatype, value in _values(service, question):
+    for name, datatype, value in _values(service, request):
         kind = {"INT64": np.int64, "FP64": np.float64, "BYTES": np.object_}[datatype]
         array: NDArray[Any] = np.array(
             [[value.encode() if isinstance(value, str) else value]], dtype=kind

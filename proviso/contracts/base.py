@@ -25,7 +25,7 @@ class Problem:
         return f"{self.path}: found {self.found}, wanted {self.wanted}{reason}"
 
 
-class Refused(ValueError):
+class ValidationFailed(ValueError):
     """Input that does not pass: carries every problem found, in reading order."""
 
     def __init__(self, problems: list[Problem]) -> None:
@@ -33,11 +33,11 @@ class Refused(ValueError):
         self.problems = problems
 
 
-class ContractError(Refused):
+class ContractError(ValidationFailed):
     """Contract files that do not pass: the check says no (exit 1)."""
 
 
-class InputError(Refused):
+class InputError(ValidationFailed):
     """A file, argument or address that cannot be used: wrong use (exit 2)."""
 
     @classmethod

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from feature_runtime.core.moments import format_duration
-from feature_runtime.core.service import Service, parse_service
+from feature_runtime.core.service import FeatureRef, Service, feature_ref, parse_service
 from proviso.contracts.base import ContractError, Problem
 from proviso.contracts.contract import Contract, Feature, FeatureService, FeatureView
 from proviso.contracts.loading import PLAN_FILE
@@ -69,7 +69,7 @@ def service_of(contract: Contract, plan: Plan) -> FeatureService:
 
 def consumed_views(contract: Contract, service: FeatureService) -> list[FeatureView]:
     """The views that the service reads, in the contract's order."""
-    used = {name.partition(":")[0] for name in service.features}
+    used = {feature_ref(name).view for name in service.features}
     return [view for view in contract.feature_views if view.name in used]
 
 
@@ -86,7 +86,7 @@ def _view(contract: Contract, service: FeatureService, view: FeatureView) -> dic
 
 
 def _feature(service: FeatureService, view: FeatureView, feature: Feature) -> dict[str, Any]:
-    consumed = f"{view.name}:{feature.name}" in service.features
+    consumed = str(FeatureRef(view.name, feature.name)) in service.features
     default = feature.default
     policy = {
         "kind": default.policy,

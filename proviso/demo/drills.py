@@ -10,11 +10,12 @@ from pathlib import Path
 
 from feature_runtime.core import moments, timeline
 from feature_runtime.core.availability import Row, Status, Value, availability
-from proviso.clients.endpoint import Answer, Clients, Question, RestClient, rest_body
+from feature_runtime.core.service import FeatureRef
+from proviso.clients.endpoint import Answer, Clients, EndpointRequest, RestClient, rest_body
 from proviso.contracts.base import InputError
 from proviso.demo.demand import demand
 from proviso.demo.probes import Probe, flagged, probes, reason_of, refused
-from proviso.demo.report import Refusal
+from proviso.demo.report import RefusedRequest
 from proviso.local.stack import Embedded
 from proviso.local.transformer import Transformer
 from proviso.replay.replay import Outcome, Rehearsal, Stage, ask, timeline_of
@@ -24,30 +25,30 @@ READ = "mget"
 
 async def refusals(
     stage: Stage, rehearsal: Rehearsal, embedded: Embedded, live: Transformer
-) -> list[Refusal]:
+) -> list[RefusedRequest]:
     """Makes the three probes and holds each answer to what it must be. Raises ContractError."""
     service, model = embedded.release.service, embedded.release.model_name
     known = [
-        case.question
+        case.request
         for case in rehearsal.cases
         if all(status is Status.OK for status in case.expected.status)
     ]
     critical, approved, far = probes(service, known[-1:])
     replaying = RestClient(embedded.endpoint.url, model, service)
     living = RestClient(live.url, model, service)
-    first = await replaying.ask(critical.question)
+    first = await replaying.ask(critical.request)
     demand(critical.title, [] if refused(service, first) else [str(first)], critical.wanted)
-    second = await replaying.ask(approved.question)
+    second = await replaying.ask(approved.request)
     demand(approved.title, [] if flagged(second) else [str(second)], approved.wanted)
-    _demand_record(embedded.endpoint.record, approved.question.request_id)
+    _demand_record(embedded.endpoint.record, approved.request.request_id)
     before = stage.store.calls(READ)
-    long_ago = replace(far.question, t=moments.now() - 30 * moments.DAY)
+    long_ago = replace(far.request, t=moments.now() - 30 * moments.DAY)
     third = await living.ask(long_ago)
     untouched = third.code == "400" and stage.store.calls(READ) == before
     demand(far.title, [] if untouched else [str(third)], far.wanted)
     for client in (replaying, living):
         await client.close()
-    answers = ((critical, first), (approved, second), (replace(far, question=long_ago), third))
+    answers = ((critical, first), (approved, second), (replace(far, request=long_ago), third))
     return [_refusal(probe, answer) for probe, answer in answers]
 
 
@@ -59,27 +60,27 @@ async def with_altered_value(
     Returns the outcomes with the new one in its place, and what was altered.
     """
     for position in range(len(outcomes) - 1, -1, -1):
-        what = _alter(stage, outcomes[position].case.question)
+        what = _alter(stage, outcomes[position].case.request)
         if what is not None:
             again = await ask(stage, [outcomes[position].case], clients)
             return [*outcomes[:position], *again, *outcomes[position + 1 :]], what
     raise InputError.of("replay", "no request with a value in the store", "one to alter")
 
 
-def curl_line(embedded: Embedded, question: Question) -> str:
+def curl_line(embedded: Embedded, request: EndpointRequest) -> str:
     """A command that asks the running endpoint one of the replayed questions."""
     release = embedded.release
-    body = json.dumps(rest_body(release.service, question))
+    body = json.dumps(rest_body(release.service, request))
     url = f"{embedded.endpoint.url}/v2/models/{release.model_name}/infer"
     return f"curl -s {url} -H 'content-type: application/json' -d {shlex.quote(body)}"
 
 
-def _alter(stage: Stage, question: Question) -> str | None:
-    """Adds one to the first number that the question's winners hold; None when there is none."""
+def _alter(stage: Stage, request: EndpointRequest) -> str | None:
+    """Adds one to the first number that the request's winners hold; None when there is none."""
     for view in stage.release.service.views:
-        key, blob = timeline_of(stage, view, question)
+        key, blob = timeline_of(stage, view, request)
         rows = timeline.unpack(view.schema, blob) if blob is not None else ()
-        winner, status = availability(view.times, rows, question.t)
+        winner, status = availability(view.times, rows, request.t)
         if winner is None or status is not Status.OK:
             continue
         for i, feature in enumerate(view.features):
@@ -88,7 +89,9 @@ def _alter(stage: Stage, question: Question) -> str | None:
             changed = _with_value(winner, i, _one_more(winner.values[i]))
             altered = [changed if row == winner else row for row in rows]
             stage.store.replace(key, timeline.pack(view.schema, altered))
-            return f"{view.name}:{feature.name} {winner.values[i]} -> {changed.values[i]}"
+            return (
+                f"{FeatureRef(view.name, feature.name)} {winner.values[i]} -> {changed.values[i]}"
+            )
     return None
 
 
@@ -110,8 +113,8 @@ def _demand_record(record: Path, request_id: str) -> None:
     demand(record, [] if used else [f"no default used by {request_id}"], "a record of the default")
 
 
-def _refusal(probe: Probe, answer: Answer) -> Refusal:
-    ids = ", ".join(f"{name} {value}" for name, value in probe.question.ids.items())
-    asked = f"{ids} at {moments.format_moment(probe.question.t)}"
+def _refusal(probe: Probe, answer: Answer) -> RefusedRequest:
+    ids = ", ".join(f"{name} {value}" for name, value in probe.request.ids.items())
+    asked = f"{ids} at {moments.format_moment(probe.request.t)}"
     given = f"{answer.code} {answer.decision or ''}".strip()
-    return Refusal(probe.title, asked, given, reason_of(answer))
+    return RefusedRequest(probe.title, asked, given, reason_of(answer))

@@ -15,7 +15,7 @@ from proviso.checks import coverage, drift, freshness
 from proviso.checks.evidence import Evidence, write_evidence
 from proviso.checks.served_values import read_served
 from proviso.checks.signing import critical_features
-from proviso.checks.skew import Question, Sides, skew_test
+from proviso.checks.skew import Sides, SkewSample, skew_test
 from proviso.checks.skew_evidence import TEST_FILE, judge_rows, write_found, write_test
 from proviso.online.materialize import Materializer
 from proviso.replay.replay import Stage
@@ -58,16 +58,18 @@ def _coverage(asked: Gathering, progress: Progress) -> str:
 def _freshness(asked: Gathering, progress: Progress) -> str:
     stage = asked.stage
     bound = freshness.bound_of(stage.contract)
-    question = freshness.Question(asked.at, _AGES, _SEED, stage.history, stage.clocks.margin, bound)
+    request = freshness.FreshnessTarget(
+        asked.at, _AGES, _SEED, stage.history, stage.clocks.margin, bound
+    )
     views = stage.release.service.views
-    found = freshness.measure(stage.contract, views, stage.store, question, progress)
-    return _kept(asked, freshness.evidence_of(stage.release.id, found, question), freshness.METRIC)
+    found = freshness.measure(stage.contract, views, stage.store, request, progress)
+    return _kept(asked, freshness.evidence_of(stage.release.id, found, request), freshness.METRIC)
 
 
 def _skew(asked: Gathering, progress: Progress) -> str:
     stage = asked.stage
     sides = Sides(stage.contract, stage.release.service, stage.history, stage.store)
-    found = skew_test(sides, Question(asked.at, SAMPLE, _SEED), progress)
+    found = skew_test(sides, SkewSample(asked.at, SAMPLE, _SEED), progress)
     cells = write_test(asked.out / TEST_FILE, found.rows)
     judged = judge_rows(cells, (), now(), critical_features(stage.contract))
     write_found(asked.out, stage.release.id, found, judged, now(), ())

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from proviso.contracts.contract import Contract, FeatureView, OnEvent
-from proviso.demo.report import Refusal, ReportData
+from proviso.demo.report import RefusedRequest, ReportData
 from proviso.gates.verdict import Verdict
 from proviso.history.arrays import read_inputs
 from proviso.release.directory import Release
@@ -21,7 +21,7 @@ def page_of(
     release: Release,
     work: Path,
     replay: dict[str, Any],
-    refusals: Sequence[Refusal],
+    refusals: Sequence[RefusedRequest],
     verdicts: Sequence[tuple[Verdict, bool]],
     steps: Sequence[tuple[str, float]],
     commands: Sequence[str],

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from feature_runtime.core.service import Entity, Service
-from proviso.clients.endpoint import Answer, Question
+from proviso.clients.endpoint import Answer, EndpointRequest
 from proviso.contracts.base import InputError
 
 _SHOWN = 4
@@ -19,14 +19,14 @@ _SHOWN = 4
 
 @dataclass(frozen=True)
 class Probe:
-    """A question, what it shows, and what the answer must be."""
+    """A request, what it shows, and what the answer must be."""
 
     title: str
-    question: Question
+    request: EndpointRequest
     wanted: str
 
 
-def probes(service: Service, known: Sequence[Question]) -> tuple[Probe, Probe, Probe]:
+def probes(service: Service, known: Sequence[EndpointRequest]) -> tuple[Probe, Probe, Probe]:
     """Made from questions whose features are all OK. Raises InputError when no policy fits."""
     example = known[0]
     critical = _unseen(service, example, "reject")
@@ -82,7 +82,7 @@ def reason_of(answer: Answer) -> str:
     return str(status.get("reason") or f"approved defaults used: {used}{more}")
 
 
-def _unseen(service: Service, example: Question, *kinds: str) -> Question:
+def _unseen(service: Service, example: EndpointRequest, *kinds: str) -> EndpointRequest:
     """The example, asked for one entity that nobody has seen.
 
     The first of `kinds` that some entity's absence leads to decides which entity.

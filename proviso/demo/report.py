@@ -43,7 +43,7 @@ _STATUS_TONES = {
 
 
 @dataclass(frozen=True)
-class Refusal:
+class RefusedRequest:
     """A request that was meant to be turned down: what was asked, what came back, and why."""
 
     title: str
@@ -68,7 +68,7 @@ class ReportData:
     replay: Mapping[str, Any]
     scores: Sequence[float]
     labels: Sequence[float | None]
-    refusals: Sequence[Refusal]
+    refusals: Sequence[RefusedRequest]
     verdicts: Sequence[Mapping[str, Any]]
     steps: Sequence[tuple[str, float]]
     threshold: float

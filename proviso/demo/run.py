@@ -23,7 +23,7 @@ from proviso.demo.demand import demand
 from proviso.demo.evidence import Gathering, gather
 from proviso.demo.page import page_of
 from proviso.demo.progress import Journal
-from proviso.demo.report import Refusal, write_report
+from proviso.demo.report import RefusedRequest, write_report
 from proviso.demo.weeks import Weeks, last_weeks
 from proviso.gates.gate import judge
 from proviso.gates.verdict import Stage as GateStage
@@ -84,7 +84,7 @@ class Played:
 
 
 def demo(settings: Settings) -> Path:
-    """Runs all steps; returns the report's path. Raises Refused with what a step found."""
+    """Runs all steps; returns the report's path. Raises ValidationFailed with what a step found."""
     journal = Journal(STEPS)
     settings.work.mkdir(parents=True, exist_ok=True)
     with journal.step("transactions"):
@@ -133,7 +133,7 @@ def demo(settings: Settings) -> Path:
             processes.release()
             stack = settings.work / "stack"
             journal.say(f"the stack stays up; `proviso local down --run {stack}` stops it. Ask it:")
-            print(drills.curl_line(embedded, played.rehearsal.cases[-1].question))
+            print(drills.curl_line(embedded, played.rehearsal.cases[-1].request))
     return page
 
 
@@ -243,7 +243,7 @@ def clients_of(embedded: Embedded) -> Clients:
 
 def _gather(settings: Settings, embedded: Embedded, played: Played, journal: Journal) -> None:
     """What the gate needs beside the replay, as of the last request."""
-    at = played.rehearsal.cases[-1].question.t
+    at = played.rehearsal.cases[-1].request.t
     asked = Gathering(played.stage, at, embedded.endpoint.record, settings.evidence)
     for line in gather(asked, journal.tick):
         journal.say(line)
@@ -251,7 +251,7 @@ def _gather(settings: Settings, embedded: Embedded, played: Played, journal: Jou
 
 def _refusals(
     settings: Settings, processes: Stack, embedded: Embedded, played: Played, journal: Journal
-) -> list[Refusal]:
+) -> list[RefusedRequest]:
     live = start_endpoint(
         processes,
         embedded.release,

@@ -1,7 +1,7 @@
 """`make deploy`: every step from nothing to a scored request, each with its own read-back.
 
 The list of steps is the plan that `--dry-run` prints; running it twice changes nothing. Raises
-Refused with what a step found; what was done stays, and the next run goes on from there.
+ValidationFailed with what a step found; what was done stays, and the next run goes on from there.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from proviso.manifests.folder import write
 from proviso.manifests.images import BASE, CONTROL, ROOT, control_image
 from proviso.manifests.render import Rendering, render
 from proviso.release.directory import Release, read_release
-from proviso.rollout.deployed import NAMESPACE, Mode, Unit, unit_of
+from proviso.rollout.deployed import NAMESPACE, DeployedRelease, Mode, deployed_release
 from proviso.simulation.spec import load_simulation
 from proviso.simulation.world import ids_of
 
@@ -81,7 +81,7 @@ class Step:
 
 
 @dataclass
-class Deployment:
+class Installer:
     """A deployment under way; `applied` collects what became of every object."""
 
     settings: Settings
@@ -144,7 +144,7 @@ class Deployment:
         return made
 
     @property
-    def units(self) -> list[Unit]:
+    def units(self) -> list[DeployedRelease]:
         """The stable one first."""
         return [rendering.pair.candidate for rendering in self.renderings]
 
@@ -270,7 +270,7 @@ class Deployment:
                 return self._revision(rendering.pair.candidate.name, documents)
             applied = self._apply(documents)
             if not self.settings.dry_run:
-                self._await_unit(unit_of(release).name)
+                self._await_unit(deployed_release(release).name)
             return str(applied)
 
         return act
@@ -325,7 +325,9 @@ class Deployment:
     def _leads_to_ours(self, route: Object) -> bool:
         """Whether every backend is a release of this deployment: else it would lead to nothing."""
         led_to = set(units_of_route(route["spec"]))
-        return bool(led_to) and led_to <= {unit_of(release).name for release in self.releases}
+        return bool(led_to) and led_to <= {
+            deployed_release(release).name for release in self.releases
+        }
 
     def _retire(self) -> str:
         """Units of the same versions under another id, whose source has changed since.

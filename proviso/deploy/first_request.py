@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from feature_runtime.core.moments import now
-from proviso.clients.endpoint import Answer, Question, RestClient
+from proviso.clients.endpoint import Answer, EndpointRequest, RestClient
 from proviso.contracts.base import ContractError, Problem
 from proviso.kube.api import Progress
 from proviso.release.directory import Release
@@ -74,14 +74,14 @@ async def _ask(endpoint: Endpoint, ids: Mapping[str, Sequence[Id]], progress: Pr
         await client.close()
 
 
-def _question(release: Release, ids: Mapping[str, Sequence[Id]], number: int) -> Question:
+def _question(release: Release, ids: Mapping[str, Sequence[Id]], number: int) -> EndpointRequest:
     service = release.service
     chosen = {e.join_key: ids[e.name][number % len(ids[e.name])] for e in service.entities}
     fields = dict.fromkeys(service.fields, 20.0)
-    return Question(f"deploy-{time.time_ns()}-{number}", now(), chosen, fields)
+    return EndpointRequest(f"deploy-{time.time_ns()}-{number}", now(), chosen, fields)
 
 
-def curl(endpoint: Endpoint, asked: Question) -> str:
+def curl(endpoint: Endpoint, asked: EndpointRequest) -> str:
     """A line for a shell that asks the same over V1."""
     instance = {**asked.ids, **asked.fields, "event_ts": "NOW"}
     # The shell puts its own moment there: a request may be no older than the plan allows.

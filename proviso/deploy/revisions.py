@@ -14,7 +14,7 @@ from typing import Any
 from proviso.kube.api import Cluster, Outcome, Progress, Ref
 from proviso.kube.programs import call
 from proviso.kube.waiting import Missing, ready, wait
-from proviso.rollout.deployed import NAMESPACE, PREFIX, Unit
+from proviso.rollout.deployed import NAMESPACE, PREFIX, DeployedRelease
 
 SERVICE = ("serving.kserve.io/v1beta1", "InferenceService")
 _REVISION = ("serving.knative.dev/v1", "Revision")
@@ -138,7 +138,7 @@ def _unit(found: Object) -> str:
     model, version, release = (
         labels.get(f"{PREFIX}/{name}", "") for name in ("model", "version", "release")
     )
-    return Unit(model, version, release, {}).name
+    return DeployedRelease(model, version, release, {}).name
 
 
 def _said(found: Object) -> Object:

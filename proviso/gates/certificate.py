@@ -13,7 +13,8 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from feature_runtime.core.availability import Status
-from proviso.contracts.base import Refused
+from feature_runtime.core.service import feature_ref
+from proviso.contracts.base import ValidationFailed
 from proviso.contracts.loading import parse_model
 from proviso.gates.register import Subject
 from proviso.gates.verdict import Finding
@@ -105,7 +106,7 @@ def certificate_findings(subject: Subject) -> Iterator[Finding]:
     try:
         found = parse_model(f"{RELEASE_FILE}: certificate", parsed["certificate"], _Certificate)
         card = parse_model(f"{RELEASE_FILE}: card", parsed["card"], _Card)
-    except Refused as error:
+    except ValidationFailed as error:
         yield Finding(CHECK, False, "; ".join(map(str, error.problems))[:2_000])
         return
     reasons = [
@@ -171,7 +172,7 @@ def _against_card(found: _Certificate, card: _Card) -> Iterator[str]:
         if days.rows != rows.transactions:
             yield f"{name}.rows: found {days.rows}, wanted the card's {rows.transactions}"
         for full_name, feature in features.items():
-            view = days.views.get(full_name.partition(":")[0])
+            view = days.views.get(feature_ref(full_name).view)
             if view is not None and _of_view(feature.status) != _known(view.status):
                 where = f"{name}.views.{full_name.partition(':')[0]}.status"
                 yield f"{where}: found {dict(view.status)}, wanted what the card counts"

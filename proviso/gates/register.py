@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict
 
 from feature_runtime.core.identity import digest_of
 from proviso.checks.lab import validate
-from proviso.contracts.base import Refused
+from proviso.contracts.base import ValidationFailed
 from proviso.contracts.contract import Contract
 from proviso.contracts.loading import parse_model
 from proviso.contracts.plan import Plan
@@ -60,7 +60,7 @@ def register_findings(subject: Subject) -> Iterator[Finding]:
     yield _signature_agrees(subject)
     try:
         card = parse_model(f"{RELEASE_FILE}: card", subject.release.parsed["card"], _Card)
-    except Refused as error:
+    except ValidationFailed as error:
         yield Finding("model card", False, "; ".join(map(str, error.problems)))
         return
     yield _order_agrees(subject, card)
@@ -78,7 +78,7 @@ def _files_are_valid(subject: Subject) -> Finding:
 def _service_agrees(subject: Subject) -> Finding:
     try:
         wanted = digest_of(service_section(subject.contract, subject.plan))
-    except Refused as error:
+    except ValidationFailed as error:
         return Finding("service section", False, str(error))
     found = subject.release.digests["service"]
     if found == wanted:

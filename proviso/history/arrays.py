@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from feature_runtime.core.availability import Status
 from feature_runtime.core.policy import Floats
-from feature_runtime.core.service import Service, View
+from feature_runtime.core.service import Service, View, view_column
 from proviso.contracts.base import InputError
 from proviso.contracts.contract import Contract
 from proviso.history.duckdb.join import LABEL, LABEL_KNOWN, SCORING
@@ -102,9 +102,9 @@ def _read(dataset: Path, contract: Contract, service: Service) -> pa.Table:
         LABEL,
         LABEL_KNOWN,
         *service.fields,
-        *(f"{view}__{feature}" for view, feature in service.consumed),
+        *(ref.column for ref in service.consumed),
         *(
-            f"{view.name}__{what}"
+            view_column(view.name, what)
             for view in service.views
             for what in ("event_ts", "created_ts", "status")
         ),
@@ -123,7 +123,7 @@ def _read(dataset: Path, contract: Contract, service: Service) -> pa.Table:
 
 def _view_status(table: pa.Table, view: View) -> Statuses:
     """The view's status per row; the column states it by name."""
-    column = table[f"{view.name}__status"]
+    column = table[view_column(view.name, "status")]
     codes = pc.index_in(column, pa.array([status.name for status in Status]))
     return np.asarray(codes.to_numpy(), dtype=np.int8)
 
@@ -132,7 +132,7 @@ def _feature(
     table: pa.Table, view: View, feature: str, view_status: Statuses
 ) -> tuple[Floats, Statuses]:
     """Values and statuses [n]: the view's unless that is OK, then by the stored value."""
-    column = table[f"{view.name}__{feature}"]
+    column = table[view_column(view.name, feature)]
     values = _floats(column)
     null = np.asarray(column.is_null().to_numpy(), dtype=np.bool_)
     unusable = np.where(null, np.int8(Status.NULL), np.int8(Status.TYPE))

@@ -13,7 +13,7 @@ from itertools import islice
 from pathlib import Path
 
 from feature_runtime.core import identity
-from feature_runtime.core.service import ServiceError, parse_service
+from feature_runtime.core.service import ServiceSectionError, parse_service
 from proviso.contracts.base import ContractError, Problem
 from proviso.contracts.contract import Contract
 from proviso.contracts.paths import in_contract, in_plan, listed
@@ -28,7 +28,13 @@ from proviso.release.directory import RELEASE_FILE, Release
 from proviso.release.pbtxt import PbtxtError, flat, parse_pbtxt
 from proviso.release.stated import content_problems, read_stated
 from proviso.release.triton_config import triton_config
-from proviso.rollout.deployed import Mode, Topology, Unit, name_problems, unit_of
+from proviso.rollout.deployed import (
+    DeployedRelease,
+    Mode,
+    Topology,
+    deployed_release,
+    name_problems,
+)
 from proviso.training.data import plan_for
 
 
@@ -50,9 +56,9 @@ class Checked:
 
     plan: Plan
     release: Release
-    unit: Unit
+    unit: DeployedRelease
     stable: Release | None
-    stable_unit: Unit | None
+    stable_unit: DeployedRelease | None
 
 
 def check(request: Request) -> Checked:
@@ -67,8 +73,8 @@ def check(request: Request) -> Checked:
     if problems:
         raise ContractError(list(dict.fromkeys(problems)))
     topology, mode = _form(request)
-    unit = unit_of(release, topology, mode)
-    stable_unit = unit_of(stable, topology, mode) if stable else None
+    unit = deployed_release(release, topology, mode)
+    stable_unit = deployed_release(stable, topology, mode) if stable else None
     return Checked(_plan_of(request, release), release, unit, stable, stable_unit)
 
 
@@ -114,9 +120,9 @@ def _own_problems(request: Request, release: Release) -> Iterator[Problem]:
         yield Problem(f"{where}: service.name", release.service.name, wanted, why)
 
 
-def _as_unit(release: Release) -> Unit:
+def _as_unit(release: Release) -> DeployedRelease:
     version = release.model.partition(":")[2]
-    return Unit(release.model_name, version, release.id, release.digests)
+    return DeployedRelease(release.model_name, version, release.id, release.digests)
 
 
 def _stopping(plan: Plan) -> Iterator[Problem]:
@@ -156,7 +162,7 @@ def _derived(contract: Contract, plan: Plan, release: Release) -> Iterator[Probl
     section = service_section(contract, plan)
     try:
         width = len(parse_service(section).vector)
-    except ServiceError as error:
+    except ServiceSectionError as error:
         why = "no pod could serve it"
         yield Problem(in_contract("feature_services"), str(error), "a service that parses", why)
         return

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from proviso.contracts.base import Problem
 from proviso.contracts.paths import listed
 from proviso.release.directory import RELEASE_FILE, Release
-from proviso.rollout.deployed import Unit
+from proviso.rollout.deployed import DeployedRelease
 
 
 def pair_problems(candidate: Release, stable: Release) -> Iterator[Problem]:
@@ -68,4 +68,4 @@ def _sent(release: Release) -> set[str]:
 
 def _unit(release: Release) -> str:
     version = release.model.partition(":")[2]
-    return Unit(release.model_name, version, release.id, release.digests).name
+    return DeployedRelease(release.model_name, version, release.id, release.digests).name

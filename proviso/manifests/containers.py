@@ -31,7 +31,7 @@ from proviso.rollout.deployed import (
     TRITON_GRPC,
     TRITON_HTTP,
     TRITON_METRICS,
-    Unit,
+    DeployedRelease,
 )
 
 STORE = "redis://serving@store.proviso.svc.cluster.local:6379"
@@ -51,10 +51,10 @@ class Images:
 
 
 @dataclass(frozen=True)
-class Deployment:
+class PodSpecInputs:
     """All that the pods of one release are made from."""
 
-    unit: Unit
+    unit: DeployedRelease
     images: Images
     release_mi: int
     record_fsync: bool
@@ -65,7 +65,7 @@ class Deployment:
         return self.unit.mode == "knative"
 
 
-def copy_release(of: Deployment) -> Container:
+def copy_release(of: PodSpecInputs) -> Container:
     """Init: the release out of its image into a volume that the pod's containers share."""
     return Container(
         name="model",
@@ -76,7 +76,7 @@ def copy_release(of: Deployment) -> Container:
     )
 
 
-def install_backend(of: Deployment) -> Container:
+def install_backend(of: PodSpecInputs) -> Container:
     """Init: checks the release's hashes, then copies launcher and backends to where Triton,
     which changes the mode of a file there at every load, may write.
     """
@@ -96,7 +96,7 @@ def install_backend(of: Deployment) -> Container:
     )
 
 
-def triton(of: Deployment, *, alone: bool) -> Container:
+def triton(of: PodSpecInputs, *, alone: bool) -> Container:
     """Triton behind the launcher that proves its release first. `alone`: in a pod of its own,
     so that transformers elsewhere connect to it and have to leave it before it stops.
     """
@@ -119,7 +119,7 @@ def triton(of: Deployment, *, alone: bool) -> Container:
     )
 
 
-def transformer(of: Deployment, *, name: str) -> Container:
+def transformer(of: PodSpecInputs, *, name: str) -> Container:
     """The pod's front: reads features, asks Triton, decides, records."""
     return Container(
         name=name,
@@ -150,7 +150,7 @@ _FRONT_PORTS = (
 )
 
 
-def _triton_arguments(of: Deployment, alone: bool) -> list[str]:
+def _triton_arguments(of: PodSpecInputs, alone: bool) -> list[str]:
     # In one pod with its transformer nobody else may ask Triton for a score.
     reached = (
         ["--grpc-max-connection-age=5000", "--grpc-max-connection-age-grace=5000"]
@@ -171,7 +171,7 @@ def _triton_arguments(of: Deployment, alone: bool) -> list[str]:
     ]
 
 
-def _transformer_arguments(of: Deployment) -> Iterable[str]:
+def _transformer_arguments(of: PodSpecInputs) -> Iterable[str]:
     yield "--release=/release/release.yml"
     yield f"--model_name={of.unit.model_name}"
     yield f"--http_port={HTTP}"
@@ -188,7 +188,7 @@ def _transformer_arguments(of: Deployment) -> Iterable[str]:
         yield f"--hash-key-file={RECORD_KEY}/key"
 
 
-def _transformer_mounts(of: Deployment) -> list[VolumeMount]:
+def _transformer_mounts(of: PodSpecInputs) -> list[VolumeMount]:
     mounts = [
         VolumeMount(name="release", mount_path="/release", read_only=True),
         VolumeMount(name="records", mount_path=RECORDS),

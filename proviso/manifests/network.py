@@ -27,7 +27,7 @@ from proviso.rollout.deployed import (
     SHADOW_HTTP,
     TRITON_GRPC,
     TRITON_METRICS,
-    Unit,
+    DeployedRelease,
 )
 
 MONITORING = "proviso-monitoring"
@@ -41,32 +41,32 @@ _QUEUE_ADMIN = (8022, 9090, 9091)
 """Knative's queue-proxy: requests as HTTP/1 and h2c; draining, and the metrics it scales by."""
 
 
-def network_policies(unit: Unit) -> list[NetworkPolicy]:
+def network_policies(unit: DeployedRelease) -> list[NetworkPolicy]:
     """All policies of a unit, named after it; one pod or two, behind Envoy or behind Knative."""
     whole = unit.topology == "collocated" or unit.mode == "knative"
     pods = [_whole(unit)] if whole else [_transformer(unit), _predictor(unit)]
     return [*pods, _store_entry(unit)]
 
 
-def _transformer(unit: Unit) -> NetworkPolicy:
+def _transformer(unit: DeployedRelease) -> NetworkPolicy:
     egress = [_to([_here(unit.model_pods)], TRITON_GRPC), _to_store(), _to_dns()]
     ingress = [*_from_clients(unit), _from_prometheus(HTTP)]
     return _policy(unit, "transformer", unit.front_pods, ingress, egress)
 
 
-def _predictor(unit: Unit) -> NetworkPolicy:
+def _predictor(unit: DeployedRelease) -> NetworkPolicy:
     """Asks nobody: no egress rule at all, so not even a name can be looked up."""
     ingress = [_from([_here(unit.front_pods)], TRITON_GRPC), _from_prometheus(TRITON_METRICS)]
     return _policy(unit, "predictor", unit.model_pods, ingress, None)
 
 
-def _whole(unit: Unit) -> NetworkPolicy:
+def _whole(unit: DeployedRelease) -> NetworkPolicy:
     """Transformer and Triton in one pod: what passes between them never leaves it."""
     ingress = [*_from_clients(unit), _from_prometheus(HTTP, TRITON_METRICS)]
     return _policy(unit, "pod", unit.front_pods, ingress, [_to_store(), _to_dns()])
 
 
-def _store_entry(unit: Unit) -> NetworkPolicy:
+def _store_entry(unit: DeployedRelease) -> NetworkPolicy:
     """The store's side of the way; policies add up, so each unit brings its own."""
     spec = NetworkPolicySpec(
         pod_selector=LabelSelector(match_labels=STORE),
@@ -76,7 +76,7 @@ def _store_entry(unit: Unit) -> NetworkPolicy:
     return NetworkPolicy(metadata=_meta(unit, "store"), spec=spec)
 
 
-def _from_clients(unit: Unit) -> list[IngressRule]:
+def _from_clients(unit: DeployedRelease) -> list[IngressRule]:
     """Clients come through a gateway, never straight."""
     if unit.mode == "knative":
         return _from_knative()
@@ -137,12 +137,12 @@ def _there(namespace: str, labels: dict[str, str]) -> Peer:
     return Peer(namespace_selector=where, pod_selector=LabelSelector(match_labels=labels))
 
 
-def _meta(unit: Unit, part: str) -> Meta:
+def _meta(unit: DeployedRelease, part: str) -> Meta:
     return Meta(name=f"{unit.name}-{part}", namespace=NAMESPACE, labels=unit.labels)
 
 
 def _policy(
-    unit: Unit,
+    unit: DeployedRelease,
     part: str,
     pods: dict[str, str],
     ingress: list[IngressRule],

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from proviso.manifests import sizes
 from proviso.manifests.containers import (
-    Deployment,
+    PodSpecInputs,
     copy_release,
     install_backend,
     transformer,
@@ -45,7 +45,7 @@ STOPPED = {"serving.kserve.io/stop": "true"}
 """KServe takes the workload away and keeps the InferenceService."""
 
 
-def standard_service(of: Deployment) -> InferenceService:
+def standard_service(of: PodSpecInputs) -> InferenceService:
     """The InferenceService of a unit, without an ingress of KServe's: only our route leads here."""
     spec = (
         InferenceServiceSpec(predictor=_collocated(of))
@@ -60,7 +60,7 @@ def standard_service(of: Deployment) -> InferenceService:
 
 
 def knative_service(
-    of: Deployment, canary_percent: int, extra: dict[str, str] | None = None
+    of: PodSpecInputs, canary_percent: int, extra: dict[str, str] | None = None
 ) -> InferenceService:
     """The model's InferenceService with this release as its newest revision.
 
@@ -71,7 +71,7 @@ def knative_service(
     return InferenceService(metadata=_meta(of, annotations), spec=spec)
 
 
-def _meta(of: Deployment, annotations: dict[str, str]) -> Meta:
+def _meta(of: PodSpecInputs, annotations: dict[str, str]) -> Meta:
     hidden = {} if of.knative else {"networking.kserve.io/visibility": "cluster-local"}
     return Meta(
         name=of.unit.service,
@@ -81,7 +81,7 @@ def _meta(of: Deployment, annotations: dict[str, str]) -> Meta:
     )
 
 
-def _predictor(of: Deployment) -> Component:
+def _predictor(of: PodSpecInputs) -> Component:
     return Component(
         **_standard(of.unit.model_pods, sizes.PREDICTOR, sizes.PREDICTOR_GRACE),
         service_account_name="predictor",
@@ -91,7 +91,7 @@ def _predictor(of: Deployment) -> Component:
     )
 
 
-def _transformer(of: Deployment) -> Component:
+def _transformer(of: PodSpecInputs) -> Component:
     return Component(
         **_standard(of.unit.front_pods, sizes.TRANSFORMER, sizes.TRANSFORMER_GRACE),
         service_account_name="transformer",
@@ -101,7 +101,7 @@ def _transformer(of: Deployment) -> Component:
     )
 
 
-def _collocated(of: Deployment) -> Component:
+def _collocated(of: PodSpecInputs) -> Component:
     together = sizes.Size(
         cpu=sizes.TRANSFORMER.cpu + sizes.PREDICTOR.cpu,
         cpu_limit=0,
@@ -114,7 +114,7 @@ def _collocated(of: Deployment) -> Component:
     )
 
 
-def _revision(of: Deployment, canary_percent: int) -> Component:
+def _revision(of: PodSpecInputs, canary_percent: int) -> Component:
     """Knative scales by concurrency, gives a pod its timeout to finish, and knows no preStop."""
     return Component(
         min_replicas=1,
@@ -126,7 +126,7 @@ def _revision(of: Deployment, canary_percent: int) -> Component:
     )
 
 
-def _both(of: Deployment) -> dict[str, Any]:
+def _both(of: PodSpecInputs) -> dict[str, Any]:
     """Both containers in one pod; KServe takes the first to be the predictor."""
     return {
         "service_account_name": "transformer",
@@ -171,12 +171,12 @@ def _scaling(size: sizes.Size) -> AutoScaling:
     return AutoScaling(metrics=[Metric(resource=ResourceMetric(target=target))])
 
 
-def _scratch(of: Deployment, *names: Literal["release", "server", "tmp"]) -> list[Volume]:
+def _scratch(of: PodSpecInputs, *names: Literal["release", "server", "tmp"]) -> list[Volume]:
     mi = {"release": of.release_mi, "server": sizes.BACKENDS_MI, "tmp": sizes.TMP_MI}
     return [Volume(name=name, empty_dir=EmptyDir(size_limit=f"{mi[name]}Mi")) for name in names]
 
 
-def _records(of: Deployment) -> list[Volume]:
+def _records(of: PodSpecInputs) -> list[Volume]:
     """Where records go, and secrets; a whole volume each, so that a rotated one arrives."""
     volumes = [
         Volume(name="records", persistent_volume_claim=ClaimVolume(claim_name="records")),

@@ -49,7 +49,7 @@ from proviso.rollout.deployed import (
     PREFIX,
     SHADOW_GRPC,
     SHADOW_HTTP,
-    Unit,
+    DeployedRelease,
 )
 
 NONE = "none"
@@ -79,8 +79,8 @@ class Step:
 class Pair:
     """Who is rolled out over whom."""
 
-    candidate: Unit
-    stable: Unit | None
+    candidate: DeployedRelease
+    stable: DeployedRelease | None
 
 
 def rollout_steps(plan: Plan, *, over_stable: bool, mirrors: bool) -> list[Step]:

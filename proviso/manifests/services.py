@@ -20,13 +20,13 @@ from proviso.rollout.deployed import (
     TRITON_GRPC,
     TRITON_HTTP,
     TRITON_METRICS,
-    Unit,
+    DeployedRelease,
 )
 
 H2C = "kubernetes.io/h2c"
 
 
-def services(unit: Unit) -> list[Service]:
+def services(unit: DeployedRelease) -> list[Service]:
     """Public, shadow and predictor. Headless, so that Envoy and gRPC balance over the pods.
 
     In mode knative requests take another way, and only what is scraped is named here.
@@ -39,7 +39,7 @@ def services(unit: Unit) -> list[Service]:
     ]
 
 
-def disruption_budgets(unit: Unit) -> list[PodDisruptionBudget]:
+def disruption_budgets(unit: DeployedRelease) -> list[PodDisruptionBudget]:
     """One pod of each kind stays while a node is drained."""
     kinds = {"transformer": unit.front_pods, "predictor": unit.model_pods}
     if unit.topology == "collocated":
@@ -67,9 +67,11 @@ _TRITON = [
 ]
 
 
-def _service(unit: Unit, name: str, pods: dict[str, str], ports: list[ServicePort]) -> Service:
+def _service(
+    unit: DeployedRelease, name: str, pods: dict[str, str], ports: list[ServicePort]
+) -> Service:
     return Service(metadata=_meta(unit, name), spec=ServiceSpec(selector=pods, ports=ports))
 
 
-def _meta(unit: Unit, name: str) -> Meta:
+def _meta(unit: DeployedRelease, name: str) -> Meta:
     return Meta(name=name, namespace=NAMESPACE, labels=unit.labels)

@@ -17,7 +17,7 @@ from proviso.contracts.plan import Plan
 from proviso.monitoring.prometheus import AlertRule, RecordingRule, RuleGroup
 from proviso.monitoring.queries import (
     MIN_REQUESTS,
-    Question,
+    QueryContext,
     error_rate,
     every,
     prometheus_span,
@@ -76,11 +76,11 @@ def _recorded(figure: str, window: int) -> str:
 
 
 def _recording_group(plan: Plan, window: int) -> RuleGroup:
-    question = Question(plan, prometheus_span(window))
-    failed = error_rate(_MODEL, arm="serve")(question)
-    asked = question.per_second("proviso_requests_total", _MODEL, arm="serve")
+    context = QueryContext(plan, prometheus_span(window))
+    failed = error_rate(_MODEL, arm="serve")(context)
+    asked = context.per_second("proviso_requests_total", _MODEL, arm="serve")
     return RuleGroup(
-        name=f"{plan.model_name}-error-budget-{question.window}",
+        name=f"{plan.model_name}-error-budget-{context.window}",
         interval=every(window),
         rules=[
             RecordingRule(record=_recorded("http_error_rate", window), expr=failed),

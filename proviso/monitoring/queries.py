@@ -30,7 +30,7 @@ FEATURE = (*VIEW, "feature")
 
 
 @dataclass(frozen=True)
-class Question:
+class QueryContext:
     """Which pods are asked about and over which window; every expression starts from it."""
 
     plan: Plan
@@ -46,7 +46,7 @@ class Question:
         return ratio(self.per_second(series, by, **labels), self.per_second(series, by))
 
 
-Figure = Callable[[Question], str]
+Figure = Callable[[QueryContext], str]
 
 
 def selector(plan: Plan, series: str, **labels: str) -> str:
@@ -81,23 +81,23 @@ def every(window: int) -> str:
     return prometheus_span(min(max(window // 120, 15 * SECOND), 2 * MINUTE))
 
 
-def request_rate(question: Question) -> str:
+def request_rate(context: QueryContext) -> str:
     """Requests a second, whatever became of them."""
-    return question.per_second("proviso_requests_total", ARM)
+    return context.per_second("proviso_requests_total", ARM)
 
 
-def answer_rate(question: Question) -> str:
+def answer_rate(context: QueryContext) -> str:
     """Requests a second that were answered."""
-    return question.per_second("proviso_requests_total", ARM, code="200")
+    return context.per_second("proviso_requests_total", ARM, code="200")
 
 
 def latency_ms(quantile: float) -> Figure:
     """A quantile of answered requests' time at the transformer, in ms."""
 
-    def expression(question: Question) -> str:
+    def expression(context: QueryContext) -> str:
         series = "proviso_request_seconds"
-        buckets = question.per_second(f"{series}_bucket", (*ARM, "le"), part="total")
-        counted = question.per_second(f"{series}_count", ARM, part="total")
+        buckets = context.per_second(f"{series}_bucket", (*ARM, "le"), part="total")
+        counted = context.per_second(f"{series}_count", ARM, part="total")
         return f"1000 * histogram_quantile({quantile:g}, {buckets}) and ({counted} > 0)"
 
     return expression
@@ -106,49 +106,49 @@ def latency_ms(quantile: float) -> Figure:
 def error_rate(by: tuple[str, ...], **labels: str) -> Figure:
     """Failed, of the requests that were ours to answer: a client's own mistake is neither."""
 
-    def expression(question: Question) -> str:
+    def expression(context: QueryContext) -> str:
         series = "proviso_requests_total"
-        failed = question.per_second(series, by, code="~5..|429", **labels)
-        ours = question.per_second(series, by, code="!~4[013-9].|42[0-8]", **labels)
+        failed = context.per_second(series, by, code="~5..|429", **labels)
+        ours = context.per_second(series, by, code="!~4[013-9].|42[0-8]", **labels)
         return ratio(failed, ours)
 
     return expression
 
 
-def feature_missing_rate(question: Question) -> str:
+def feature_missing_rate(context: QueryContext) -> str:
     """Lookups that found no row: the mean over the views, each of which every row asks once."""
-    share = question.share("proviso_feature_status_total", VIEW, status="MISSING_KEY")
+    share = context.share("proviso_feature_status_total", VIEW, status="MISSING_KEY")
     return f"avg by ({', '.join(ARM)}) ({share})"
 
 
-def feature_null_rate(question: Question) -> str:
+def feature_null_rate(context: QueryContext) -> str:
     """Values that the row holds as null; of the worst feature."""
-    share = question.share("proviso_feature_status_total", FEATURE, status="NULL")
+    share = context.share("proviso_feature_status_total", FEATURE, status="NULL")
     return f"max by ({', '.join(ARM)}) ({share})"
 
 
-def default_used_rate(question: Question) -> str:
+def default_used_rate(context: QueryContext) -> str:
     """Predictions that used a feature's approved replacement; of the worst feature."""
-    used = question.per_second("proviso_default_used_total", (*ARM, "feature"))
-    predictions = question.per_second("proviso_decisions_total", ARM)
+    used = context.per_second("proviso_default_used_total", (*ARM, "feature"))
+    predictions = context.per_second("proviso_decisions_total", ARM)
     of_all = f"{used} / on ({', '.join(ARM)}) group_left () ({predictions} > 0)"
     return f"max by ({', '.join(ARM)}) ({of_all}) or ({predictions} > 0) * 0"
 
 
-def review_rate(question: Question) -> str:
+def review_rate(context: QueryContext) -> str:
     """Decisions in the plan's word at or above the threshold, fallbacks included."""
-    word = question.plan.decision.at_or_above
-    return question.share("proviso_decisions_total", ARM, decision=word)
+    word = context.plan.decision.at_or_above
+    return context.share("proviso_decisions_total", ARM, decision=word)
 
 
-def approval_rate(question: Question) -> str:
+def approval_rate(context: QueryContext) -> str:
     """Decisions in the plan's word below the threshold."""
-    return question.share("proviso_decisions_total", ARM, decision=question.plan.decision.below)
+    return context.share("proviso_decisions_total", ARM, decision=context.plan.decision.below)
 
 
-def stale_rate(question: Question) -> str:
+def stale_rate(context: QueryContext) -> str:
     """Lookups that found only a row older than its view's online_ttl, by view."""
-    return question.share("proviso_feature_status_total", VIEW, status="STALE")
+    return context.share("proviso_feature_status_total", VIEW, status="STALE")
 
 
 LIVE: Mapping[str, Figure] = {

@@ -22,7 +22,7 @@ from proviso.monitoring.queries import (
     MEASURED_ELSEWHERE,
     MIN_REQUESTS,
     Figure,
-    Question,
+    QueryContext,
     answer_rate,
     every,
     prometheus_span,
@@ -101,14 +101,14 @@ def _figure_group(plan: Plan, window: int) -> RuleGroup:
 
 
 def _recordings(plan: Plan, window: int, metrics: dict[str, None]) -> Iterator[RecordingRule]:
-    question = Question(plan, prometheus_span(window))
+    context = QueryContext(plan, prometheus_span(window))
     figures: dict[str, Figure] = {"request_rate": request_rate, "answer_rate": answer_rate}
     figures |= {metric: LIVE[metric] for metric in metrics}
     for metric, figure in figures.items():
-        yield RecordingRule(record=recorded(metric, window), expr=figure(question))
+        yield RecordingRule(record=recorded(metric, window), expr=figure(context))
     if window == USUAL:
-        name = f"release_arm_view:feature_stale_rate:{question.window}"
-        yield RecordingRule(record=name, expr=stale_rate(question))
+        name = f"release_arm_view:feature_stale_rate:{context.window}"
+        yield RecordingRule(record=name, expr=stale_rate(context))
 
 
 def _monitoring_alerts(plan: Plan, entry: Monitored) -> Iterator[AlertRule]:

@@ -230,7 +230,7 @@ def _meaning(service: Service) -> list[str]:
         f"{f.name}={f.function}({','.join(f.inputs)})"
         for f in (*service.request_features, *service.derived_features)
     ]
-    consumed = [f"{v}:{f}@{service.view_by_name[v].schema}" for v, f in service.consumed]
+    consumed = [f"{ref}@{service.view_by_name[ref.view].schema}" for ref in service.consumed]
     return [*computed, *consumed]
 
 

@@ -14,7 +14,7 @@ import yaml
 from pydantic import Field
 
 from feature_runtime.core.release import ReleaseError, parse_release
-from feature_runtime.core.service import ServiceError
+from feature_runtime.core.service import ServiceSectionError
 from proviso.contracts.base import ContractError, InputError, Name, Problem, Strict, Text
 from proviso.contracts.loading import parse_model
 from proviso.release.directory import RELEASE_FILE, Release, read_release
@@ -54,7 +54,7 @@ def read_stated(directory: Path) -> Release:
     parse_model(str(path), parsed, Stated)
     try:
         stated = parse_release(parsed)
-    except (ReleaseError, ServiceError) as error:
+    except (ReleaseError, ServiceSectionError) as error:
         raise ContractError([_problem_of(path, str(error))]) from error
     return Release(
         directory,

@@ -16,7 +16,8 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from feature_runtime.core.availability import Status
-from proviso.clients.endpoint import Question
+from feature_runtime.core.service import FeatureRef
+from proviso.clients.endpoint import EndpointRequest
 from proviso.contracts.contract import Contract
 from proviso.history.arrays import EncoderInputs, read_inputs
 from proviso.history.duckdb.join import build_dataset
@@ -46,11 +47,11 @@ class Expected:
 
 @dataclass(frozen=True)
 class Case:
-    """A question and what must come back; `consumed` names the K features."""
+    """A request and what must come back; `consumed` names the K features."""
 
-    question: Question
+    request: EndpointRequest
     expected: Expected
-    consumed: tuple[tuple[str, str], ...]
+    consumed: tuple[FeatureRef, ...]
 
 
 @dataclass(frozen=True)
@@ -129,8 +130,8 @@ def made_transactions(contract: Contract, inputs: EncoderInputs, making: Making,
     return out
 
 
-def _question(inputs: EncoderInputs, release: Release, i: int) -> Question:
-    return Question(
+def _question(inputs: EncoderInputs, release: Release, i: int) -> EndpointRequest:
+    return EndpointRequest(
         request_id=f"replay-{inputs.ids[i]}",
         t=int(inputs.at[i]),
         ids={e.join_key: inputs.keys[e.join_key][i] for e in release.service.entities},

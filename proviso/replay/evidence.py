@@ -15,7 +15,7 @@ from feature_runtime.core.availability import Status
 from feature_runtime.core.identity import digest
 from feature_runtime.core.moments import format_moment, now
 from proviso.checks.skew_rows import write_rows
-from proviso.contracts.base import Refused
+from proviso.contracts.base import ValidationFailed
 from proviso.contracts.contract import Contract
 from proviso.contracts.loading import parse_model
 from proviso.replay.replay import Outcome, Rehearsal
@@ -57,7 +57,7 @@ class Mismatch:
 def mismatches(outcome: Outcome) -> list[Mismatch]:
     """Everything in which an answer differs from its offline row."""
     answer, expected = outcome.answer, outcome.case.expected
-    request_id = outcome.case.question.request_id
+    request_id = outcome.case.request.request_id
 
     def differs(what: str, found: object, wanted: object) -> Mismatch:
         return Mismatch(request_id, answer.protocol, what, str(found), str(wanted))
@@ -66,10 +66,10 @@ def mismatches(outcome: Outcome) -> list[Mismatch]:
         return [differs("answer", f"{answer.code} {answer.error}", "an answer")]
     found = []
     served = answer.feature_status
-    for (view, feature), status in zip(outcome.case.consumed, expected.status, strict=True):
-        said = served.get(f"{view}:{feature}", "nothing")
+    for ref, status in zip(outcome.case.consumed, expected.status, strict=True):
+        said = served.get(str(ref), "nothing")
         if said != status.name:
-            found.append(differs(f"status of {view}:{feature}", said, status.name))
+            found.append(differs(f"status of {ref}", said, status.name))
     if difference(outcome) > PROBABILITY_TOLERANCE:
         found.append(differs("probability", answer.probability, expected.probability))
     if answer.decision != expected.decision:
@@ -127,7 +127,7 @@ def passed(summary: Mapping[str, Any]) -> list[str]:
     """
     try:
         found = parse_model(REPLAY_FILE, summary, Replayed)
-    except Refused as error:
+    except ValidationFailed as error:
         return [str(problem) for problem in error.problems]
     reasons = []
     if found.mismatch_count:
@@ -150,8 +150,8 @@ def passed(summary: Mapping[str, Any]) -> list[str]:
 def _statuses(outcomes: Sequence[Outcome]) -> dict[str, dict[str, int]]:
     counts: dict[str, Counter[str]] = {}
     for outcome in outcomes:
-        for (view, feature), status in zip(outcome.case.consumed, outcome.seen.status, strict=True):
-            counts.setdefault(f"{view}:{feature}", Counter())[Status(status).name] += 1
+        for ref, status in zip(outcome.case.consumed, outcome.seen.status, strict=True):
+            counts.setdefault(str(ref), Counter())[Status(status).name] += 1
     return {name: dict(counter) for name, counter in counts.items()}
 
 
@@ -173,5 +173,5 @@ def _ages(outcomes: Sequence[Outcome]) -> dict[str, list[float]]:
         }
         for view, event in views.items():
             if event is not None:
-                found.setdefault(view, []).append((outcome.case.question.t - event) / 1e6)
+                found.setdefault(view, []).append((outcome.case.request.t - event) / 1e6)
     return found

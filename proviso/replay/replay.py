@@ -19,7 +19,7 @@ from feature_runtime.core import keys, timeline
 from feature_runtime.core.availability import Row, Status, Value, availability, feature_statuses
 from feature_runtime.core.moments import MINUTE, format_moment
 from feature_runtime.core.service import Service, View
-from proviso.clients.endpoint import Answer, Clients, Question
+from proviso.clients.endpoint import Answer, Clients, EndpointRequest
 from proviso.contracts.base import InputError
 from proviso.contracts.contract import Contract, FeatureView, OnEvent
 from proviso.history.arrays import EncoderInputs
@@ -109,7 +109,7 @@ class Stage:
 
 @dataclass(frozen=True)
 class Step:
-    """One line of a replay's score: a publication of `view`, or with None a question.
+    """One line of a replay's score: a publication of `view`, or with None a request.
 
     number: the run's event_ts, or the case's place in the rehearsal.
     """
@@ -139,7 +139,7 @@ def rehearse(stage: Stage, span: Span, work: Path) -> Rehearsal:
     strata = {
         name: n + int(extra[name].sum()) for name, n in sample.strata.items() if name in extra
     }
-    ordered = tuple(sorted(cases, key=lambda case: case.question.t))
+    ordered = tuple(sorted(cases, key=lambda case: case.request.t))
     return Rehearsal(ordered, strata | {"made": len(made), "all": len(ordered)}, gap)
 
 
@@ -198,7 +198,7 @@ def _tell(progress: Progress, rehearsal: Rehearsal, before: int, done: int) -> N
     total = len(rehearsal.cases)
     tenth = max(1, total // 10)
     if done // tenth > before // tenth:
-        moment = format_moment(rehearsal.cases[done - 1].question.t)
+        moment = format_moment(rehearsal.cases[done - 1].request.t)
         progress(f"{done:,} of {total:,} requests, at {moment}")
 
 
@@ -213,21 +213,21 @@ async def ask(
 
     async def one(number: int, case: Case) -> Outcome:
         async with slots:
-            answer = await clients.ask(number, case.question)
-            return Outcome(case, answer, look(stage, case.question))
+            answer = await clients.ask(number, case.request)
+            return Outcome(case, answer, look(stage, case.request))
 
     return list(await asyncio.gather(*(one(first + i, case) for i, case in enumerate(cases))))
 
 
-def look(stage: Stage, question: Question) -> Seen:
-    """What the store holds for a question at its t, by the one rule, without the pod."""
+def look(stage: Stage, request: EndpointRequest) -> Seen:
+    """What the store holds for a request at its t, by the one rule, without the pod."""
     service = stage.release.service
-    blobs = stage.store.read([_key(service, view, question) for view in service.views])
+    blobs = stage.store.read([_key(service, view, request) for view in service.views])
     status: dict[tuple[str, str], Status] = {}
     values: dict[tuple[str, str], Value] = {}
     events: dict[str, int | None] = {}
     for view, blob in zip(service.views, blobs, strict=True):
-        row, found = _winner(view, blob, question.t)
+        row, found = _winner(view, blob, request.t)
         events[view.name] = row.event_ts if row else None
         held = row.values if row else (None,) * len(view.features)
         for feature, one, value in zip(view.features, found, held, strict=True):
@@ -251,27 +251,27 @@ def _winner(view: View, blob: bytes | None, t: int) -> tuple[Row | None, tuple[S
     return row, feature_statuses(status, row, view.dtypes)
 
 
-def timeline_of(stage: Stage, view: View, question: Question) -> tuple[bytes, bytes | None]:
-    """The key of a question's entity in a view, and what the store holds there."""
-    key = _key(stage.release.service, view, question)
+def timeline_of(stage: Stage, view: View, request: EndpointRequest) -> tuple[bytes, bytes | None]:
+    """The key of a request's entity in a view, and what the store holds there."""
+    key = _key(stage.release.service, view, request)
     return key, stage.store.read([key])[0]
 
 
-def _key(service: Service, view: View, question: Question) -> bytes:
+def _key(service: Service, view: View, request: EndpointRequest) -> bytes:
     join_keys = {entity.name: entity.join_key for entity in service.entities}
-    ids = [question.ids[join_keys[name]] for name in view.entities]
+    ids = [request.ids[join_keys[name]] for name in view.entities]
     return keys.timeline_key(keys.entity_key(view.entities, ids), view.name, view.schema)
 
 
 def _score(stage: Stage, rehearsal: Rehearsal, span: Span) -> list[Step]:
-    """Every publication and every question, in order; a publication before what it may reach."""
-    asked = [Step(case.question.t, None, n) for n, case in enumerate(rehearsal.cases)]
+    """Every publication and every request, in order; a publication before what it may reach."""
+    asked = [Step(case.request.t, None, n) for n, case in enumerate(rehearsal.cases)]
     runs = [Step(*run) for run in _runs(stage, span, rehearsal.skipped)]
     live = [
         Step(moment, view, 0)
         for view in stage.views
         if isinstance(view.publication, OnEvent)
-        for moment in {arrived_by(view, case.question.t) for case in rehearsal.cases}
+        for moment in {arrived_by(view, case.request.t) for case in rehearsal.cases}
     ]
     return sorted([*runs, *live, *asked], key=lambda step: (step.moment, step.view is None))
 

@@ -17,17 +17,17 @@ def skew_rows(contract: Contract, outcomes: Iterable[Outcome]) -> Iterator[SkewR
 
 
 def _compared(contract: Contract, outcome: Outcome) -> Iterator[Compared]:
-    question, expected, seen = outcome.case.question, outcome.case.expected, outcome.seen
-    for k, (view_name, feature_name) in enumerate(outcome.case.consumed):
-        view = contract.view_by_name[view_name]
-        feature = next(f for f in view.features if f.name == feature_name)
+    request, expected, seen = outcome.case.request, outcome.case.expected, outcome.seen
+    for k, ref in enumerate(outcome.case.consumed):
+        view = contract.view_by_name[ref.view]
+        feature = next(f for f in view.features if f.name == ref.feature)
         stored = _as_stored(expected.values[k], feature.dtype)
         yield Compared(
-            case_id=f"{question.request_id}:{view_name}:{feature_name}",
+            case_id=f"{request.request_id}:{ref}",
             view=view,
             feature=feature,
-            entity_key="|".join(str(question.ids[key]) for key in contract.join_keys(view)),
-            as_of=question.t,
+            entity_key="|".join(str(request.ids[key]) for key in contract.join_keys(view)),
+            as_of=request.t,
             offline=Side(expected.status[k], stored, expected.event_ts[k]),
             online=Side(seen.status[k], seen.values[k], seen.event_ts[k]),
         )

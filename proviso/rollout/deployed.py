@@ -35,8 +35,8 @@ _ID_DIGITS = 6
 
 
 @dataclass(frozen=True)
-class Unit:
-    """One release as Kubernetes knows it. Make it with `unit_of`, which checks the names."""
+class DeployedRelease:
+    """One release as Kubernetes knows it. `deployed_release` makes one and checks its names."""
 
     model_name: str
     version: str
@@ -122,9 +122,11 @@ def hostname(model_name: str, mode: Mode = "standard") -> str:
     return f"{model_name}.{DOMAIN}"
 
 
-def unit_of(release: Release, topology: Topology = "separate", mode: Mode = "standard") -> Unit:
+def deployed_release(
+    release: Release, topology: Topology = "separate", mode: Mode = "standard"
+) -> DeployedRelease:
     """The unit of a release. Raises ContractError when Kubernetes could not hold its names."""
-    unit = Unit(
+    unit = DeployedRelease(
         release.model_name,
         release.model.partition(":")[2],
         release.id,
@@ -138,7 +140,7 @@ def unit_of(release: Release, topology: Topology = "separate", mode: Mode = "sta
     return unit
 
 
-def name_problems(unit: Unit, path: str) -> Iterator[Problem]:
+def name_problems(unit: DeployedRelease, path: str) -> Iterator[Problem]:
     """Names that the API server would refuse, or cut, by the place that they come from."""
     if not _LABEL.fullmatch(unit.model_name):
         wanted = "a DNS label: lower case letters, digits, dashes inside"

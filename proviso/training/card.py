@@ -61,12 +61,12 @@ def feature_section(service: Service, rows: Rows) -> dict[str, Any]:
     """Per consumed feature how often each status occurred, defaults were used, rows rejected."""
     status, applied = rows.inputs.status, rows.encoded.applied
     return {
-        f"{view}:{feature}": {
+        str(ref): {
             "status": _status_counts(status[:, k]),
             "defaults": int(applied.replaced[:, k].sum()),
             "rejections": int(applied.rejecting[:, k].sum()),
         }
-        for k, (view, feature) in enumerate(service.consumed)
+        for k, ref in enumerate(service.consumed)
     }
 
 

@@ -27,7 +27,7 @@ from proviso.training import timeline as timeline_module
 from proviso.training.card import data_section
 from proviso.training.data import Days, Project, Request
 from proviso.training.recompute import recompute
-from proviso.training.rejudge import JudgedView, Question, rejudge
+from proviso.training.rejudge import JudgedView, RejudgeTask, rejudge
 
 Progress = Callable[[str], None]
 VERSION = 1
@@ -130,7 +130,7 @@ def _judged(
     project, request = material.project, material.request
     if request.history is None:
         raise ValueError("found no history, wanted the one that the dataset was joined from")
-    question = Question(
+    task = RejudgeTask(
         project.contract,
         project.service,
         request.history,
@@ -142,7 +142,7 @@ def _judged(
     views: dict[str, JudgedView] = {}
     named: list[str] = []
     count = 0
-    for found in rejudge(question, SAMPLE, SEED, progress):
+    for found in rejudge(task, SAMPLE, SEED, progress):
         if isinstance(found, str):
             _refuse(1, [found])
         else:

@@ -75,10 +75,10 @@ def distribution_section(service: Service, rows: Rows) -> dict[str, Any]:
         for view in service.views
     }
     section = {}
-    for k, (view, feature) in enumerate(service.consumed):
+    for k, ref in enumerate(service.consumed):
         usable = inputs.status[:, k] == Status.OK
-        found = distribution_of(inputs.values[usable, k], codes[view][usable])
-        section[f"{view}:{feature}"] = found.model_dump(mode="json")
+        found = distribution_of(inputs.values[usable, k], codes[ref.view][usable])
+        section[str(ref)] = found.model_dump(mode="json")
     return section
 
 

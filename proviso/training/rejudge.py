@@ -33,7 +33,7 @@ _NAMED = 5  # differences that are named; the others are counted
 
 
 @dataclass(frozen=True)
-class Question:
+class RejudgeTask:
     """A dataset to be judged: its rows must be the transactions of start <= t < end."""
 
     contract: Contract
@@ -72,28 +72,28 @@ class JudgedView:
 
 
 def rejudge(
-    question: Question, sample: int, seed: int, progress: Progress
+    task: RejudgeTask, sample: int, seed: int, progress: Progress
 ) -> Iterator[JudgedView | str]:
     """Judges view by view. A text instead says that the dataset's rows are not the transactions.
 
     Raises InputError when history or transactions cannot be read.
     """
-    contract, inputs = question.contract, question.inputs
+    contract, inputs = task.contract, task.inputs
     with connect() as engine:
-        load_transactions(engine, contract, question.transactions, question.start, question.end)
-        yield from _other_rows(engine, question)
-        for position, consumed in enumerate(question.service.views):
+        load_transactions(engine, contract, task.transactions, task.start, task.end)
+        yield from _other_rows(engine, task)
+        for position, consumed in enumerate(task.service.views):
             view = contract.view_by_name[consumed.name]
             chance = np.random.default_rng((seed, position)).random(len(inputs))
-            judgement = _Judgement(question, view, sample, chance)
+            judgement = _Judgement(task, view, sample, chance)
             _number(engine, contract, view)
             judgement.judge(engine, progress)
             yield judgement.result()
 
 
-def _other_rows(engine: Engine, question: Question) -> Iterator[str]:
+def _other_rows(engine: Engine, task: RejudgeTask) -> Iterator[str]:
     """Whether ids, keys and moments are the source's own, in its order."""
-    inputs, source = question.inputs, question.contract.source
+    inputs, source = task.inputs, task.contract.source
     wanted = {source.id: inputs.ids, **inputs.keys}
     engine.execute(
         f"select _event, {names(*wanted)} from {EVENTS} order by _event, {quoted(source.id)}"
@@ -122,7 +122,7 @@ def _number(engine: Engine, contract: Contract, view: FeatureView) -> None:
 class _Judgement:
     """One view under judgement; arrays [n] and [n, features] of what the rule says."""
 
-    question: Question
+    task: RejudgeTask
     view: FeatureView
     sample: int
     chance: NDArray[np.float64]
@@ -135,7 +135,7 @@ class _Judgement:
     content: ContentDigest = field(default_factory=ContentDigest)
 
     def __post_init__(self) -> None:
-        count, width = len(self.question.inputs), len(self.view.features)
+        count, width = len(self.task.inputs), len(self.view.features)
         self.status = np.full(count, Status.MISSING_KEY, dtype=np.int8)
         self.times = np.full((count, 2), NO_ROW, dtype=np.int64)
         self.feature_status = np.full((count, width), Status.MISSING_KEY, dtype=np.int8)
@@ -147,16 +147,16 @@ class _Judgement:
         What is created at the end or later can answer no question before the end. Without it the
         content digest does not depend on how far the history goes on.
         """
-        contract, view, question = self.question.contract, self.view, self.question
+        contract, view, task = self.task.contract, self.view, self.task
         keys = contract.join_keys(view)
         engine.execute(
             f"select _entity from {EVENTS} join judged using ({names(*keys)})"
             f" order by _event, {quoted(contract.source.id)}"
         )
         entity = np.array([number for (number,) in engine.fetchall()], dtype=np.int64)
-        oldest = question.start - view.temporal_join_lookback
-        source = history_relation(contract, question.history, view, oldest, question.end)
-        source = f"select * from ({source}) where created_us < {question.end:d}"
+        oldest = task.start - view.temporal_join_lookback
+        source = history_relation(contract, task.history, view, oldest, task.end)
+        source = f"select * from ({source}) where created_us < {task.end:d}"
         relation = f"({source}) join judged using ({names(*keys)})"
         rows, entities = engine.row(
             f"select (select count(*) from {relation}), (select count(*) from judged)"
@@ -191,7 +191,7 @@ class _Judgement:
 
     def _winner(self, mine: Timeline, asked: int) -> int:
         """Where in the table the rule's winner is, -1 without one."""
-        view, t = self.view, int(self.question.inputs.at[asked])
+        view, t = self.view, int(self.task.inputs.at[asked])
         times = ViewTimes(view.source_delay, view.temporal_join_lookback, view.online_ttl)
         winner, status = mine.ask(times, t)
         self.status[asked] = status
@@ -206,7 +206,7 @@ class _Judgement:
         dtypes = [f.dtype for f in self.view.features]
         chosen = table.take(pa.array(winners))
         values = list(zip(*(chosen[name].to_pylist() for name in features), strict=True))
-        keys = self.question.contract.join_keys(self.view)
+        keys = self.task.contract.join_keys(self.view)
         ids = list(zip(*(chosen[key].to_pylist() for key in keys), strict=True))
         for i, row, mine in zip(asked, values, ids, strict=True):
             event, created = map(int, self.times[i])
@@ -221,7 +221,7 @@ class _Judgement:
         """The judgement, compared with what the dataset says."""
         codes, counts = np.unique(self.status, return_counts=True)
         differences = list(self._differences())
-        features = [f for view, f in self.question.service.consumed if view == self.view.name]
+        features = [f for view, f in self.task.service.consumed if view == self.view.name]
         return JudgedView(
             self.view.name,
             {Status(c).name: int(n) for c, n in zip(codes, counts, strict=True)},
@@ -235,14 +235,14 @@ class _Judgement:
 
     def _differences(self) -> Iterator[tuple[int, str]]:
         """Per part of the dataset that differs: in how many rows, and the first of them."""
-        inputs, view = self.question.inputs, self.view.name
+        inputs, view = self.task.inputs, self.view.name
         for name, held, wanted in (
             ("event_ts", inputs.event_ts[view], self.times[:, 0]),
             ("created_ts", inputs.created_ts[view], self.times[:, 1]),
         ):
             yield from self._compare(name, held, wanted)
         places = {feature.name: j for j, feature in enumerate(self.view.features)}
-        for k, (owner, feature) in enumerate(self.question.service.consumed):
+        for k, (owner, feature) in enumerate(self.task.service.consumed):
             if owner == view:
                 j = places[feature]
                 status = f"status of {feature}"
@@ -254,7 +254,7 @@ class _Judgement:
     ) -> Iterator[tuple[int, str]]:
         rows = np.flatnonzero(bits(held) != bits(wanted))
         if len(rows):
-            ids = self.question.inputs.ids[rows[:_NAMED]]
+            ids = self.task.inputs.ids[rows[:_NAMED]]
             pairs = zip(ids, held[rows[:_NAMED]], wanted[rows[:_NAMED]], strict=True)
             first = "; ".join(f"of {i} found {h}, wanted {w}" for i, h, w in pairs)
             yield len(rows), f"{self.view.name}: {what} differs in {len(rows)} rows: {first}"

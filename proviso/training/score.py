@@ -104,8 +104,8 @@ def _table(release: Release, contract: Contract, inputs: EncoderInputs, scores: 
         "rejected": pa.array(scores.encoded.rejected),
         "release": pa.array(np.full(len(inputs.at), release.id).tolist(), pa.string()),
     }
-    for k, (view, feature) in enumerate(release.service.consumed):
-        name = f"{view}__{feature}"
+    for k, ref in enumerate(release.service.consumed):
+        name = ref.column
         columns[name] = pa.array(inputs.values[:, k], from_pandas=True)
         columns[f"{name}__status"] = pa.array(names[inputs.status[:, k]].tolist(), pa.string())
     return pa.table(columns)

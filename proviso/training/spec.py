@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from feature_runtime.core.service import feature_ref
 from proviso.contracts.base import ContractError, Name, Problem, Strict
 from proviso.contracts.contract import Contract
 from proviso.contracts.loading import load_model
@@ -88,7 +89,7 @@ def card_join_key(spec: TrainingSpec, contract: Contract, plan: Plan) -> str:
     """The column of the entity that is investigated."""
     name = spec.protocol.card_entity
     if name is None:
-        first = service_of(contract, plan).features[0].partition(":")[0]
+        first = feature_ref(service_of(contract, plan).features[0]).view
         name = contract.view_by_name[first].entities[0]
     return contract.entity_by_name[name].join_key
 

@@ -18,7 +18,7 @@ from typing import Self
 
 from feature_runtime.core.moments import now
 from feature_runtime.core.service import Service
-from proviso.clients.endpoint import Answer, Client, GrpcClient, Question, RestClient
+from proviso.clients.endpoint import Answer, Client, EndpointRequest, GrpcClient, RestClient
 
 MAX_SECONDS = 300.0
 """A load that nobody stops ends after this."""
@@ -45,7 +45,7 @@ class Gateway:
 class Sent:
     """One request. began: the monotonic clock's seconds."""
 
-    question: Question
+    request: EndpointRequest
     began: float
     answer: Answer
 
@@ -64,14 +64,14 @@ def failed(sent: Sequence[Sent]) -> list[Sent]:
 
 
 def batch(
-    gateway: Gateway, asked: Sequence[Question], count: int, tag: str, concurrency: int = 4
+    gateway: Gateway, asked: Sequence[EndpointRequest], count: int, tag: str, concurrency: int = 4
 ) -> list[Sent]:
     """`count` questions, in turn over REST and gRPC, at most `concurrency` under way."""
     return asyncio.run(_batch(gateway, asked, count, tag, concurrency))
 
 
 async def _batch(
-    gateway: Gateway, asked: Sequence[Question], count: int, tag: str, concurrency: int
+    gateway: Gateway, asked: Sequence[EndpointRequest], count: int, tag: str, concurrency: int
 ) -> list[Sent]:
     clients, numbers, sent = gateway.clients(), iter(range(count)), list[Sent]()
 
@@ -84,11 +84,13 @@ async def _batch(
     return sent
 
 
-async def _ask(clients: Sequence[Client], asked: Sequence[Question], number: int, tag: str) -> Sent:
+async def _ask(
+    clients: Sequence[Client], asked: Sequence[EndpointRequest], number: int, tag: str
+) -> Sent:
     chosen = asked[number % len(asked)]
-    question = replace(chosen, request_id=f"{tag}-{number}", t=now())
+    request = replace(chosen, request_id=f"{tag}-{number}", t=now())
     began = time.monotonic()
-    return Sent(question, began, await clients[number % len(clients)].ask(question))
+    return Sent(request, began, await clients[number % len(clients)].ask(request))
 
 
 @dataclass
@@ -96,7 +98,7 @@ class Load:
     """Requests at `rate` a second from entering to leaving the context."""
 
     gateway: Gateway
-    asked: Sequence[Question]
+    asked: Sequence[EndpointRequest]
     tag: str
     rate: float = 50.0
     sent: list[Sent] = field(default_factory=list)

@@ -25,7 +25,7 @@ from proviso.manifests.folder import write
 from proviso.manifests.render import Rendering, render
 from proviso.manifests.sizes import MIN_REPLICAS
 from proviso.release.directory import Release
-from proviso.rollout.deployed import DOMAIN, GATEWAY, GRPC, HTTP, Unit
+from proviso.rollout.deployed import DOMAIN, GATEWAY, GRPC, HTTP, DeployedRelease
 from tests.cluster.load import Gateway, batch, failed
 from tests.cluster.place import (
     ADDRESS,
@@ -49,7 +49,7 @@ class Variant:
     contracts: Path
     contract: Contract
     release: Release
-    unit: Unit
+    unit: DeployedRelease
     folder: Path
 
     def rollout(self, step: str) -> Path:
@@ -108,7 +108,7 @@ def standing(place: Place, of: Variant) -> Iterator[None]:
         _remove(place, of)
 
 
-def _workloads(unit: Unit) -> list[str]:
+def _workloads(unit: DeployedRelease) -> list[str]:
     front = ["transformer"] if unit.topology == "separate" else []
     return [f"{unit.name}-{component}" for component in ("predictor", *front)]
 
@@ -131,7 +131,7 @@ def _remove(place: Place, of: Variant) -> None:
 
 
 @contextmanager
-def routed(place: Place, units: Sequence[Unit]) -> Iterator[list[Gateway]]:
+def routed(place: Place, units: Sequence[DeployedRelease]) -> Iterator[list[Gateway]]:
     """The way to each unit alone, through the same Envoy and under a host of its own."""
     routes = [_route(unit) for unit in units]
     text = "".join(json.dumps(route) + "\n---\n" for route in routes)
@@ -155,7 +155,7 @@ def _answers(place: Place, gateway: Gateway) -> bool:
     return not failed(batch(gateway, place.asked, 4, "routed"))
 
 
-def _route(unit: Unit) -> dict[str, Any]:
+def _route(unit: DeployedRelease) -> dict[str, Any]:
     model = f"/v2/models/{unit.model_name}"
     ways = (("rest", model, HTTP), ("grpc", "/inference.GRPCInferenceService/", GRPC))
     return {

@@ -21,12 +21,12 @@ import httpx
 
 from feature_runtime.core.moments import now
 from proviso.checks.load import questions
-from proviso.clients.endpoint import Question, rest_body
+from proviso.clients.endpoint import EndpointRequest, rest_body
 from proviso.contracts.contract import Contract
 from proviso.contracts.loading import load_contract
 from proviso.manifests.images import MODEL_DOCKERFILE
 from proviso.release.directory import Release, read_release
-from proviso.rollout.deployed import unit_of
+from proviso.rollout.deployed import deployed_release
 from tests.cluster import impostor
 from tests.cluster.bad_server import bad_server
 from tests.cluster.load import Gateway, batch, releases
@@ -96,12 +96,12 @@ class Place:
     @cached_property
     def gateway(self) -> Gateway:
         model = self.stable.model_name
-        host = unit_of(self.stable).hostname
+        host = deployed_release(self.stable).hostname
         # The candidate's service reads all that the stable one reads.
         return Gateway(ADDRESS, host, model, self.candidate.service)
 
     @cached_property
-    def asked(self) -> list[Question]:
+    def asked(self) -> list[EndpointRequest]:
         """The newest transactions of the cluster's own history, to be asked about now."""
         return questions(self.contract, self.candidate.service, self.data / "transactions.parquet")
 
@@ -138,7 +138,7 @@ class Place:
 
     def rollout(self, name: str, release: Release | None = None) -> Path:
         """A step as committed, of the candidate unless another release is named."""
-        version = unit_of(release or self.candidate).version
+        version = deployed_release(release or self.candidate).version
         return ROOT / "k8s" / "releases" / version / "rollout" / f"{name}.yaml"
 
     def step(self, name: str) -> None:
@@ -196,7 +196,7 @@ class Place:
 
     def roll(self, release: Release, component: str) -> None:
         """Restarts a component's pods one by one, as a change of its template would."""
-        unit = unit_of(release).name
+        unit = deployed_release(release).name
         mark = {"annotations": {"proviso.dev/rolled": str(time.time_ns())}}
         patch = json.dumps({"spec": {component: mark}})
         self.kubectl("-n", NAMESPACE, "patch", "isvc", unit, "--type=merge", "-p", patch)
@@ -223,8 +223,8 @@ class Place:
     @contextmanager
     def unready(self, release: Release) -> Iterator[None]:
         """A release without a transformer."""
-        name = f"{unit_of(release).name}-transformer"
-        count = self.replicas(unit_of(release).name, "transformer")
+        name = f"{deployed_release(release).name}-transformer"
+        count = self.replicas(deployed_release(release).name, "transformer")
         self.scale(name, 0)
         try:
             yield
@@ -244,7 +244,7 @@ class Place:
     @contextmanager
     def sick(self, release: Release, how: str) -> Iterator[None]:
         """The release's shadow Service leads to nothing (`down`) or to a bad server."""
-        name = unit_of(release).shadow
+        name = deployed_release(release).shadow
         before = self.get("service", name)["spec"]["selector"]
         if how != "down":
             job = self.get("cronjob", "skew")["spec"]["jobTemplate"]["spec"]["template"]["spec"]
@@ -272,7 +272,7 @@ class Place:
             image = f"proviso/model-impostor:{how}"
             run("docker", "build", "-q", "-t", image, "-f", ROOT / MODEL_DOCKERFILE, out)
         run("kind", "load", "docker-image", "--name", CLUSTER, image)
-        service = self.get("isvc", unit_of(release).name)
+        service = self.get("isvc", deployed_release(release).name)
         bad = impostor.manifest(service, image, release.id, claimed)
         self.kubectl("apply", "-f", "-", text=json.dumps(bad))
         try:
@@ -283,9 +283,9 @@ class Place:
     @contextmanager
     def crossed(self, release: Release, other: Release) -> Iterator[str]:
         """A transformer of `release` that is told `other`'s predictor; yields its address."""
-        own = unit_of(release).name
+        own = deployed_release(release).name
         pod = impostor.crossed(
-            self.get("deployment", f"{own}-transformer"), own, unit_of(other).name
+            self.get("deployment", f"{own}-transformer"), own, deployed_release(other).name
         )
         self.kubectl("apply", "-f", "-", text=json.dumps(pod))
         try:
@@ -302,7 +302,7 @@ class Place:
     def counted(self, release: Release, arm: str) -> int:
         """Requests of an arm over all pods of a release, by their own counters."""
         total = 0.0
-        for pod in self.pods(unit_of(release).name, "transformer"):
+        for pod in self.pods(deployed_release(release).name, "transformer"):
             name = pod["metadata"]["name"]
             path = f"/api/v1/namespaces/{NAMESPACE}/pods/{name}:8080/proxy/metrics"
             for line in self.kubectl("get", "--raw", path).splitlines():
@@ -349,8 +349,8 @@ class Place:
 
     def ask_pod(self, address: str) -> tuple[int, str]:
         """(code, body) of one request straight to a pod, from the node."""
-        question = replace(self.asked[0], request_id="straight", t=now())
-        body = json.dumps(rest_body(self.candidate.service, question))
+        request = replace(self.asked[0], request_id="straight", t=now())
+        body = json.dumps(rest_body(self.candidate.service, request))
         url = f"http://{address}:8080/v2/models/{self.candidate.model_name}/infer"
         said = run(
             *("docker", "exec", "-i", NODE, "curl", "-s", "-m", "10", "-d", "@-"),
@@ -362,11 +362,11 @@ class Place:
 
     def ask(self, headers: Mapping[str, str] | None = None) -> httpx.Response:
         """One request through the gateway, with further headers."""
-        question = replace(self.asked[0], request_id="by-hand", t=now())
+        request = replace(self.asked[0], request_id="by-hand", t=now())
         url = f"http://{ADDRESS}/v2/models/{self.stable.model_name}/infer"
         return httpx.post(
             url,
-            json=rest_body(self.candidate.service, question),
+            json=rest_body(self.candidate.service, request),
             headers={**(headers or {}), "host": self.gateway.host},
             trust_env=False,
         )

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from proviso.checks.load import questions
-from proviso.clients.endpoint import Client, Question, RestClient
+from proviso.clients.endpoint import Client, EndpointRequest, RestClient
 from proviso.contracts.contract import Contract
 from proviso.contracts.loading import CONTRACT_FILE, PLAN_FILE, load_contract, load_plan
 from proviso.contracts.plan import Plan
@@ -23,7 +23,7 @@ from proviso.manifests.checks import Request
 from proviso.manifests.folder import write
 from proviso.manifests.render import render
 from proviso.release.directory import Draft, Release, read_release, write_release
-from proviso.rollout.deployed import hostname, unit_of
+from proviso.rollout.deployed import deployed_release, hostname
 from tests.cluster.load import Gateway, Sent, batch, releases
 from tests.cluster.place import NODE as STANDARD_NODE
 from tests.cluster.place import PROGRAM, ROOT, attempt, eventually, run
@@ -91,7 +91,7 @@ class Revised:
         return RestGateway(ADDRESS, hostname(model, "knative"), model, self.candidate.service)
 
     @cached_property
-    def asked(self) -> list[Question]:
+    def asked(self) -> list[EndpointRequest]:
         """The newest transactions of the cluster's own history, to be asked about now."""
         return questions(self.contract, self.candidate.service, self.data / "transactions.parquet")
 
@@ -122,13 +122,13 @@ class Revised:
 
     def step(self, name: str, release: Release | None = None) -> float:
         """Applies a step; returns the monotonic second at which the API server had taken it."""
-        version = unit_of(release or self.candidate).version
+        version = deployed_release(release or self.candidate).version
         self.kubectl("apply", "-f", RENDERED / version / "rollout" / f"{name}.yaml")
         return time.monotonic()
 
     def bring(self, release: Release) -> None:
         """Applies a release without its steps, and waits until its revision is ready."""
-        self.kubectl("apply", "-k", RENDERED / unit_of(release).version)
+        self.kubectl("apply", "-k", RENDERED / deployed_release(release).version)
         self.await_ready(release)
 
     def await_ready(self, release: Release) -> None:
@@ -157,7 +157,7 @@ class Revised:
             versions.get(state.get(f"{which}RolledoutRevision", ""))
             for which in ("latest", "previous")
         )
-        stable, candidate = (unit_of(one).version for one in (self.stable, self.candidate))
+        stable, candidate = (deployed_release(one).version for one in (self.stable, self.candidate))
         behind = previous if rolled == candidate else rolled
         return self.newest(self.candidate) and behind == stable
 
@@ -218,7 +218,10 @@ class Revised:
         """Whether a release is the newest revision, and ready."""
         state = self.predictor()
         created, ready = state.get("latestCreatedRevision"), state.get("latestReadyRevision")
-        return created == ready and self.versions().get(str(created)) == unit_of(release).version
+        return (
+            created == ready
+            and self.versions().get(str(created)) == deployed_release(release).version
+        )
 
     def pods(self, release: Release) -> list[str]:
         """Its pods that are not on their way out."""
@@ -233,15 +236,16 @@ class Revised:
         folder = RENDERED.parent / "scale-to-zero"
         folder.mkdir(exist_ok=True)
         component = "../../../k8s/components/scale-to-zero"
+        resource = f"../releases/{deployed_release(release).version}"
         (folder / "kustomization.yaml").write_text(
-            f"resources: [../releases/{unit_of(release).version}]\ncomponents: [{component}]\n"
+            f"resources: [{resource}]\ncomponents: [{component}]\n"
         )
         return folder
 
 
 def by_version(sent: Sequence[Sent], *known: Release) -> dict[str, int]:
     """Answers by version; `none` for those that failed."""
-    versions = {release.id: unit_of(release).version for release in known}
+    versions = {release.id: deployed_release(release).version for release in known}
     return {versions.get(str(one), "none"): n for one, n in releases(sent).items()}
 
 

@@ -34,7 +34,7 @@ def test_each_answer_left_its_record(at_rest: Place, tag: str) -> None:
     sent = batch(at_rest.gateway, at_rest.asked, 100, tag)
     kept = {r["request_id"]: r for r in at_rest.records(tag) if r["arm"] == "serve"}
     for one in sent:
-        record = kept[one.question.request_id]
+        record = kept[one.request.request_id]
         assert record["release"] == one.answer.release
         assert record["probability"] == pytest.approx(one.answer.probability, abs=1e-12)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from proviso.rollout.deployed import unit_of
+from proviso.rollout.deployed import deployed_release
 from tests.cluster import truth
 from tests.cluster.load import Load, Sent
 from tests.cluster.long_faults import (
@@ -36,7 +36,7 @@ def test_a_killed_process_costs_what_it_was_working_on(
     at_rest: Place, component: str, tmp_path: Path
 ) -> None:
     """One of two, by kill -9. What it was scoring may fail; nothing fails afterwards."""
-    unit, tag = unit_of(at_rest.stable).name, tag_of(f"kill-{component}")
+    unit, tag = deployed_release(at_rest.stable).name, tag_of(f"kill-{component}")
     with at_rest.still():
         victim = at_rest.pods(unit, component)[0]
         with Load(at_rest.gateway, at_rest.asked, tag, rate=50) as load:

@@ -20,7 +20,7 @@ from proviso.contracts.contract import Contract
 from proviso.contracts.loading import PLAN_FILE
 from proviso.contracts.plan import Plan
 from proviso.release.directory import Release, rebind
-from proviso.rollout.deployed import unit_of
+from proviso.rollout.deployed import deployed_release
 from tests.cluster import truth
 from tests.cluster.load import Gateway, Sent, batch, failed
 from tests.cluster.long_faults import measured, tag_of
@@ -82,7 +82,7 @@ def test_one_pod_answers_as_two_do(at_rest: Place, tmp_path: Path) -> None:
     other = variant(tmp_path, EDITS, partial(of_candidate, at_rest.candidate))
     assert other.unit.topology == "collocated"
     with at_rest.still():
-        units = [unit_of(at_rest.candidate), other.unit]
+        units = [deployed_release(at_rest.candidate), other.unit]
         with standing(at_rest, other), routed(at_rest, units) as ways:
             asked = in_turns(at_rest, dict(zip(FORMS, ways, strict=True)))
         history = settled_history(at_rest)

@@ -17,7 +17,7 @@ from proviso.contracts.starter import template_text
 from proviso.monitoring.rules import rules_text
 from proviso.monitoring.scrape import prometheus_files
 from proviso.release.directory import read_release
-from proviso.rollout.deployed import unit_of
+from proviso.rollout.deployed import deployed_release
 from tests.cluster.rule_cases import CASES, Case
 
 pytestmark = pytest.mark.cluster
@@ -44,7 +44,9 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     if there.returncode:
         pytest.skip(f"{image()} is not in Docker")
-    units = [unit_of(read_release(ROOT / "model_repository" / v)) for v in ("2.5.0", "2.4.0")]
+    units = [
+        deployed_release(read_release(ROOT / "model_repository" / v)) for v in ("2.5.0", "2.4.0")
+    ]
     folder = tmp_path_factory.mktemp("prometheus")
     for name, text in prometheus_files(load_plan(ROOT / "contracts"), units).items():
         (folder / name).write_text(text, encoding="utf-8")

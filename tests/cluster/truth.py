@@ -45,7 +45,7 @@ def _asked(
     contract: Contract, release: Release, sent: Sequence[Sent], moments: Sequence[int]
 ) -> pa.Table:
     """The requests as a source table: numbered, and dated by the pod's clock."""
-    source, questions = contract.source, [one.question for one in sent]
+    source, questions = contract.source, [one.request for one in sent]
     columns: dict[str, pa.Array] = {
         source.id: pa.array([str(i) for i in range(len(sent))]),
         source.event_timestamp: pa.array(moments, pa.timestamp("us", tz="UTC")),
@@ -67,13 +67,13 @@ def wrong(sent: Sequence[Sent], cases: Sequence[Case]) -> list[str]:
         statuses = {n: s.name for n, s in zip(names, expected.status, strict=True)}
         if dict(said.feature_status) != statuses:
             differs = {n: (said.feature_status.get(n), s) for n, s in statuses.items()}
-            found.append(f"{one.question.request_id}: status {differs}")
+            found.append(f"{one.request.request_id}: status {differs}")
         elif not _close(said.probability, expected.probability):
             found.append(
-                f"{one.question.request_id}: {said.probability}, wanted {expected.probability}"
+                f"{one.request.request_id}: {said.probability}, wanted {expected.probability}"
             )
         elif said.decision != expected.decision:
-            found.append(f"{one.question.request_id}: {said.decision}, wanted {expected.decision}")
+            found.append(f"{one.request.request_id}: {said.decision}, wanted {expected.decision}")
     return found
 
 

@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 
 from feature_runtime.core.release import Release, parse_release, read_release
+from feature_runtime.serving.errors import ServingError
 from feature_runtime.serving.predictor import PredictorPool
-from feature_runtime.serving.refusal import Refusal
 from proviso.local import triton
 from proviso.local.processes import Stack
 from proviso.local.triton import Triton
@@ -81,7 +81,7 @@ async def score(predictor: PredictorPool) -> float | str:
     """The probability, or the reason of its refusal."""
     try:
         return round(float((await predictor.infer(ONE))[0]), 4)
-    except Refusal as refusal:
+    except ServingError as refusal:
         return refusal.reason
 
 

@@ -20,8 +20,8 @@ from feature_runtime.core.identity import ID_PARAMETER
 from feature_runtime.core.release import Release, parse_release, read_release
 from feature_runtime.serving import triton_config
 from feature_runtime.serving.addresses import AddressError, Name, parse_predictor
+from feature_runtime.serving.errors import ServingError
 from feature_runtime.serving.predictor import PredictorPool
-from feature_runtime.serving.refusal import Refusal
 from tests.local.pod_stack import make_release
 
 SECOND = 1_000_000
@@ -231,9 +231,9 @@ def test_only_foreign_ones_are_a_refusal_that_names_them(release: Release) -> No
         foreign, gone = Fake("r-of-another", 0.9), Fake(release.id, 0.1, "ipv4:127.0.0.1:1")
         async with running(foreign), pool(Names(foreign, gone), release) as predictor:
             for _ in range(3):
-                with pytest.raises(Refusal, match="found predictor of r-of-another"):
+                with pytest.raises(ServingError, match="found predictor of r-of-another"):
                     await predictor.infer(ONE)
-            with pytest.raises(Refusal, match="found predictor of r-of-another"):
+            with pytest.raises(ServingError, match="found predictor of r-of-another"):
                 await predictor.check()
 
     asyncio.run(asked())
@@ -300,7 +300,7 @@ def test_a_name_that_never_resolved_is_a_refusal_at_once(release: Release) -> No
     async def asked() -> None:
         names, late = Names(), Fake(release.id, 0.1)
         async with running(late), pool(names, release) as predictor:
-            with pytest.raises(Refusal, match="found a name without an address"):
+            with pytest.raises(ServingError, match="found a name without an address"):
                 await predictor.infer(ONE)
             names.fakes = (late,)
             await until(at_least(names.looks + 1, lambda: names.looks))
@@ -348,7 +348,7 @@ def test_a_silent_predictor_ends_at_the_deadline_and_is_left_out(release: Releas
 async def outcome(predictor: PredictorPool) -> str:
     try:
         return str((await scores(predictor, 1))[0])
-    except Refusal as refusal:
+    except ServingError as refusal:
         return refusal.reason
 
 

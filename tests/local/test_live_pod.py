@@ -14,7 +14,7 @@ import pytest
 from feature_runtime.core.availability import Status
 from feature_runtime.core.keys import EntityId
 from feature_runtime.core.moments import now, parse_moment
-from proviso.clients.endpoint import Answer, Client, GrpcClient, Question, RestClient
+from proviso.clients.endpoint import Answer, Client, EndpointRequest, GrpcClient, RestClient
 from proviso.history.segments import stamps_file
 from proviso.local.processes import Stack
 from proviso.local.stack import Embedded, start
@@ -70,11 +70,11 @@ def known(project: Project) -> dict[str, EntityId]:
     return {"courier_id": courier, "zone_id": zone}
 
 
-def question(project: Project, ids: dict[str, EntityId], number: int) -> Question:
+def request(project: Project, ids: dict[str, EntityId], number: int) -> EndpointRequest:
     """Now, about these entities, with the fields of the first real transaction."""
     first = pq.read_table(project.transactions, columns=list(FIELDS)).slice(0, 1).to_pylist()[0]
     fields = {name: float(first[name]) for name in FIELDS}
-    return Question(f"live-{number}", now(), ids, fields)
+    return EndpointRequest(f"live-{number}", now(), ids, fields)
 
 
 def clients(embedded: Embedded) -> tuple[Client, Client]:
@@ -93,7 +93,7 @@ async def asked_until_fresh(
     ends = time.monotonic() + 60
     while time.monotonic() < ends:
         for one in both:
-            answers.append(await one.ask(question(project, ids, len(answers))))
+            answers.append(await one.ask(request(project, ids, len(answers))))
         if all(fresh(answer) for answer in answers[-2:]):
             break
         await asyncio.sleep(0.1)
@@ -136,7 +136,7 @@ def test_t_is_the_pods_own_clock(live: Live) -> None:
 def test_offline_says_the_same_of_that_moment(live: Live, tmp_path: Path) -> None:
     last = live.answers[-2:]
     for answer, case in zip(last, offline(live, last, tmp_path), strict=True):
-        assert case.question.t == scored(answer)
+        assert case.request.t == scored(answer)
         said = [answer.feature_status[f"{view}:{name}"] for view, name in case.consumed]
         assert said == [status.name for status in case.expected.status]
         assert answer.probability == pytest.approx(case.expected.probability, abs=1e-6)

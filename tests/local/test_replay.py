@@ -16,7 +16,7 @@ import pytest
 
 from feature_runtime.core.identity import digest
 from feature_runtime.core.moments import DAY, SECOND, parse_moment
-from proviso.clients.endpoint import Answer, Clients, Question
+from proviso.clients.endpoint import Answer, Clients, EndpointRequest
 from proviso.online.materialize import Clocks
 from proviso.replay.evidence import REPLAY_FILE, SKEW_FILE, passed, summarize
 from proviso.replay.replay import Outcome, Rehearsal, Span, Stage, perform, rehearse
@@ -29,10 +29,10 @@ class Endpoint:
     """Answers, and remembers what it was asked."""
 
     def __init__(self) -> None:
-        self.asked: list[Question] = []
+        self.asked: list[EndpointRequest] = []
 
-    async def ask(self, question: Question) -> Answer:
-        self.asked.append(question)
+    async def ask(self, request: EndpointRequest) -> Answer:
+        self.asked.append(request)
         return Answer("rest", "200", 0.0)
 
     async def close(self) -> None:
@@ -72,9 +72,9 @@ def test_every_case_is_asked_once_and_in_order(played: Played) -> None:
     cases = played.rehearsal.cases
     assert [outcome.case for outcome in played.outcomes] == list(cases)
     assert sorted(q.request_id for q in played.endpoint.asked) == sorted(
-        case.question.request_id for case in cases
+        case.request.request_id for case in cases
     )
-    moments = [case.question.t for case in cases]
+    moments = [case.request.t for case in cases]
     assert moments == sorted(moments)
 
 
@@ -111,4 +111,4 @@ def test_progress_is_told_about_every_tenth_of_the_requests(played: Played) -> N
     assert {of for _, of, _ in found} == {f"{total:,}"}
     assert found[-1][0] == total
     for done, _, moment in found:
-        assert moment == played.rehearsal.cases[done - 1].question.t
+        assert moment == played.rehearsal.cases[done - 1].request.t

@@ -17,7 +17,7 @@ from feature_runtime.core.availability import Row, Value, availability
 from feature_runtime.core.identity import digest
 from feature_runtime.core.moments import DAY, HOUR, MINUTE, SECOND, format_moment
 from proviso.checks.evidence import Evidence, parse_evidence
-from proviso.checks.skew import Question, Sides, skew_test
+from proviso.checks.skew import Sides, SkewSample, skew_test
 from proviso.checks.skew_case_rules import skew_problems
 from proviso.checks.skew_cases import parse_cases
 from proviso.checks.skew_window import Inconclusive
@@ -345,7 +345,7 @@ def overtaken(world: World, at: int | None) -> Any:
     service = runtime_service(world.project.contract, world.project.plan)
     sides = Sides(world.project.contract, service, world.project.history, store)
     try:
-        return skew_test(sides, Question(at, 60, 7), lambda _: None)
+        return skew_test(sides, SkewSample(at, 60, 7), lambda _: None)
     finally:
         store.close()
 

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from feature_runtime.core.moments import format_duration, format_moment
+from feature_runtime.core.service import feature_ref
 from proviso.contracts.base import Problem
 from proviso.contracts.contract import Contract, Feature, FeatureView, Scheduled
 from proviso.contracts.loading import PAYLOADS_FILE
@@ -151,7 +152,7 @@ def _repeated_rows(lines: Iterable[Line]) -> Iterator[Problem]:
 
 
 def _uncovered(contract: Contract, shown: set[str]) -> Iterator[Problem]:
-    used = {name.partition(":")[0] for s in contract.feature_services for name in s.features}
+    used = {feature_ref(name).view for s in contract.feature_services for name in s.features}
     for view in contract.feature_views:
         if view.name in used - shown:
             why = "a reviewer must see what the model would receive"

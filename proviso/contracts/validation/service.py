@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from datetime import date
 
 from feature_runtime.core.encode import DERIVED_FUNCTIONS
+from feature_runtime.core.service import FeatureRef, feature_ref
 from proviso.contracts.base import Problem
 from proviso.contracts.contract import (
     Contract,
@@ -31,11 +32,10 @@ def service_problems(contract: Contract, service: FeatureService, today: date) -
         yield from _derived(service, feature)
 
 
-def find_feature(contract: Contract, name: str) -> tuple[FeatureView, Feature] | None:
-    """The feature that `view:feature` names."""
-    view_name, _, feature_name = name.partition(":")
-    view = contract.view_by_name.get(view_name)
-    feature = next((f for f in view.features if f.name == feature_name), None) if view else None
+def find_feature(contract: Contract, ref: FeatureRef) -> tuple[FeatureView, Feature] | None:
+    """The view and the feature that a reference names."""
+    view = contract.view_by_name.get(ref.view)
+    feature = next((f for f in view.features if f.name == ref.feature), None) if view else None
     return (view, feature) if view and feature else None
 
 
@@ -43,11 +43,11 @@ def _consumed(
     contract: Contract, service: FeatureService, name: str, today: date
 ) -> Iterator[Problem]:
     place = of_service(service, f"features[{name}]")
-    found = find_feature(contract, name)
+    found = find_feature(contract, feature_ref(name))
     if found is None:
-        view = contract.view_by_name.get(name.partition(":")[0])
-        known = [f"{view.name}:{f.name}" for f in view.features] if view else []
-        wanted = known or [f"{v}:<feature>" for v in contract.view_by_name]
+        view = contract.view_by_name.get(feature_ref(name).view)
+        known = [str(FeatureRef(view.name, f.name)) for f in view.features] if view else []
+        wanted = known or [str(FeatureRef(v, "<feature>")) for v in contract.view_by_name]
         yield Problem(place, "no such feature", f"one of {listed(wanted)}")
         return
     yield from _alive(place, found[0].deprecation_of(found[1]), today)
@@ -79,7 +79,7 @@ def _vector_names(contract: Contract, service: FeatureService) -> Iterator[Probl
     """The vector's names are unique, and the dataset's columns are too."""
     names = [
         *(feature.name for feature in service.request_features),
-        *(name.replace(":", "__") for name in dict.fromkeys(service.features)),
+        *(feature_ref(name).column for name in dict.fromkeys(service.features)),
         *(feature.name for feature in service.derived_features),
     ]
     place = of_service(service, "request_features and derived_features")

@@ -133,7 +133,7 @@ def compute_history(
 
 
 def chosen_views(contract: Contract, views: Sequence[str] | None) -> list[FeatureView]:
-    """The views of some names, or all, if they can be computed exactly. Raises Refused."""
+    """The views of some names, or all, if they can be computed exactly. Raises ValidationFailed."""
     unknown = sorted(set(views or ()) - set(contract.view_by_name))
     if unknown:
         raise InputError.of("views", ", ".join(unknown), f"of {sorted(contract.view_by_name)}")

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from feature_runtime.core.encode import CLOCK_FUNCTIONS
+from feature_runtime.core.service import view_column
 from proviso.contracts.base import ContractError, InputError, Problem
 from proviso.contracts.contract import Contract, FeatureView, RequestFeature
 from proviso.contracts.files import replacing
@@ -244,7 +245,7 @@ def _dataset(contract: Contract, history: Path, views: Sequence[FeatureView], sp
 def _view_columns(view: FeatureView) -> str:
     winner = quoted(f"w_{view.name}")
     features = "".join(
-        f", {quoted(view.name)}.{quoted(f.name)} as {quoted(f'{view.name}__{f.name}')}"
+        f", {quoted(view.name)}.{quoted(f.name)} as {quoted(view_column(view.name, f.name))}"
         for f in view.features
     )
     return (

@@ -14,7 +14,7 @@ from proviso.checks.freshness import (
     BATCH,
     METRIC,
     Freshness,
-    Question,
+    FreshnessTarget,
     Served,
     bound_of,
     evidence_of,
@@ -46,8 +46,8 @@ def live(contract: Contract) -> FeatureView:
     return contract.view_by_name["customer_activity_live"]
 
 
-def question(bound: float = 0.01) -> Question:
-    return Question(T, 500, 7, None, MINUTE, bound)
+def question(bound: float = 0.01) -> FreshnessTarget:
+    return FreshnessTarget(T, 500, 7, None, MINUTE, bound)
 
 
 def served(*ages: int, **unserved: int) -> Served:

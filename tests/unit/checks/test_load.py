@@ -9,7 +9,7 @@ import pytest
 
 from feature_runtime.core.moments import MINUTE, now
 from proviso.checks.load import Level, evidence, measure, questions
-from proviso.clients.endpoint import Answer, Clients, Question
+from proviso.clients.endpoint import Answer, Clients, EndpointRequest
 from proviso.contracts.loading import load_contract, load_plan
 from proviso.contracts.section import runtime_service
 from proviso.simulation.simulate import simulate
@@ -21,10 +21,10 @@ class Endpoint:
     """Answers all but every tenth request, in 2 ms by its own account."""
 
     def __init__(self) -> None:
-        self.asked: list[Question] = []
+        self.asked: list[EndpointRequest] = []
 
-    async def ask(self, question: Question) -> Answer:
-        self.asked.append(question)
+    async def ask(self, request: EndpointRequest) -> Answer:
+        self.asked.append(request)
         number = len(self.asked)
         await asyncio.sleep(0)
         if number % 10 == 0:
@@ -36,7 +36,7 @@ class Endpoint:
 
 
 @pytest.fixture(scope="module")
-def some(tmp_path_factory: pytest.TempPathFactory) -> list[Question]:
+def some(tmp_path_factory: pytest.TempPathFactory) -> list[EndpointRequest]:
     contract = load_contract(ROOT / "contracts")
     service = runtime_service(contract, load_plan(ROOT / "contracts"))
     path = tmp_path_factory.mktemp("load") / "transactions.parquet"
@@ -44,14 +44,16 @@ def some(tmp_path_factory: pytest.TempPathFactory) -> list[Question]:
     return questions(contract, service, path)
 
 
-def test_questions_are_real_transactions(some: list[Question]) -> None:
+def test_questions_are_real_transactions(some: list[EndpointRequest]) -> None:
     assert len(some) > 1_000
-    for question in some[:100]:
-        assert set(question.ids) == {"customer_id", "merchant_id"}
-        assert question.fields["amount"] == round(question.fields["amount"], 2) > 0
+    for request in some[:100]:
+        assert set(request.ids) == {"customer_id", "merchant_id"}
+        assert request.fields["amount"] == round(request.fields["amount"], 2) > 0
 
 
-def test_every_level_is_asked_with_fresh_moments_and_its_own_ids(some: list[Question]) -> None:
+def test_every_level_is_asked_with_fresh_moments_and_its_own_ids(
+    some: list[EndpointRequest],
+) -> None:
     endpoint, said = Endpoint(), list[str]()
 
     async def run() -> list[Level]:

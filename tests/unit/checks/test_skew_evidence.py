@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 
 from feature_runtime.core.availability import Row, Status, Value, availability, feature_statuses
 from feature_runtime.core.moments import HOUR, SECOND
+from feature_runtime.core.service import FeatureRef
 from proviso.checks.skew_case_rules import skew_problems
 from proviso.checks.skew_cases import parse_cases, recompute
 from proviso.checks.skew_rows import SkewRow, write_rows
-from proviso.clients.endpoint import Answer, Question
+from proviso.clients.endpoint import Answer, EndpointRequest
 from proviso.contracts.contract import Contract
 from proviso.contracts.loading import load_contract
 from proviso.online.materialize import times_of
@@ -28,7 +29,9 @@ TIMES = times_of(VIEW)
 T = 1_800_000_000 * SECOND
 RUN = T // HOUR * HOUR - HOUR
 CONSUMED = tuple(
-    (VIEW.name, feature.name) for feature in VIEW.features if feature.dtype in {"int64", "float64"}
+    FeatureRef(VIEW.name, feature.name)
+    for feature in VIEW.features
+    if feature.dtype in {"int64", "float64"}
 )
 DTYPES = {feature.name: feature.dtype for feature in VIEW.features}
 
@@ -45,9 +48,9 @@ def outcome(offline: Row | None, online: Row | None, torn: bool = False) -> Outc
         values=as_doubles(winner.values) if winner else nothing,
         event_ts=(winner.event_ts if winner else None,) * len(CONSUMED),
     )
-    question = Question("replay-1", T, {"customer_id": "C1"}, {})
+    request = EndpointRequest("replay-1", T, {"customer_id": "C1"}, {})
     answer = Answer("rest", "200", 0.0)
-    return Outcome(Case(question, expected, CONSUMED), answer, seen(online, torn, dtypes))
+    return Outcome(Case(request, expected, CONSUMED), answer, seen(online, torn, dtypes))
 
 
 def as_doubles(values: Sequence[Value]) -> tuple[float, ...]:

@@ -8,7 +8,7 @@ import pytest
 from feature_runtime.core.availability import Status
 from feature_runtime.core.encode import Encoded, Encoder
 from feature_runtime.core.moments import parse_moment
-from feature_runtime.core.service import Service, ServiceError, parse_service
+from feature_runtime.core.service import Service, ServiceSectionError, parse_service
 
 
 def section() -> dict[str, object]:
@@ -165,12 +165,12 @@ def test_one_row_and_many_are_encoded_alike(service: Service) -> None:
 @pytest.mark.parametrize("key", ["views", "limits", "decision", "hash_entity_keys"])
 def test_a_section_with_a_key_missing_or_unknown_is_refused(key: str) -> None:
     lacking = {k: v for k, v in section().items() if k != key}
-    with pytest.raises(ServiceError, match=key):
+    with pytest.raises(ServiceSectionError, match=key):
         parse_service(lacking)
-    with pytest.raises(ServiceError, match="surprise"):
+    with pytest.raises(ServiceSectionError, match="surprise"):
         parse_service({**section(), "surprise": 1})
 
 
 def test_a_consumed_feature_without_a_policy_is_refused() -> None:
-    with pytest.raises(ServiceError, match="policy"):
+    with pytest.raises(ServiceSectionError, match="policy"):
         parse_service({**section(), "features": ["v:c", "v:a", "v:unused"]})

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from proviso.demo import charts
-from proviso.demo.report import Refusal, ReportData, write_report
+from proviso.demo.report import RefusedRequest, ReportData, write_report
 from tests.report_data import LONG_VIEW, example_report, verdict
 
 HOSTILE = "\"><script>alert('x')</script><img src=http://evil.example/x onerror=alert(1)>{{ 7*7 }}"
@@ -148,7 +148,7 @@ def test_hostile_names_stay_text(tmp_path: Path) -> None:
         label_name=HOSTILE,
         release=release,
         replay=replay,
-        refusals=[Refusal(HOSTILE, HOSTILE, HOSTILE, HOSTILE)],
+        refusals=[RefusedRequest(HOSTILE, HOSTILE, HOSTILE, HOSTILE)],
         verdicts=[
             {
                 "title": HOSTILE,
@@ -261,7 +261,7 @@ def test_a_big_rehearsal_stays_a_small_page(tmp_path: Path) -> None:
         "latency_ms": {name: rng.lognormal(1, 1, 50_000).tolist() for name in ("v1", "v2", "grpc")},
         "feature_age_s": {LONG_VIEW: rng.uniform(0, 1e6, 100_000).tolist()},
     }
-    refusals = [Refusal("long", "x" * 100_000, "400", "y" * 100_000)] * 50
+    refusals = [RefusedRequest("long", "x" * 100_000, "400", "y" * 100_000)] * 50
     big = replace(
         data, labels=labels.tolist(), scores=scores.tolist(), baseline_scores=scores.tolist(),
         replay=replay, refusals=refusals,

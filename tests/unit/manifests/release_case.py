@@ -18,7 +18,7 @@ import onnx
 import yaml
 
 from feature_runtime.core import identity
-from proviso.contracts.base import Problem, Refused
+from proviso.contracts.base import Problem, ValidationFailed
 from proviso.contracts.contract import Contract
 from proviso.contracts.loading import (
     CONTRACT_FILE,
@@ -88,7 +88,7 @@ class Case:
         """What is refused; empty when nothing is."""
         try:
             self.render()
-        except Refused as error:
+        except ValidationFailed as error:
             return error.problems
         return []
 
@@ -229,7 +229,7 @@ def refusals(case: Case) -> list[tuple[str, str, str]]:
 
 
 @dataclass(frozen=True)
-class Refusal:
+class Rejection:
     """A defect, and one of the review comments that it leads to. `*` stands for any text."""
 
     by: Break

@@ -15,7 +15,7 @@ from tests.unit.manifests.release_case import (
     MODEL,
     Break,
     Case,
-    Refusal,
+    Rejection,
     config,
     examples,
     good,
@@ -84,102 +84,104 @@ def model_of(name: str, *, rebound: bool) -> Break:
 
 
 FILES = {
-    "no release.yml": Refusal(
+    "no release.yml": Rejection(
         gone("release.yml"), IN_RELEASE, "No such file or directory", "a readable release.yml"
     ),
-    "no YAML": Refusal(
+    "no YAML": Rejection(
         text("release.yml", "id: ["), IN_RELEASE, "while parsing*", "a readable release.yml"
     ),
-    "a list": Refusal(text("release.yml", "- id"), IN_RELEASE, "list", "a mapping"),
-    "an unknown key": Refusal(
+    "a list": Rejection(text("release.yml", "- id"), IN_RELEASE, "list", "a mapping"),
+    "an unknown key": Rejection(
         release("extra", 1),
         f"{IN_RELEASE}: extra",
         "an unknown key",
         "only keys that the format knows",
     ),
-    "a key that is gone": Refusal(
+    "a key that is gone": Rejection(
         without("base_images"), f"{IN_RELEASE}: base_images", "nothing", "a value"
     ),
-    "an id of another form": Refusal(
+    "an id of another form": Rejection(
         release("id", "r-1"), f"{IN_RELEASE}: id", "'r-1'", "text that matches ^r-[0-9a-f]{16}$"
     ),
-    "a version of another form": Refusal(
+    "a version of another form": Rejection(
         release("model", f"{MODEL}:2.5"), f"{IN_RELEASE}: model", f"'{MODEL}:2.5'", "a model*"
     ),
-    "a folder elsewhere": Refusal(
+    "a folder elsewhere": Rejection(
         release("triton_model", "../up"), f"{IN_RELEASE}: triton_model", "'../up'", "a name*"
     ),
-    "a vector of another width": Refusal(
+    "a vector of another width": Rejection(
         release("input/width", 39), f"{IN_RELEASE}: input.width", "39 for a vector of 40", "*"
     ),
-    "another input": Refusal(
+    "another input": Rejection(
         release("input/name", "vector", rebound=True),
         f"{IN_RELEASE}: input.name",
         "vector",
         "features",
     ),
-    "another number of classes": Refusal(
+    "another number of classes": Rejection(
         release("output/width", 3, rebound=True), f"{IN_RELEASE}: output.width", "3", "2"
     ),
-    "no configuration": Refusal(
+    "no configuration": Rejection(
         gone(f"{MODEL}/config.pbtxt"),
         IN_CONFIG,
         "No such file or directory",
         "a Triton configuration",
     ),
-    "no model": Refusal(gone(f"{MODEL}/1/model.onnx"), IN_MODEL, "unreadable: *", "an ONNX model"),
+    "no model": Rejection(
+        gone(f"{MODEL}/1/model.onnx"), IN_MODEL, "unreadable: *", "an ONNX model"
+    ),
 }
 
 DIGESTS = {
-    "another model": Refusal(
+    "another model": Rejection(
         model_of("2.5.0/baseline.onnx", rebound=False),
         f"{IN_RELEASE}: digests.model",
         "sha256:*",
         "sha256:*",
     ),
-    "another configuration": Refusal(
+    "another configuration": Rejection(
         config("count: 2", "count: 3", rebound=False),
         f"{IN_RELEASE}: digests.config",
         "sha256:*",
         "sha256:*",
     ),
-    "another service": Refusal(
+    "another service": Rejection(
         release("service/hash_entity_keys", True),
         f"{IN_RELEASE}: digests.service",
         "sha256:*",
         "sha256:*",
     ),
-    "another decision": Refusal(
+    "another decision": Rejection(
         release("service/decision/threshold", 0.4),
         f"{IN_RELEASE}: digests.decision",
         "sha256:*",
         "sha256:*",
     ),
-    "other base images": Refusal(
+    "other base images": Rejection(
         release("base_images/predictor", "python:3.12-slim"),
         f"{IN_RELEASE}: digests.base_images",
         "sha256:*",
         "sha256:*",
     ),
-    "another transformer's source": Refusal(
+    "another transformer's source": Rejection(
         release("digests/transformer", ZEROS, rebound=True),
         f"{IN_RELEASE}: digests.transformer",
         ZEROS,
         "sha256:*",
     ),
-    "a digest too few": Refusal(
+    "a digest too few": Rejection(
         without("digests/transformer"), IN_RELEASE, "digests: found*", "all digests"
     ),
-    "a digest too many": Refusal(
+    "a digest too many": Rejection(
         release("digests/more", ZEROS), IN_RELEASE, "digests: found*", "all digests"
     ),
-    "another id": Refusal(
+    "another id": Rejection(
         release("id", "r-" + "0" * 16),
         f"{IN_CONFIG}: parameters[proviso_release_id].value.string_value",
         "r-*",
         "r-0000000000000000",
     ),
-    "a configuration without an id": Refusal(
+    "a configuration without an id": Rejection(
         config("proviso_release_id", "another_id", rebound=False),
         f"{IN_CONFIG}: parameters[proviso_release_id].key",
         "nothing",
@@ -188,89 +190,91 @@ DIGESTS = {
 }
 
 TENSORS = {
-    "configured input's name": Refusal(
+    "configured input's name": Rejection(
         config('{ name: "features" data_type', '{ name: "vector" data_type'),
         f"{IN_CONFIG}: input[vector].name",
         "vector",
         "nothing",
     ),
-    "configured input's width": Refusal(
+    "configured input's width": Rejection(
         config("TYPE_FP32 dims: [ 40 ] }", "TYPE_FP32 dims: [ 39 ] }"),
         f"{IN_CONFIG}: input[features].dims",
         "39",
         "40",
     ),
-    "configured input's type": Refusal(
+    "configured input's type": Rejection(
         config("TYPE_FP32", "TYPE_FP64"),
         f"{IN_CONFIG}: input[features].data_type",
         "TYPE_FP64",
         "TYPE_FP32",
     ),
-    "configured output's name": Refusal(
+    "configured output's name": Rejection(
         config('"probabilities"', '"scores"'),
         f"{IN_CONFIG}: output[probabilities].name",
         "nothing",
         "probabilities",
     ),
-    "configured output's width": Refusal(
+    "configured output's width": Rejection(
         config("dims: [ 2 ]", "dims: [ 1 ]"),
         f"{IN_CONFIG}: output[probabilities].dims",
         "1",
         "2",
     ),
-    "configured model": Refusal(
+    "configured model": Rejection(
         config(f'name: "{MODEL}"', 'name: "other"'), f"{IN_CONFIG}: name", "other", MODEL
     ),
-    "configured backend": Refusal(
+    "configured backend": Rejection(
         config('"onnxruntime"', '"python"'), f"{IN_CONFIG}: backend", "python", "onnxruntime"
     ),
-    "a setting of its own": Refusal(
+    "a setting of its own": Rejection(
         config("max_batch_size", "version_policy: { all { } }\nmax_batch_size"),
         f"{IN_CONFIG}: version_policy.all",
         "{}",
         "nothing",
     ),
-    "no text format": Refusal(
+    "no text format": Rejection(
         config("name:", "name: {"), IN_CONFIG, "found *", "a Triton configuration"
     ),
-    "a model as wide as another's": Refusal(
+    "a model as wide as another's": Rejection(
         model_of(f"2.4.0/{MODEL}/1/model.onnx", rebound=True),
         IN_MODEL,
         "inputs ['features float32 [N, 17]'], outputs ['probabilities float32 [N, 2]']",
         WANTED_TENSORS,
     ),
-    "a model's input": Refusal(
+    "a model's input": Rejection(
         onnx_model(renamed("input", "x")), IN_MODEL, "inputs ['x float32*", WANTED_TENSORS
     ),
-    "a model's input type": Refusal(
+    "a model's input type": Rejection(
         onnx_model(of_double("input")), IN_MODEL, "inputs ['features float64*", WANTED_TENSORS
     ),
-    "a model's output": Refusal(
+    "a model's output": Rejection(
         onnx_model(renamed("output", "scores")),
         IN_MODEL,
         "*outputs ['scores float32 [N, 2]']",
         WANTED_TENSORS,
     ),
-    "a model's output type": Refusal(
+    "a model's output type": Rejection(
         onnx_model(of_double("output")),
         IN_MODEL,
         "*outputs ['probabilities float64 [N, 2]']",
         WANTED_TENSORS,
     ),
-    "a model's second output": Refusal(onnx_model(one_output_more), IN_MODEL, "*", WANTED_TENSORS),
-    "no model at all": Refusal(
+    "a model's second output": Rejection(
+        onnx_model(one_output_more), IN_MODEL, "*", WANTED_TENSORS
+    ),
+    "no model at all": Rejection(
         model_bytes(b"no model", rebound=True), IN_MODEL, "unreadable: *", "an ONNX model"
     ),
 }
 
 NAMES = {
-    "a host that ends with a dash": Refusal(
+    "a host that ends with a dash": Rejection(
         release("model_name", "fraud-", rebound=True),
         f"{IN_RELEASE}: model_name",
         "fraud-",
         "a DNS label: lower case letters, digits, dashes inside",
     ),
-    "a label that is too long": Refusal(
+    "a label that is too long": Rejection(
         release("model_name", "f" * 50, rebound=True),
         f"{IN_RELEASE}: model_name",
         "f*-2-5-0-* (63 characters)",
@@ -290,46 +294,46 @@ def over_nothing(case: Case) -> Case:
 
 
 PAIRS = {
-    "the same release": Refusal(
+    "the same release": Rejection(
         over_itself, f"{IN_RELEASE}: id", "r-*", "another release than the candidate"
     ),
-    "no release": Refusal(
+    "no release": Rejection(
         over_nothing, "2.4.0/release.yml", "No such file or directory", "a readable release.yml"
     ),
-    "a changed release": Refusal(
+    "a changed release": Rejection(
         stable("digests/model", ZEROS, rebound=False),
         "2.4.0/release.yml: digests.model",
         "sha256:*",
         ZEROS,
     ),
-    "another model's release": Refusal(
+    "another model's release": Rejection(
         stable("model_name", "risk"), "2.4.0/release.yml: model_name", "risk", "fraud-risk"
     ),
-    "one that asks for less": Refusal(
+    "one that asks for less": Rejection(
         stable("service/fields", []),
         f"{IN_RELEASE}: service.fields",
         "amount",
         "only what the stable asks for: customer_id (string), merchant_id (string)",
     ),
-    "one with keys of another type": Refusal(
+    "one with keys of another type": Rejection(
         stable("service/entities/customer/dtype", "int64"),
         f"{IN_RELEASE}: service.fields",
         "customer_id (string)",
         "only what the stable asks for: amount, customer_id (int64), merchant_id (string)",
     ),
-    "one that takes larger batches": Refusal(
+    "one that takes larger batches": Rejection(
         stable("service/limits/max_batch", 128),
         f"{IN_RELEASE}: service.limits.max_batch",
         "64",
         "at least 128",
     ),
-    "one that takes larger bodies": Refusal(
+    "one that takes larger bodies": Rejection(
         stable("service/limits/max_body_bytes", 2_097_152),
         f"{IN_RELEASE}: service.limits.max_body_bytes",
         "1048576",
         "at least 2097152",
     ),
-    "one with other words": Refusal(
+    "one with other words": Rejection(
         stable("service/decision/below", "ALLOW"),
         f"{IN_RELEASE}: service.decision.below",
         "APPROVE",
@@ -351,7 +355,7 @@ ALL = {
 
 
 @pytest.mark.parametrize("refusal", ALL.values(), ids=ALL)
-def test_a_release_that_is_not_what_it_says_is_refused(refusal: Refusal, tmp_path: Path) -> None:
+def test_a_release_that_is_not_what_it_says_is_refused(refusal: Rejection, tmp_path: Path) -> None:
     problems = refusals(refusal.by(good(tmp_path)))
     assert refusal.said(problems), problems
 

@@ -13,7 +13,7 @@ import yaml
 
 from proviso.manifests.network import network_policies
 from proviso.manifests.objects.network import NetworkPolicy
-from proviso.rollout.deployed import Mode, Topology, Unit
+from proviso.rollout.deployed import DeployedRelease, Mode, Topology
 from tests.unit.manifests.network_evaluator import ELSEWHERE, End, Network, Pod, Policy
 
 K8S = Path(__file__).parents[3] / "k8s"
@@ -26,8 +26,8 @@ NAMESPACES = {name: {"kubernetes.io/metadata.name": name} for name in (*OURS, *O
 Flow = tuple[str, str, int]
 
 
-def unit(digit: str, topology: Topology = "separate", mode: Mode = "standard") -> Unit:
-    return Unit("fraud-risk", f"2.{digit}.0", f"r-{digit * 16}", {}, topology, mode)
+def unit(digit: str, topology: Topology = "separate", mode: Mode = "standard") -> DeployedRelease:
+    return DeployedRelease("fraud-risk", f"2.{digit}.0", f"r-{digit * 16}", {}, topology, mode)
 
 
 def gateway(namespace: str, name: str = "proviso") -> dict[str, str]:
@@ -60,7 +60,7 @@ AROUND: Mapping[str, End] = {
 }
 
 
-def transformers(*units: Unit) -> dict[str, End]:
+def transformers(*units: DeployedRelease) -> dict[str, End]:
     """`A`, `B`: the pods that clients reach; `A's predictor` where Triton has pods of its own."""
     found: dict[str, End] = {}
     for name, one in zip("AB", units, strict=True):
@@ -75,7 +75,7 @@ def text_of(policy: NetworkPolicy) -> Policy:
     return policy.model_dump(by_alias=True, exclude_none=True)
 
 
-def policies(*units: Unit, more: str | None = None) -> dict[str, Policy]:
+def policies(*units: DeployedRelease, more: str | None = None) -> dict[str, Policy]:
     """Every policy by namespace and name."""
     found = [text_of(policy) for one in units for policy in network_policies(one)]
     for file in (*HANDWRITTEN, *([more] if more else [])):
@@ -220,7 +220,9 @@ def verdicts(form: str, found: Mapping[str, Policy]) -> dict[Flow, bool]:
 
 
 def verdicts_of(
-    flows: tuple[Flow, ...], units: tuple[Unit, Unit], found: Mapping[str, Policy]
+    flows: tuple[Flow, ...],
+    units: tuple[DeployedRelease, DeployedRelease],
+    found: Mapping[str, Policy],
 ) -> dict[Flow, bool]:
     ends = {**AROUND, **transformers(*units)}
     network = Network(tuple(found.values()), NAMESPACES)

@@ -24,7 +24,7 @@ from proviso.manifests.objects.core import Container, PodDisruptionBudget, Servi
 from proviso.manifests.objects.serving import Component, InferenceService
 from proviso.manifests.render import Rendering
 from proviso.release.directory import read_release
-from proviso.rollout.deployed import Unit, name_problems, unit_of
+from proviso.rollout.deployed import DeployedRelease, deployed_release, name_problems
 from tests.program import call
 from tests.unit.manifests.release_case import (
     CONTRACTS,
@@ -264,10 +264,13 @@ def test_a_large_release_gets_a_large_volume(tmp_path: Path) -> None:
 
 def test_names_that_kubernetes_would_cut_are_refused() -> None:
     found = read_release(examples() / "2.5.0")
-    assert unit_of(found).labels["app.kubernetes.io/part-of"] == "proviso"
+    assert deployed_release(found).labels["app.kubernetes.io/part-of"] == "proviso"
     with pytest.raises(ContractError, match="at most 46"):
-        unit_of(replace(found, model_name="f" * 60))
-    for unit in (unit_of(found), Unit("m" * 33, "1.0.0", "r-0123456789abcdef", {})):
+        deployed_release(replace(found, model_name="f" * 60))
+    for unit in (
+        deployed_release(found),
+        DeployedRelease("m" * 33, "1.0.0", "r-0123456789abcdef", {}),
+    ):
         assert not [*name_problems(unit, "release.yml")]
         assert max(map(len, unit.labels.values())) <= 63
         assert len(f"isvc.{unit.name}-transformer") <= 63

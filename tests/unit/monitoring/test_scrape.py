@@ -18,11 +18,11 @@ from proviso.monitoring.scrape import (
     scrape_config,
     scrape_text,
 )
-from proviso.rollout.deployed import Unit
+from proviso.rollout.deployed import DeployedRelease
 
 ROOT = Path(__file__).parents[3]
-STABLE = Unit("fraud-risk", "2.4.0", "r-4444444444444444", {})
-CANDIDATE = Unit("fraud-risk", "2.5.0", "r-5555555555555555", {})
+STABLE = DeployedRelease("fraud-risk", "2.4.0", "r-4444444444444444", {})
+CANDIDATE = DeployedRelease("fraud-risk", "2.5.0", "r-5555555555555555", {})
 UNITS = (CANDIDATE, STABLE)
 
 

@@ -11,11 +11,11 @@ import pytest
 from numpy.typing import NDArray
 
 from feature_runtime.core.release import parse_release, read_release
+from feature_runtime.serving.errors import ServingError
 from feature_runtime.serving.metrics import Metrics
 from feature_runtime.serving.outcome import Outcome
 from feature_runtime.serving.pod import Pod
 from feature_runtime.serving.record import FileSink, Recorder
-from feature_runtime.serving.refusal import Refusal
 from feature_runtime.serving.request import ScoringRequest
 from feature_runtime.serving.scoring import Ports, Scorer, replay_clock
 from tests.local.pod_stack import T, make_release
@@ -92,7 +92,7 @@ def test_more_than_the_bound_is_shed(pod: Pod) -> None:
 
         first = asyncio.create_task(pod.answer("v1", "serve", slow, write))
         await asyncio.sleep(0)
-        with pytest.raises(Refusal, match="found 1 requests in flight, wanted less than 1"):
+        with pytest.raises(ServingError, match="found 1 requests in flight, wanted less than 1"):
             await pod.answer("v1", "serve", one, write)
         waiting.set()
         assert await first == ["MANUAL"]

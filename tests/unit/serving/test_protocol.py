@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from feature_runtime.core.service import parse_service
 from feature_runtime.serving import protocol
-from feature_runtime.serving.refusal import Code, Refusal
+from feature_runtime.serving.errors import Code, ServingError
 from feature_runtime.serving.request import Input, Inputs, request_id
 from tests.local.pod_stack import section
 
@@ -57,13 +57,13 @@ def test_an_integer_id_is_an_integer_of_64_bits(wrong: Any) -> None:
         if wrong != -(2**63) - 1
         else (BODY.replace(b"7", str(wrong).encode(), 1))
     )
-    with pytest.raises(Refusal, match=r"courier_id\[0\]: found .*, wanted a 64-bit integer"):
+    with pytest.raises(ServingError, match=r"courier_id\[0\]: found .*, wanted a 64-bit integer"):
         protocol.parse_v1(INPUTS, body)
 
 
 @pytest.mark.parametrize("cut", range(len(BODY)))
 def test_no_prefix_of_a_body_is_a_request(cut: int) -> None:
-    with pytest.raises(Refusal) as refused:
+    with pytest.raises(ServingError) as refused:
         protocol.parse_v1(INPUTS, BODY[:cut])
     assert refused.value.code is Code.BAD_INPUT
 
@@ -80,17 +80,17 @@ JSON = st.recursive(
 
 @given(JSON)
 def test_any_json_is_refused_or_read(document: Any) -> None:
-    """Nothing but a Refusal comes out, whatever goes in."""
+    """Nothing but a ServingError comes out, whatever goes in."""
     tensors = [
         {"name": i.name, "datatype": i.datatype, "shape": [1, 1], "data": [document]}
         for i in INPUTS.all
     ]
     for body in (document, {"inputs": document}, {"inputs": [document]}, {"inputs": tensors},
                  {"inputs": tensors, "outputs": document}):  # fmt: skip
-        with pytest.raises(Refusal):
+        with pytest.raises(ServingError):
             INPUTS.request(protocol.parse_v2(INPUTS, orjson.dumps(body), None)[0], "id", "serve")
     for body in (document, {"instances": document}, {"instances": [document]}):
-        with pytest.raises(Refusal):
+        with pytest.raises(ServingError):
             protocol.parse_v1(INPUTS, orjson.dumps(body))
 
 
@@ -105,7 +105,7 @@ def test_raw_strings_come_back(values: list[str]) -> None:
 
 @given(st.binary(max_size=40), st.integers(1, 4))
 def test_any_bytes_are_strings_or_refused(raw: bytes, size: int) -> None:
-    with suppress(Refusal):
+    with suppress(ServingError):
         assert protocol.raw_strings(protocol.raw_values(TEXT, raw, size)) == raw
 
 
@@ -119,12 +119,12 @@ def test_raw_integers_and_numbers_keep_their_bits() -> None:
 
 def test_a_binary_length_beyond_the_body_is_refused() -> None:
     for length in ("-1", "x", str(len(BODY) + 1)):
-        with pytest.raises(Refusal, match="inference-header-content-length"):
+        with pytest.raises(ServingError, match="inference-header-content-length"):
             protocol.parse_v2(INPUTS, BODY, length)
 
 
 def test_a_request_id_is_kept_or_made() -> None:
     assert request_id("client-1") == "client-1"
     assert request_id(None) != request_id("")
-    with pytest.raises(Refusal, match="x-request-id"):
+    with pytest.raises(ServingError, match="x-request-id"):
         request_id("caf\u00e9")

@@ -14,10 +14,10 @@ from feature_runtime.core.availability import Row, Status
 from feature_runtime.core.release import ReleaseError, own_fault, parse_release, read_release
 from feature_runtime.core.service import parse_service
 from feature_runtime.serving import triton_config
+from feature_runtime.serving.errors import Code, ServingError
 from feature_runtime.serving.lookup import FeatureLookup, winner
 from feature_runtime.serving.ports import Sink
 from feature_runtime.serving.record import FileSink, NoRecordError, Recorder
-from feature_runtime.serving.refusal import Code, Refusal
 from feature_runtime.serving.request import ScoringRequest
 from feature_runtime.serving.scoring import live_clock, replay_clock
 from tests.local.pod_stack import RISK, VELOCITY, T, make_release, section
@@ -41,7 +41,9 @@ def test_the_live_clock_is_read_once_and_bounds_the_clients() -> None:
     clock = live_clock(5 * moments.MINUTE, lambda: next(ticks))
     edge = 5 * moments.MINUTE
     assert clock(request(T - edge, T + edge, T)).tolist() == [T, T, T]
-    with pytest.raises(Refusal, match=r"event_ts\[1\]: found .*, wanted within PT5M of") as refused:
+    with pytest.raises(
+        ServingError, match=r"event_ts\[1\]: found .*, wanted within PT5M of"
+    ) as refused:
         clock(request(T, T + edge + 2))
     assert refused.value.code is Code.BAD_INPUT
 
@@ -102,7 +104,7 @@ def test_the_file_sink_keeps_the_ports_promise(tmp_path: Path, *, fsync: bool) -
 def test_a_sink_that_cannot_write_refuses() -> None:
     sink = FileSink(Path(os.devnull))
     os.dup2(os.open("/dev/full", os.O_WRONLY), sink._fd)  # noqa: SLF001
-    with pytest.raises(Refusal) as refused:
+    with pytest.raises(ServingError) as refused:
         asyncio.run(sink.write(b"{}\n"))
     assert (refused.value.code, refused.value.reason) == (Code.UNAVAILABLE, "record")
     sink.close()

@@ -27,7 +27,7 @@ from proviso.training import certificate, data, timeline
 from proviso.training.certificate import SEED
 from proviso.training.data import Days, Project, Request
 from proviso.training.recertify import recertify, renew
-from proviso.training.rejudge import JudgedView, Question, Winner, rejudge
+from proviso.training.rejudge import JudgedView, RejudgeTask, Winner, rejudge
 from proviso.training.spec import Boosting, TrainingSpec
 from proviso.training.timeline import Timeline
 from proviso.training.train import certified, prepare, train
@@ -220,7 +220,7 @@ def a_sampled_row(made: Made) -> Winner:
     """A row that the certificate will compute again."""
     run = prepare(made.project, made.request, made.folder / "release", _quiet)
     days = made.request.train
-    question = Question(
+    task = RejudgeTask(
         made.project.contract,
         made.project.service,
         made.history,
@@ -229,7 +229,7 @@ def a_sampled_row(made: Made) -> Winner:
         days.first,
         days.end,
     )
-    found = next(iter(rejudge(question, SAMPLE, SEED, _quiet)))
+    found = next(iter(rejudge(task, SAMPLE, SEED, _quiet)))
     assert isinstance(found, JudgedView)
     assert found.view == VIEW
     return found.sample[0]

@@ -100,8 +100,8 @@ class Encoder:
         applied = apply_policies(self.table, values, status, at)
         columns = {f.name: _request_feature(f, fields, at) for f in self.service.request_features}
         named = dict(columns)
-        for k, (view, feature) in enumerate(self.service.consumed):
-            named[f"{view}:{feature}"] = applied.values[:, k]
+        for k, ref in enumerate(self.service.consumed):
+            named[str(ref)] = applied.values[:, k]
         derived = [_derived_feature(f, named) for f in self.service.derived_features]
         vector = np.column_stack([*columns.values(), applied.values, *derived])
         return Encoded(vector.astype(np.float32), applied)

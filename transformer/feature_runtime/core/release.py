@@ -49,7 +49,7 @@ def read_release(path: Path) -> dict[str, Any]:
 
 
 def parse_release(parsed: Mapping[str, Any]) -> Release:
-    """The release in typed form. Raises ReleaseError or ServiceError."""
+    """The release in typed form. Raises ReleaseError or ServiceSectionError."""
     try:
         release = Release(
             id=parsed["id"],

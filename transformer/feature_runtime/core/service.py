@@ -9,14 +9,43 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from feature_runtime.core.availability import ViewTimes
 from feature_runtime.core.moments import parse_duration, parse_moment
 
 
-class ServiceError(ValueError):
+class ServiceSectionError(ValueError):
     """The service section is not what this runtime understands."""
+
+
+class FeatureRef(NamedTuple):
+    """A feature of a view, and the only place that spells its two names.
+
+    `view:feature` is its reference, in contracts, records and answers; `view__feature` its column,
+    in datasets and in the model's vector.
+    """
+
+    view: str
+    feature: str
+
+    def __str__(self) -> str:
+        return f"{self.view}:{self.feature}"
+
+    @property
+    def column(self) -> str:
+        return view_column(self.view, self.feature)
+
+
+def feature_ref(reference: str) -> FeatureRef:
+    """`view:feature` as a reference; without a colon the feature is empty."""
+    view, _, feature = reference.partition(":")
+    return FeatureRef(view, feature)
+
+
+def view_column(view: str, what: str) -> str:
+    """The dataset's column of a view's feature, or of its event_ts, created_ts or status."""
+    return f"{view}__{what}"
 
 
 @dataclass(frozen=True)
@@ -107,7 +136,7 @@ class Service:
     entities: tuple[Entity, ...]
     fields: tuple[str, ...]
     views: tuple[View, ...]
-    consumed: tuple[tuple[str, str], ...]
+    consumed: tuple[FeatureRef, ...]
     request_features: tuple[Computed, ...]
     derived_features: tuple[Computed, ...]
     decision: Decision
@@ -123,17 +152,17 @@ class Service:
         """Names in the order of the model's input: request, view, then derived features."""
         return (
             *(f.name for f in self.request_features),
-            *(f"{view}__{feature}" for view, feature in self.consumed),
+            *(ref.column for ref in self.consumed),
             *(f.name for f in self.derived_features),
         )
 
 
 def parse_service(section: Mapping[str, Any]) -> Service:
-    """The `service` section of a release. Raises ServiceError naming what is wrong."""
+    """The `service` section of a release. Raises ServiceSectionError naming what is wrong."""
     try:
         return _service(section)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise ServiceError(f"service section: {type(error).__name__}: {error}") from error
+        raise ServiceSectionError(f"service section: {type(error).__name__}: {error}") from error
 
 
 def _service(s: Mapping[str, Any]) -> Service:
@@ -143,10 +172,14 @@ def _service(s: Mapping[str, Any]) -> Service:
         "hash_entity_keys",
     )
     views = tuple(_view(v) for v in s["views"])
-    consumed = tuple(_split(name) for name in s["features"])
-    policies = {(v.name, f.name) for v in views for f in v.features if f.policy is not None}
+    consumed = tuple(feature_ref(name) for name in s["features"])
+    policies = {
+        FeatureRef(v.name, f.name) for v in views for f in v.features if f.policy is not None
+    }
     if set(consumed) != policies or len(set(consumed)) != len(consumed):
-        raise ServiceError("features: every consumed feature needs one policy, and no other does")
+        raise ServiceSectionError(
+            "features: every consumed feature needs one policy, and no other does"
+        )
     return Service(
         name=s["name"],
         entities=tuple(Entity(**e) for e in s["entities"]),
@@ -198,13 +231,8 @@ def _computed(c: Mapping[str, Any]) -> Computed:
     return Computed(c["name"], c["function"], tuple(c["inputs"]))
 
 
-def _split(name: str) -> tuple[str, str]:
-    view, _, feature = name.partition(":")
-    return view, feature
-
-
 def _only(mapping: Mapping[str, Any], names: str) -> None:
     wanted = set(names.split())
     if set(mapping) != wanted:
         wrong = sorted(set(mapping) ^ wanted)
-        raise ServiceError(f"found {sorted(mapping)}, wanted {sorted(wanted)} (see {wrong})")
+        raise ServiceSectionError(f"found {sorted(mapping)}, wanted {sorted(wanted)} (see {wrong})")

@@ -24,7 +24,7 @@ from kserve.protocol.grpc import grpc_predict_v2_pb2 as pb
 from feature_runtime.core.identity import ID_PARAMETER
 from feature_runtime.core.release import Release
 from feature_runtime.serving import triton_config
-from feature_runtime.serving.refusal import Refusal, too_late, unavailable
+from feature_runtime.serving.errors import ServingError, too_late, unavailable
 
 _INFER = "/inference.GRPCInferenceService/ModelInfer"
 _READY = grpc.ChannelConnectivity.READY
@@ -55,7 +55,7 @@ class Lost(Exception):
     refusal: what to say when there is nobody left to ask.
     """
 
-    def __init__(self, refusal: Refusal) -> None:
+    def __init__(self, refusal: ServingError) -> None:
         super().__init__(str(refusal))
         self.refusal = refusal
 
@@ -71,7 +71,7 @@ class Connection:
     def __init__(
         self, target: str, release: Release, timeout: int, changed: Callable[[], None]
     ) -> None:
-        self.fault: Refusal | None = None
+        self.fault: ServingError | None = None
         self.proofs = 0
         self._target = target
         self._release = release
@@ -93,7 +93,7 @@ class Connection:
         return self._verified == self._epoch
 
     async def infer(self, request: Any) -> Any:
-        """ModelInfer, to be called only while `usable`. Raises Lost, or a Refusal."""
+        """ModelInfer, to be called only while `usable`. Raises Lost, or a ServingError."""
         if len(self._under_way) == _MOST:
             raise Lost(unavailable("predictor", f"{_MOST} calls without an answer", "answers"))
         epoch = self._epoch
@@ -185,7 +185,7 @@ class Connection:
         if not self._doubted.is_set():  # or else this check is older than the doubt
             self.fault = refusal
 
-    async def _found_wrong(self) -> Refusal | None:
+    async def _found_wrong(self) -> ServingError | None:
         """One check: None if it was passed."""
         epoch = self._epoch
         asked = triton_config.request_bytes(self._release.triton_model)
@@ -203,7 +203,7 @@ class Connection:
         self.proofs += 1
         return None
 
-    def _foreign(self, found: str | None) -> Refusal:
+    def _foreign(self, found: str | None) -> ServingError:
         self._epoch += 1  # what is under way now must not be believed either
         named = "a predictor without a release id" if found is None else f"predictor of {found}"
         refusal = unavailable("identity", named, f"predictor of {self._release.id}")
@@ -221,7 +221,7 @@ class Connection:
         left.add_done_callback(self._left.discard)
         self._open()
 
-    def _failed(self, error: grpc.aio.AioRpcError) -> Lost | Refusal:
+    def _failed(self, error: grpc.aio.AioRpcError) -> Lost | ServingError:
         lost = error.code() in _LOST
         if lost:
             self._verified = None
@@ -229,7 +229,7 @@ class Connection:
         refusal = self._refusal(error)
         return Lost(refusal) if lost else refusal
 
-    def _refusal(self, error: grpc.aio.AioRpcError) -> Refusal:
+    def _refusal(self, error: grpc.aio.AioRpcError) -> ServingError:
         if error.code() is _SILENT:
             return too_late("predictor", self._deadline)
         found = error.code().name.lower().replace("_", " ")

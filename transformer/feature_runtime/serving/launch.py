@@ -12,7 +12,7 @@ import uvloop
 from kserve.model_server import parser as kserve_arguments
 
 from feature_runtime.core.release import ReleaseError, own_fault, parse_release, read_release
-from feature_runtime.core.service import ServiceError
+from feature_runtime.core.service import ServiceSectionError
 from feature_runtime.serving.addresses import AddressError, Name, parse_predictor
 from feature_runtime.serving.record import NoRecordError
 from feature_runtime.serving.server import Listener, Settings, serve
@@ -31,7 +31,7 @@ def launch(own: argparse.Namespace) -> int:
     """
     try:
         uvloop.run(serve(_settings(own, _kserve_arguments())))
-    except (CommandError, ReleaseError, ServiceError, NoRecordError, OSError) as error:
+    except (CommandError, ReleaseError, ServiceSectionError, NoRecordError, OSError) as error:
         print(f"feature_runtime: {error}", file=sys.stderr)
         return 2
     return 0

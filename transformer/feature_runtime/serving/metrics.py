@@ -123,7 +123,7 @@ class Metrics:
                     int(counts[code])
                 )
         for i, k in np.argwhere(replaced):
-            name = ":".join(consumed[k])
+            name = str(consumed[k])
             self._defaults.labels(self._release, arm, name, Status(int(status[i, k])).name).inc()
 
     def age(self, arm: str, view: str, microseconds: int) -> None:

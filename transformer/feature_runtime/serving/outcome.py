@@ -55,7 +55,7 @@ class Decider:
     def __init__(self, service: Service) -> None:
         self._decision: Decision = service.decision
         self._policies: tuple[Policy, ...] = policy_table(service).policies
-        self._names = tuple(":".join(name) for name in service.consumed)
+        self._names = tuple(map(str, service.consumed))
 
     def outcome(
         self,

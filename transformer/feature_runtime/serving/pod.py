@@ -15,9 +15,9 @@ import numpy as np
 
 from feature_runtime.core import moments
 from feature_runtime.core.release import Release
+from feature_runtime.serving.errors import Code, ServingError, too_late, unavailable
 from feature_runtime.serving.metrics import Metrics
 from feature_runtime.serving.outcome import Outcome
-from feature_runtime.serving.refusal import Code, Refusal, too_late, unavailable
 from feature_runtime.serving.request import Inputs, ScoringRequest
 from feature_runtime.serving.scoring import Ports, Scorer, Stopwatch
 
@@ -62,7 +62,7 @@ class Pod:
         read: Read,
         write: Callable[[ScoringRequest, Outcome], Answer],
     ) -> Answer:
-        """Reads a request, scores it and writes its answer; raises a Refusal instead.
+        """Reads a request, scores it and writes its answer; raises a ServingError instead.
 
         protocol: v1, v2 or grpc, for the metrics. The deadline covers the reading too.
         """
@@ -74,7 +74,7 @@ class Pod:
                 answer = await self._in_time(read, write, watch)
             finally:
                 self._in_flight[arm] -= 1
-        except Refusal as refusal:
+        except ServingError as refusal:
             self.metrics.request(arm, protocol, refusal.code.http, refusal.reason)
             raise
         except Exception:
@@ -103,7 +103,9 @@ class Pod:
             raise unavailable("identity", self._fault, f"the release {self.release.id}")
         if self._in_flight[arm] >= self._max_in_flight:
             found = f"{self._in_flight[arm]} requests in flight"
-            raise Refusal(Code.SHED, "shed", "load", found, f"less than {self._max_in_flight}", 1)
+            raise ServingError(
+                Code.SHED, "shed", "load", found, f"less than {self._max_in_flight}", 1
+            )
 
     def warm_up(self) -> None:
         """Ready from here on, if this pod is its release: no dependency takes part in that."""
@@ -132,7 +134,7 @@ class Pod:
         try:
             async with asyncio.timeout(self._deadline / 1e6):
                 await check()
-        except (Refusal, TimeoutError):
+        except (ServingError, TimeoutError):
             self.metrics.dependency(name, up=False)
         else:
             self.metrics.dependency(name, up=True)

@@ -17,7 +17,7 @@ class Store(Protocol):
         ...
 
     async def check(self) -> None:
-        """Raises a Refusal when the store does not answer."""
+        """Raises a ServingError when the store does not answer."""
         ...
 
     async def close(self) -> None: ...
@@ -31,7 +31,7 @@ class Predictor(Protocol):
         ...
 
     async def check(self) -> None:
-        """Raises a Refusal when the predictor does not answer, or is not this release's."""
+        """Raises a ServingError when the predictor does not answer, or is not this release's."""
         ...
 
     async def close(self) -> None: ...
@@ -41,7 +41,7 @@ class Sink(Protocol):
     """Takes the record lines of one request; returns when they survive this process."""
 
     async def write(self, lines: bytes) -> None:
-        """Raises a Refusal (503, reason `record`) when they do not."""
+        """Raises a ServingError (503, reason `record`) when they do not."""
         ...
 
     def close(self) -> None: ...

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from feature_runtime.core.release import Release
 from feature_runtime.serving.addresses import Lookup
 from feature_runtime.serving.connection import Connection, Lost
-from feature_runtime.serving.refusal import unavailable
+from feature_runtime.serving.errors import unavailable
 
 _ATTEMPTS = 4
 _LOOK_EVERY = 1.0  # seconds

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import orjson
 
-from feature_runtime.serving.refusal import bad_input, shown
+from feature_runtime.serving.errors import bad_input, shown
 from feature_runtime.serving.request import Columns, Input, Inputs
 
 OUTPUTS: Mapping[str, str] = {"probability": "FP64", "decision": "BYTES", "status": "BYTES"}

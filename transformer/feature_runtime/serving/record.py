@@ -22,9 +22,9 @@ from feature_runtime.core.encode import Encoded
 from feature_runtime.core.moments import format_moment
 from feature_runtime.core.policy import policy_table
 from feature_runtime.core.release import Release
+from feature_runtime.serving.errors import unavailable
 from feature_runtime.serving.lookup import Lookup, Winner
 from feature_runtime.serving.outcome import Outcome
-from feature_runtime.serving.refusal import unavailable
 from feature_runtime.serving.request import ScoringRequest
 
 SCHEMA = "proviso.prediction.v1"
@@ -88,7 +88,7 @@ class Recorder:
         self._hash_key = hash_key if service.hash_entity_keys else None
         self._service = service
         self._policies = policy_table(service).policies
-        self._names = tuple(":".join(name) for name in service.consumed)
+        self._names = tuple(map(str, service.consumed))
         self._positions = tuple(
             (
                 [v.name for v in service.views].index(view),

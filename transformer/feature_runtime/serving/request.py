@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from feature_runtime.core import moments
 from feature_runtime.core.keys import EntityId
 from feature_runtime.core.service import Service
-from feature_runtime.serving.refusal import bad_input, shown, too_large
+from feature_runtime.serving.errors import bad_input, shown, too_large
 
 EVENT_TS = "event_ts"
 MAX_ID_BYTES = 256

@@ -22,10 +22,10 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from feature_runtime.serving import answers, protocol
+from feature_runtime.serving.errors import Code, ServingError, shown, too_large
 from feature_runtime.serving.outcome import Outcome
 from feature_runtime.serving.pod import Pod
 from feature_runtime.serving.protocol import Asked
-from feature_runtime.serving.refusal import Code, Refusal, shown, too_large
 from feature_runtime.serving.request import Columns, ScoringRequest, request_id
 
 _log = logging.getLogger("kserve.proviso")
@@ -121,17 +121,17 @@ class Rest:
 
         try:
             return await self._pod.answer(version, self._arm, read, write)
-        except Refusal as refusal:
+        except ServingError as refusal:
             return self._refused(refusal, given)
 
     def _check_name(self, found: str) -> None:
         if found != self._name:
-            raise Refusal(Code.NOT_FOUND, "not_found", "model", shown(found), self._name)
+            raise ServingError(Code.NOT_FOUND, "not_found", "model", shown(found), self._name)
 
-    def _refused(self, refusal: Refusal, given: str | None) -> Response:
+    def _refused(self, refusal: ServingError, given: str | None) -> Response:
         try:
             named = request_id(given)
-        except Refusal:
+        except ServingError:
             named = request_id(None)
         retry = refusal.retry_after
         headers = {} if retry is None else {"retry-after": str(retry)}
@@ -158,14 +158,14 @@ async def read_body(request: Request, limit: int) -> bytes:
                 raise too_large("body", f"more than {limit} bytes", f"at most {limit}")
             chunks.append(chunk)
     except ClientDisconnect as error:
-        raise Refusal(Code.GONE, "disconnect", "body", "no end", "a whole body") from error
+        raise ServingError(Code.GONE, "disconnect", "body", "no end", "a whole body") from error
     return b"".join(chunks)
 
 
 async def unexpected(_: Request, error: Exception) -> Response:
     """A fault of ours: the log has it whole, the client only that there was one."""
     _log.error("unexpected error in a request", exc_info=error)
-    refusal = Refusal(Code.INTERNAL, "internal", "server", "a fault of its own", "none", 1)
+    refusal = ServingError(Code.INTERNAL, "internal", "server", "a fault of its own", "none", 1)
     return Response(orjson.dumps(refusal.body("")), 500, {"content-type": _JSON})
 
 

@@ -14,6 +14,7 @@ from kserve.protocol.grpc.interceptors import ExceptionToStatusInterceptor
 from kserve.protocol.grpc.servicer import InferenceServicer
 
 from feature_runtime.serving import answers
+from feature_runtime.serving.errors import Code, ServingError, bad_input, shown
 from feature_runtime.serving.outcome import Outcome
 from feature_runtime.serving.pod import Pod
 from feature_runtime.serving.protocol import (
@@ -24,7 +25,6 @@ from feature_runtime.serving.protocol import (
     raw_values,
     texts,
 )
-from feature_runtime.serving.refusal import Code, Refusal, bad_input, shown
 from feature_runtime.serving.request import Columns, Input, Inputs, ScoringRequest, request_id
 
 _CONTENTS = {"BYTES": "bytes_contents", "INT64": "int64_contents", "FP64": "fp64_contents"}
@@ -47,7 +47,7 @@ class Servicer(InferenceServicer):  # type: ignore[misc]
         async def read() -> ScoringRequest:
             if request.model_name != self._name:
                 found = shown(request.model_name)
-                raise Refusal(Code.NOT_FOUND, "not_found", "model", found, self._name)
+                raise ServingError(Code.NOT_FOUND, "not_found", "model", found, self._name)
             columns = read_columns(self._pod.inputs, request)
             named = request_id(given or request.id)
             check_outputs([o.name for o in request.outputs])
@@ -59,7 +59,7 @@ class Servicer(InferenceServicer):  # type: ignore[misc]
 
         try:
             return await self._pod.answer("grpc", self._arm, read, write)
-        except Refusal as refusal:
+        except ServingError as refusal:
             await self._abort(context, refusal, given)
 
     async def _not_offered(self, _: Any, context: Any) -> None:
@@ -72,10 +72,10 @@ class Servicer(InferenceServicer):  # type: ignore[misc]
         headers = (("x-request-id", named), ("x-release", self._pod.release.id), *more)
         context.set_trailing_metadata(headers)
 
-    async def _abort(self, context: Any, refusal: Refusal, given: str | None) -> None:
+    async def _abort(self, context: Any, refusal: ServingError, given: str | None) -> None:
         try:
             named = request_id(given)
-        except Refusal:
+        except ServingError:
             named = request_id(None)
         retry = refusal.retry_after
         more = [] if retry is None else [("retry-after", str(retry))]

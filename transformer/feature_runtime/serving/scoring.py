@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 from feature_runtime.core import moments
 from feature_runtime.core.encode import Encoded, Encoder
 from feature_runtime.core.release import Release
+from feature_runtime.serving.errors import ServingError, bad_input, unavailable
 from feature_runtime.serving.lookup import FeatureLookup, Lookup
 from feature_runtime.serving.metrics import Metrics
 from feature_runtime.serving.outcome import Decider, Outcome
 from feature_runtime.serving.ports import Predictor, Sink, Store
 from feature_runtime.serving.record import Recorder
-from feature_runtime.serving.refusal import Refusal, bad_input, unavailable
 from feature_runtime.serving.request import EVENT_TS, ScoringRequest
 
 Clock = Callable[[ScoringRequest], NDArray[np.int64]]
@@ -99,7 +99,7 @@ class Scorer:
         self._decider = Decider(release.service)
 
     async def score(self, request: ScoringRequest, watch: Stopwatch) -> Outcome:
-        """The outcome, its record written. Raises a Refusal; then nothing may be answered."""
+        """The outcome, its record written. Raises a ServingError; then nothing may be answered."""
         at = self._ports.clock(request)
         watch.enter("store")
         keys = self._lookup.keys(request)
@@ -131,7 +131,7 @@ class Scorer:
     async def _read(self, keys: list[bytes]) -> dict[bytes, bytes | None]:
         try:
             values = await self._ports.store.read(keys)
-        except Refusal:
+        except ServingError:
             self._metrics.dependency("store", up=False)
             raise
         self._metrics.dependency("store", up=True)
@@ -144,7 +144,7 @@ class Scorer:
         if scored.any():
             try:
                 probability[scored] = await self._ports.predictor.infer(encoded.vector[scored])
-            except Refusal:
+            except ServingError:
                 self._metrics.dependency("predictor", up=False)
                 raise
             self._metrics.dependency("predictor", up=True)

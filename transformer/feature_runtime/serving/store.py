@@ -18,7 +18,7 @@ from redis.credentials import CredentialProvider
 from redis.exceptions import AuthenticationError, NoPermissionError, RedisError
 from redis.exceptions import TimeoutError as RedisTimeout
 
-from feature_runtime.serving.refusal import Refusal, too_late, unavailable
+from feature_runtime.serving.errors import ServingError, too_late, unavailable
 
 _CONNECTIONS = 32
 _MAX_PASSWORD = 4096
@@ -84,7 +84,7 @@ class RedisStore:
         await self._client.aclose()
         await self._pool.aclose()
 
-    def _refusal(self, error: Exception) -> Refusal:
+    def _refusal(self, error: Exception) -> ServingError:
         if isinstance(error, RedisTimeout | asyncio.TimeoutError):
             return too_late("store", self._deadline)
         if isinstance(error, AuthenticationError):

@@ -1,6 +1,6 @@
 """Why a request gets no answer: one error for all protocols.
 
-Every layer below the transports raises `Refusal`; rest.py and rpc.py translate it. The text
+Every layer below the transports raises `ServingError`; rest.py and rpc.py translate it. The text
 names the field, what was found and what was wanted, and never anything internal.
 """
 
@@ -33,7 +33,7 @@ class Code(Enum):
         return self.value[1]
 
 
-class Refusal(Exception):
+class ServingError(Exception):
     """A request that is not answered.
 
     reason: one short word for metrics and machines. field, found, wanted: what a person reads.
@@ -57,9 +57,9 @@ class Refusal(Exception):
         self.wanted = wanted
         self.retry_after = retry_after
 
-    def again(self) -> Refusal:
+    def again(self) -> ServingError:
         """The same, not yet raised: a refusal that is kept must not gather tracebacks."""
-        return Refusal(
+        return ServingError(
             self.code, self.reason, self.field, self.found, self.wanted, self.retry_after
         )
 
@@ -81,22 +81,22 @@ def shown(value: object) -> str:
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
 
 
-def bad_input(field: str, found: str, wanted: str) -> Refusal:
+def bad_input(field: str, found: str, wanted: str) -> ServingError:
     """The client's request is wrong; asking again will not help."""
-    return Refusal(Code.BAD_INPUT, "bad_input", field, found, wanted)
+    return ServingError(Code.BAD_INPUT, "bad_input", field, found, wanted)
 
 
-def too_large(field: str, found: str, wanted: str) -> Refusal:
+def too_large(field: str, found: str, wanted: str) -> ServingError:
     """The request is over a limit of the plan."""
-    return Refusal(Code.TOO_LARGE, "too_large", field, found, wanted)
+    return ServingError(Code.TOO_LARGE, "too_large", field, found, wanted)
 
 
-def unavailable(reason: str, found: str, wanted: str) -> Refusal:
+def unavailable(reason: str, found: str, wanted: str) -> ServingError:
     """Something that the answer needs is not there: store, predictor, identity or record."""
-    return Refusal(Code.UNAVAILABLE, reason, reason, found, wanted, retry_after=1)
+    return ServingError(Code.UNAVAILABLE, reason, reason, found, wanted, retry_after=1)
 
 
-def too_late(waited_for: str, deadline: int) -> Refusal:
+def too_late(waited_for: str, deadline: int) -> ServingError:
     """The plan's deadline (microseconds) passed; `waited_for` is the part that took too long."""
     wanted = f"an answer within {deadline // 1_000} ms"
-    return Refusal(Code.DEADLINE, "deadline", waited_for, "no answer in time", wanted, 1)
+    return ServingError(Code.DEADLINE, "deadline", waited_for, "no answer in time", wanted, 1)
