@@ -99,7 +99,7 @@ def skew_test(sides: Sides, chosen: SkewSample, progress: Progress) -> Found:
         tally = _Tally()
         for view in sides.service.views:
             progress(f"{view.name}: comparing at {format_moment(at)}")
-            _compare_view(sides, view, Ask(at, chosen.size, wanted_sample.seed, ()), window, tally)
+            _compare_view(sides, view, Ask(at, chosen.size, chosen.seed, ()), window, tally)
         after = window_of(sides.service, sides.store)
         if after.low <= at:
             counts = (tally.strata, tally.sizes, tally.left_out)

@@ -101,5 +101,5 @@ def app_main() -> None:
         app()
     except ValidationFailed as error:
         for problem in error.problems:
-            print(problem, file=sys.stderr)
+            print(problem.line, file=sys.stderr)
         sys.exit(2 if isinstance(error, InputError) else 1)

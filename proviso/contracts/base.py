@@ -13,16 +13,30 @@ from feature_runtime.core.moments import format_duration, parse_duration
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing a reviewer would say: where, what it says, what it must say, why it matters."""
+    """One thing that is wrong: a value in a file, or an event such as a refused connection.
+
+    A value has a path, what was found there and what is expected; an event has a message and the
+    path or address that it concerns. code: stable, for machines, tests and docs/errors.md. why:
+    the reason, or what to do.
+    """
 
     path: str
-    found: str
-    wanted: str
+    found: str = ""
+    wanted: str = ""
     why: str = ""
+    code: str = "invalid_value"
+    message: str = ""
 
     def __str__(self) -> str:
         reason = f" ({self.why})" if self.why else ""
+        if self.message:
+            return f"{self.path}: {self.message}{reason}"
         return f"{self.path}: found {self.found}, wanted {self.wanted}{reason}"
+
+    @property
+    def line(self) -> str:
+        """The problem as a command prints it, with its code."""
+        return f"{self} [{self.code}]"
 
 
 class ValidationFailed(ValueError):
@@ -41,9 +55,16 @@ class InputError(ValidationFailed):
     """A file, argument or address that cannot be used: wrong use (exit 2)."""
 
     @classmethod
-    def of(cls, path: object, found: str, wanted: str, why: str = "") -> InputError:
-        """The error of a single problem."""
-        return cls([Problem(str(path), found, wanted, why)])
+    def of(
+        cls, path: object, found: str, wanted: str, why: str = "", *, code: str = "invalid_input"
+    ) -> InputError:
+        """The error of a single value."""
+        return cls([Problem(str(path), found, wanted, why, code)])
+
+    @classmethod
+    def event(cls, code: str, message: str, path: object, why: str = "") -> InputError:
+        """The error of an event: what happened, to what, and what to do."""
+        return cls([Problem(str(path), why=why, code=code, message=message)])
 
 
 class Strict(BaseModel):
