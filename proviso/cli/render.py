@@ -84,7 +84,7 @@ def _said(
 def _text(said: dict[str, Any], rendering: Rendering) -> str:
     over = f"over {said['stable']}" if said["stable"] else "as the first release"
     would = " (dry run: nothing is written)" if said["dry_run"] else ""
-    shares = {taken.file: taken.step.says for taken in rendering.steps}
+    shares = {taken.file: taken.step.summary for taken in rendering.steps}
     lines = [f"{said['unit']} {over}, {said['mode']}, {said['topology']}{would}"]
     for name, change in said["files"].items():
         lines.append(f"  {change:9}  {said['directory']}/{name}  {shares.get(name, '')}".rstrip())

@@ -1,15 +1,12 @@
-"""The rollout: one HTTPRoute a step, same host and paths, other weights.
+"""The HTTPRoute of a rollout step: the same host and paths at every step, other weights.
 
 A client's URL and model name never change; what changes is which Services a path leads to. One
-route carries REST and gRPC (a GRPCRoute beside it on the same host would lose), and says in its
-annotations which step it is, so that whoever reads it back from a cluster knows.
+route carries REST and gRPC (a GRPCRoute beside it on the same host would lose). Its annotations
+state the step, so that the step in force can be read back from a cluster.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-from proviso.contracts.plan import Plan
 from proviso.manifests import sizes
 from proviso.manifests.objects.core import Meta
 from proviso.manifests.objects.routing import (
@@ -49,51 +46,14 @@ from proviso.rollout.deployed import (
     PREFIX,
     SHADOW_GRPC,
     SHADOW_HTTP,
-    DeployedRelease,
 )
+from proviso.rollout.steps import Pair, Step, step_annotations
 
-NONE = "none"
 WITHDRAWN = (
     '{"error": "release: found none, wanted one that serves", "reason": "withdrawn", '
     '"field": "release", "found": "none", "wanted": "one that serves"}'
 )
-"""What a client reads when the first release was taken back: the shape of every refusal."""
-
-
-@dataclass(frozen=True)
-class Step:
-    """One state of the rollout: percent of requests answered by each, and of those mirrored."""
-
-    name: str
-    candidate: int
-    stable: int
-    mirrored: int = 0
-
-    @property
-    def says(self) -> str:
-        shares = f"candidate {self.candidate}%, stable {self.stable}%"
-        return f"{shares}, {self.mirrored}% mirrored" if self.mirrored else shares
-
-
-@dataclass(frozen=True)
-class Pair:
-    """Who is rolled out over whom."""
-
-    candidate: DeployedRelease
-    stable: DeployedRelease | None
-
-
-def rollout_steps(plan: Plan, *, over_stable: bool, mirrors: bool) -> list[Step]:
-    """All steps in order. Without a stable there is nobody to share with: one step."""
-    if not over_stable:
-        return [Step("promote", 100, 0)]
-    shadow = [Step("shadow", 0, 100, plan.mirroring.percent)] if mirrors else []
-    canary = [Step(f"canary-{percent}", percent, 100 - percent) for percent in plan.canary.steps]
-    return [*shadow, *canary, Step("promote", 100, 0)]
-
-
-def rollback_step(*, over_stable: bool) -> Step:
-    return Step("rollback", 0, 100 if over_stable else 0)
+"""Body of the 503 after a first release was rolled back, in the form of every serving error."""
 
 
 def route(pair: Pair, step: Step) -> HTTPRoute:
@@ -154,24 +114,9 @@ def traffic_policy(pair: Pair, deadline_ms: int) -> BackendTrafficPolicy:
     )
 
 
-def step_annotations(pair: Pair, step: Step) -> dict[str, str]:
-    """The step as data: who, and with which share."""
-    stable = pair.stable
-    return {
-        f"{PREFIX}/step": step.name,
-        f"{PREFIX}/candidate": pair.candidate.release_id,
-        f"{PREFIX}/candidate-unit": pair.candidate.name,
-        f"{PREFIX}/candidate-weight": str(step.candidate),
-        f"{PREFIX}/stable": stable.release_id if stable else NONE,
-        f"{PREFIX}/stable-unit": stable.name if stable else NONE,
-        f"{PREFIX}/stable-weight": str(step.stable),
-        f"{PREFIX}/mirror-percent": str(step.mirrored),
-    }
-
-
 def _meta(pair: Pair, step: Step) -> Meta:
     annotations = step_annotations(pair, step)
-    if _is_withdrawal(step):
+    if step.is_withdrawal:
         annotations[f"{PREFIX}/withdrawn"] = "no stable release to go back to: 503 with a reason"
     return Meta(
         name=pair.candidate.model_name,
@@ -186,7 +131,7 @@ def _labels(pair: Pair) -> dict[str, str]:
 
 
 def _rule(name: str, matches: list[Match], pair: Pair, step: Step, ports: tuple[int, int]) -> Rule:
-    if _is_withdrawal(step):
+    if step.is_withdrawal:
         ref = ExtensionRef(name=_withdrawn(pair))
         return Rule(
             name=name, matches=matches, filters=[Filter(type="ExtensionRef", extension_ref=ref)]
@@ -203,10 +148,6 @@ def _rule(name: str, matches: list[Match], pair: Pair, step: Step, ports: tuple[
         if unit and weight
     ]
     return Rule(name=name, matches=matches, filters=filters, backend_refs=backends)
-
-
-def _is_withdrawal(step: Step) -> bool:
-    return not step.candidate and not step.stable
 
 
 def _withdrawn(pair: Pair) -> str:
