@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from feature_runtime.core.availability import Status
 from feature_runtime.core.moments import parse_moment
 from feature_runtime.core.service import Service, feature_ref
-from feature_runtime.serving.record import SCHEMA
+from feature_runtime.serving.record import SCHEMAS
 from proviso.contracts.base import InputError
 from proviso.training.distribution import Distribution, effective_size
 
@@ -101,7 +101,7 @@ def _lines(path: Path) -> Iterator[bytes]:
 def _add(served: Served, release: str, views: Mapping[str, Sequence[str]], line: bytes) -> None:
     try:
         record = json.loads(line)
-        if record["schema"] != SCHEMA:
+        if record["schema"] not in SCHEMAS:
             raise ValueError(record["schema"])
         if record["release"] != release:
             served.others += 1

@@ -77,8 +77,8 @@ def _recorded(figure: str, window: int) -> str:
 
 def _recording_group(plan: Plan, window: int) -> RuleGroup:
     context = QueryContext(plan, prometheus_span(window))
-    failed = error_rate(_MODEL, arm="serve")(context)
-    asked = context.per_second("proviso_requests_total", _MODEL, arm="serve")
+    failed = error_rate(_MODEL, traffic="live")(context)
+    asked = context.per_second("proviso_requests_total", _MODEL, traffic="live")
     return RuleGroup(
         name=f"{plan.model_name}-error-budget-{context.window}",
         interval=every(window),
@@ -101,7 +101,7 @@ def _alert(plan: Plan, burn: Burn) -> AlertRule:
     return AlertRule(
         alert=f"ErrorBudgetBurns{prometheus_span(burn.long)}",
         expr=f"{long} and on (model_name) {short} and on (model_name) {enough}",
-        labels=labels | {"owner": plan.owner, "model_name": plan.model_name, "arm": "serve"},
+        labels=labels | {"owner": plan.owner, "model_name": plan.model_name, "traffic": "live"},
         annotations={
             "summary": f"{{{{ $labels.model_name }}}}: {{{{ $value | humanizePercentage }}}} of "
             f"requests failed within {prometheus_span(burn.long)}, and above {limit} more than "

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from proviso.contracts.plan import Plan
 from proviso.monitoring.prometheus import AlertRule, RuleGroup
-from proviso.monitoring.queries import ARM, every, selector
+from proviso.monitoring.queries import TRAFFIC, every, selector
 from proviso.rollout.deployed import Mode
 
 _REQUESTS = "proviso_requests_total"
@@ -17,7 +17,7 @@ _REQUESTS = "proviso_requests_total"
 
 def outage_group(plan: Plan, mode: Mode) -> RuleGroup:
     """One group: all of it is cheap and looks at the last minutes."""
-    identity = [_identity(plan, arm, severity) for arm, severity in _IDENTITY_ACTIONS]
+    identity = [_identity(plan, traffic, severity) for traffic, severity in _IDENTITY_ACTIONS]
     return RuleGroup(
         name=f"{plan.model_name}-outages",
         interval=every(0),
@@ -25,7 +25,7 @@ def outage_group(plan: Plan, mode: Mode) -> RuleGroup:
     )
 
 
-_IDENTITY_ACTIONS = (("serve", "rollback"), ("shadow", "hold"))
+_IDENTITY_ACTIONS = (("live", "rollback"), ("shadow", "hold"))
 
 
 def _alert(
@@ -68,25 +68,26 @@ def _dependencies(plan: Plan) -> list[AlertRule]:
     ]
 
 
-def _identity(plan: Plan, arm: str, severity: str) -> AlertRule:
+def _identity(plan: Plan, traffic: str, severity: str) -> AlertRule:
     """Requests refused because transformer and predictor are not one release: any is too many."""
-    refused = selector(plan, _REQUESTS, arm=arm, code="503", reason="identity")
+    refused = selector(plan, _REQUESTS, traffic=traffic, code="503", reason="identity")
     return _alert(
         plan,
         "IdentityRefused",
         _grew(refused),
         None,
-        "{{ $labels.release }} ({{ $labels.arm }}) refuses requests: its pair is not one release",
+        "{{ $labels.release }} ({{ $labels.traffic }}) refuses requests: "
+        "its pair is not one release",
         severity=severity,
         kind="identity",
-        arm=arm,
+        traffic=traffic,
     )
 
 
 def _grew(counter: str) -> str:
     """Counted at all in five minutes. A series that is new counts too: `increase` needs two
     samples and misses what came with the first."""
-    by = f"sum by ({', '.join(ARM)})"
+    by = f"sum by ({', '.join(TRAFFIC)})"
     return f"{by} (increase({counter}[5m])) > 0 or {by} ({counter} unless {counter} offset 5m) > 0"
 
 
@@ -136,7 +137,7 @@ def _too_few(plan: Plan) -> AlertRule:
 
 def _no_traffic(plan: Plan) -> AlertRule:
     """Clients asked within the hour and nobody does now: every other figure is blind."""
-    served = selector(plan, _REQUESTS, arm="serve")
+    served = selector(plan, _REQUESTS, traffic="live")
     hour, now = (f"sum by (model_name) (increase({served}[{w}])) > 0" for w in ("1h", "10m"))
     return _alert(
         plan,
@@ -146,5 +147,5 @@ def _no_traffic(plan: Plan) -> AlertRule:
         "{{ $labels.model_name }}: served within the last hour, and nothing for ten minutes",
         severity="hold",
         kind="no_data",
-        arm="serve",
+        traffic="live",
     )

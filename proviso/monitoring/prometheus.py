@@ -58,7 +58,7 @@ class Relabel(_Model):
     regex: str | None = None
     target_label: str | None = None
     replacement: str | None = None
-    action: Literal["replace", "labeldrop"] | None = None
+    action: Literal["replace", "drop", "labeldrop"] | None = None
 
 
 class DnsDiscovery(_Model):

@@ -24,8 +24,8 @@ MIN_REQUESTS = 20
 """Below this many requests in a window a quantile or a share says nothing: one slow request of
 three is no verdict. How many a rollout needs is the plan's `canary.min_requests`."""
 
-ARM = ("model_name", "release", "arm")
-VIEW = (*ARM, "view")
+TRAFFIC = ("model_name", "release", "traffic")
+VIEW = (*TRAFFIC, "view")
 FEATURE = (*VIEW, "feature")
 
 
@@ -83,21 +83,21 @@ def every(window: int) -> str:
 
 def request_rate(context: QueryContext) -> str:
     """Requests a second, whatever became of them."""
-    return context.per_second("proviso_requests_total", ARM)
+    return context.per_second("proviso_requests_total", TRAFFIC)
 
 
 def answer_rate(context: QueryContext) -> str:
     """Requests a second that were answered."""
-    return context.per_second("proviso_requests_total", ARM, code="200")
+    return context.per_second("proviso_requests_total", TRAFFIC, code="200")
 
 
 def latency_ms(quantile: float) -> Figure:
     """A quantile of answered requests' time at the transformer, in ms."""
 
     def expression(context: QueryContext) -> str:
-        series = "proviso_request_seconds"
-        buckets = context.per_second(f"{series}_bucket", (*ARM, "le"), part="total")
-        counted = context.per_second(f"{series}_count", ARM, part="total")
+        series = "proviso_request_duration_seconds"
+        buckets = context.per_second(f"{series}_bucket", (*TRAFFIC, "le"), part="total")
+        counted = context.per_second(f"{series}_count", TRAFFIC, part="total")
         return f"1000 * histogram_quantile({quantile:g}, {buckets}) and ({counted} > 0)"
 
     return expression
@@ -118,32 +118,32 @@ def error_rate(by: tuple[str, ...], **labels: str) -> Figure:
 def feature_missing_rate(context: QueryContext) -> str:
     """Lookups that found no row: the mean over the views, each of which every row asks once."""
     share = context.share("proviso_feature_status_total", VIEW, status="MISSING_KEY")
-    return f"avg by ({', '.join(ARM)}) ({share})"
+    return f"avg by ({', '.join(TRAFFIC)}) ({share})"
 
 
 def feature_null_rate(context: QueryContext) -> str:
     """Values that the row holds as null; of the worst feature."""
     share = context.share("proviso_feature_status_total", FEATURE, status="NULL")
-    return f"max by ({', '.join(ARM)}) ({share})"
+    return f"max by ({', '.join(TRAFFIC)}) ({share})"
 
 
 def default_used_rate(context: QueryContext) -> str:
     """Predictions that used a feature's approved replacement; of the worst feature."""
-    used = context.per_second("proviso_default_used_total", (*ARM, "feature"))
-    predictions = context.per_second("proviso_decisions_total", ARM)
-    of_all = f"{used} / on ({', '.join(ARM)}) group_left () ({predictions} > 0)"
-    return f"max by ({', '.join(ARM)}) ({of_all}) or ({predictions} > 0) * 0"
+    used = context.per_second("proviso_default_used_total", (*TRAFFIC, "feature"))
+    predictions = context.per_second("proviso_decisions_total", TRAFFIC)
+    of_all = f"{used} / on ({', '.join(TRAFFIC)}) group_left () ({predictions} > 0)"
+    return f"max by ({', '.join(TRAFFIC)}) ({of_all}) or ({predictions} > 0) * 0"
 
 
 def review_rate(context: QueryContext) -> str:
     """Decisions in the plan's word at or above the threshold, fallbacks included."""
     word = context.plan.decision.at_or_above
-    return context.share("proviso_decisions_total", ARM, decision=word)
+    return context.share("proviso_decisions_total", TRAFFIC, decision=word)
 
 
 def approval_rate(context: QueryContext) -> str:
     """Decisions in the plan's word below the threshold."""
-    return context.share("proviso_decisions_total", ARM, decision=context.plan.decision.below)
+    return context.share("proviso_decisions_total", TRAFFIC, decision=context.plan.decision.below)
 
 
 def stale_rate(context: QueryContext) -> str:
@@ -154,14 +154,14 @@ def stale_rate(context: QueryContext) -> str:
 LIVE: Mapping[str, Figure] = {
     "latency_p95_ms": latency_ms(0.95),
     "latency_p99_ms": latency_ms(0.99),
-    "http_error_rate": error_rate(ARM),
+    "http_error_rate": error_rate(TRAFFIC),
     "feature_missing_rate": feature_missing_rate,
     "feature_null_rate": feature_null_rate,
     "default_used_rate": default_used_rate,
     "review_rate": review_rate,
     "approval_rate": approval_rate,
 }
-"""Every figure that a plan may bound and a pod can count, release and arm."""
+"""Every figure that a plan may bound and a pod can count, release and traffic."""
 
 
 def _matcher(name: str, value: str) -> str:

@@ -2,7 +2,7 @@
 
 The third thing that a plan renders to, beside a release and its route. An alert tells people; what
 moves traffic reads the same figures and decides for itself. Three ideas hold throughout: no
-traffic is no breach, a missing figure has an alert of its own, and what only the shadow arm does
+traffic is no breach, a missing figure has an alert of its own, and what shadow traffic alone shows
 may hold a candidate back but never takes a serving release out.
 """
 
@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from typing import Literal
 
 from feature_runtime.core.moments import MINUTE, SECOND, format_duration
+from feature_runtime.core.traffic import Traffic
 from proviso.contracts.plan import Monitored, Plan, Trigger
 from proviso.contracts.validation.monitoring import Bound
 from proviso.monitoring.budget import budget_groups
@@ -32,7 +33,6 @@ from proviso.monitoring.queries import (
 )
 from proviso.rollout.deployed import Mode
 
-Arm = Literal["serve", "shadow"]
 Severity = Literal["alert", "hold", "rollback"]
 Limit = Monitored | Trigger
 
@@ -41,7 +41,7 @@ ALWAYS = ("latency_p95_ms", "latency_p99_ms", "http_error_rate", "review_rate")
 USUAL = 5 * MINUTE
 
 _NOT = {"<=": ">", "<": ">=", ">=": "<", ">": "<="}
-_ON_ARM = "on (release, arm)"
+_ON_TRAFFIC = "on (release, traffic)"
 
 
 def rules(plan: Plan, mode: Mode) -> RuleFile:
@@ -63,8 +63,8 @@ def elsewhere(plan: Plan) -> list[str]:
 
 
 def recorded(metric: str, window: int) -> str:
-    """The series that holds a figure over a window, `release_arm:review_rate:30m`."""
-    return f"release_arm:{metric}:{prometheus_span(window)}"
+    """The series that holds a figure over a window, `release_traffic:review_rate:30m`."""
+    return f"release_traffic:{metric}:{prometheus_span(window)}"
 
 
 def patience(window: int) -> str:
@@ -107,23 +107,24 @@ def _recordings(plan: Plan, window: int, metrics: dict[str, None]) -> Iterator[R
     for metric, figure in figures.items():
         yield RecordingRule(record=recorded(metric, window), expr=figure(context))
     if window == USUAL:
-        name = f"release_arm_view:feature_stale_rate:{context.window}"
+        name = f"release_traffic_view:feature_stale_rate:{context.window}"
         yield RecordingRule(record=name, expr=stale_rate(context))
 
 
 def _monitoring_alerts(plan: Plan, entry: Monitored) -> Iterator[AlertRule]:
-    """Outside of what the plan calls fine, for each arm; a shadow is never rolled back."""
+    """Outside of what the plan calls fine, per traffic; a shadow is never rolled back."""
     bound = Bound.of(entry.threshold)
-    actions: dict[Arm, Severity] = {
-        "serve": entry.action,
+    actions: dict[Traffic, Severity] = {
+        "live": entry.action,
         "shadow": "hold" if entry.action == "rollback" else entry.action,
     }
-    for arm, severity in actions.items():
+    for traffic, severity in actions.items():
         yield AlertRule(
             alert=f"{_camel(entry.metric)}OutOfBounds",
-            expr=_breach(plan, entry, arm, _NOT[bound.sign], bound.limit),
+            expr=_breach(plan, entry, traffic, _NOT[bound.sign], bound.limit),
             hold=patience(entry.window),
-            labels=_labels(severity, "monitoring", entry.metric, entry.owner) | {"arm": arm},
+            labels=_labels(severity, "monitoring", entry.metric, entry.owner)
+            | {"traffic": traffic},
             annotations=_notes(entry, "wanted", plan.runbook),
         )
 
@@ -135,9 +136,9 @@ def _trigger_alert(plan: Plan, trigger: Trigger) -> AlertRule:
     owner = plan.rollback.owner
     return AlertRule(
         alert=f"{verb}On{_camel(trigger.metric)}",
-        expr=_breach(plan, trigger, "serve", bound.sign, bound.limit),
+        expr=_breach(plan, trigger, "live", bound.sign, bound.limit),
         hold=patience(trigger.window),
-        labels=_labels(trigger.action, "trigger", trigger.metric, owner) | {"arm": "serve"},
+        labels=_labels(trigger.action, "trigger", trigger.metric, owner) | {"traffic": "live"},
         annotations=_notes(trigger, "the trigger is", plan.rollback.runbook),
     )
 
@@ -148,35 +149,35 @@ def _unmeasured_alert(plan: Plan, entry: Monitored) -> AlertRule:
     figure = selector(plan, recorded(entry.metric, entry.window))
     return AlertRule(
         alert=f"{_camel(entry.metric)}Unmeasured",
-        expr=f"{answered} > 0 unless {_ON_ARM} {figure}",
+        expr=f"{answered} > 0 unless {_ON_TRAFFIC} {figure}",
         hold=patience(entry.window),
         labels=_labels("hold", "no_data", entry.metric, entry.owner),
         annotations={
-            "summary": f"{{{{ $labels.release }}}} ({{{{ $labels.arm }}}}) answers requests, and "
-            f"{entry.metric} has no value",
+            "summary": f"{{{{ $labels.release }}}} ({{{{ $labels.traffic }}}}) answers requests, "
+            f"and {entry.metric} has no value",
             "runbook": plan.runbook,
         },
     )
 
 
-def _breach(plan: Plan, bound: Limit, arm: Arm, sign: str, limit: float) -> str:
+def _breach(plan: Plan, bound: Limit, traffic: Traffic, sign: str, limit: float) -> str:
     """The figure beyond its limit, of releases with enough requests in the window."""
     figure, rate = (
-        selector(plan, recorded(name, bound.window), arm=arm)
+        selector(plan, recorded(name, bound.window), traffic=traffic)
         for name in (bound.metric, "request_rate")
     )
     enough = f"{rate} * {bound.window // SECOND} >= {MIN_REQUESTS}"
-    return f"{figure} {sign} {limit:.12g} and {_ON_ARM} {enough}"
+    return f"{figure} {sign} {limit:.12g} and {_ON_TRAFFIC} {enough}"
 
 
 def _labels(severity: Severity, kind: str, metric: str, owner: str) -> dict[str, str]:
-    """Beside model_name, release and arm, which the series brings."""
+    """Beside model_name, release and traffic, which the series brings."""
     return {"severity": severity, "kind": kind, "metric": metric, "owner": owner}
 
 
 def _notes(bound: Limit, said: str, runbook: str) -> dict[str, str]:
     return {
-        "summary": f"{{{{ $labels.release }}}} ({{{{ $labels.arm }}}}): {bound.metric} is "
+        "summary": f"{{{{ $labels.release }}}} ({{{{ $labels.traffic }}}}): {bound.metric} is "
         f'{{{{ $value | printf "%.4g" }}}}, {said} {bound.threshold} over '
         f"{format_duration(bound.window)}",
         "runbook": runbook,

@@ -12,6 +12,7 @@ import hashlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
+from feature_runtime.core.traffic import LIVE, SHADOW
 from proviso.contracts.plan import Plan
 from proviso.monitoring.prometheus import (
     DnsDiscovery,
@@ -30,6 +31,36 @@ RULES_PATH = "/etc/proviso/rules/rules.yml"
 
 _EVERY = "10s"
 """Five minutes hold thirty samples, so that a rate over them stands on more than two."""
+
+
+_FORMER_SPELLINGS = (
+    # A pod of this release also exposes the former name: the same samples, stored once.
+    Relabel(
+        source_labels=["__name__", "traffic"],
+        regex="proviso_request_seconds_.*;.+",
+        action="drop",
+    ),
+    Relabel(
+        source_labels=["__name__"],
+        regex="proviso_request_seconds_(.*)",
+        target_label="__name__",
+        replacement="proviso_request_duration_seconds_$1",
+    ),
+    Relabel(
+        source_labels=["arm", "traffic"],
+        regex="serve;",
+        target_label="traffic",
+        replacement=LIVE,
+    ),
+    Relabel(
+        source_labels=["arm", "traffic"],
+        regex="shadow;",
+        target_label="traffic",
+        replacement=SHADOW,
+    ),
+)
+"""Series of pods of the former release, which may still be the stable one, under present names
+(docs/adr/0070). Goes with the next release."""
 
 
 def prometheus_files(plan: Plan, units: Sequence[DeployedRelease]) -> dict[str, str]:
@@ -80,7 +111,10 @@ def _job(name: str, services: Mapping[str, DeployedRelease], port: int) -> Scrap
         label_value_length_limit=200,
         dns_sd_configs=[DnsDiscovery(names=names, type="A", port=port, refresh_interval=_EVERY)],
         relabel_configs=[step for found in services.items() for step in _named(*found)],
-        metric_relabel_configs=[Relabel(regex="exported_release", action="labeldrop")],
+        metric_relabel_configs=[
+            Relabel(regex="exported_release", action="labeldrop"),
+            *_FORMER_SPELLINGS,
+        ],
     )
 
 

@@ -22,7 +22,7 @@ PART_OF = "app.kubernetes.io/part-of"
 PREFIX = "proviso.dev"
 
 HTTP, GRPC, SHADOW_HTTP, SHADOW_GRPC = 8080, 8081, 8082, 8083
-"""The transformer's listeners; where a request lands decides its arm."""
+"""The transformer's listeners; where a request lands decides its traffic: live or shadow."""
 TRITON_HTTP, TRITON_GRPC, TRITON_METRICS = 8000, 8001, 8002
 
 Topology = Literal["separate", "collocated"]

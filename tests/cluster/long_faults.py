@@ -107,12 +107,12 @@ def contradictions(records: Sequence[Mapping[str, Any]]) -> list[str]:
     """Requests that were scored twice with different ends."""
     found: dict[str, set[tuple[Any, ...]]] = defaultdict(set)
     for record in records:
-        if record["arm"] == "serve":
+        if record["traffic"] == "live":
             found[record["request_id"]].add((record["decision"], record["probability"]))
     return sorted(name for name, ends in found.items() if len(ends) > 1)
 
 
 def scored_twice(records: Sequence[Mapping[str, Any]]) -> int:
     """Records more than requests."""
-    served = [record["request_id"] for record in records if record["arm"] == "serve"]
+    served = [record["request_id"] for record in records if record["traffic"] == "live"]
     return len(served) - len(set(served))

@@ -299,14 +299,14 @@ class Place:
 
     # --- what the cluster says -----------------------------------------------------------------
 
-    def counted(self, release: Release, arm: str) -> int:
-        """Requests of an arm over all pods of a release, by their own counters."""
+    def counted(self, release: Release, traffic: str) -> int:
+        """Requests of an traffic over all pods of a release, by their own counters."""
         total = 0.0
         for pod in self.pods(deployed_release(release).name, "transformer"):
             name = pod["metadata"]["name"]
             path = f"/api/v1/namespaces/{NAMESPACE}/pods/{name}:8080/proxy/metrics"
             for line in self.kubectl("get", "--raw", path).splitlines():
-                if line.startswith("proviso_requests_total{") and f'arm="{arm}"' in line:
+                if line.startswith("proviso_requests_total{") and f'traffic="{traffic}"' in line:
                     total += float(line.rpartition(" ")[2])
         return int(total)
 

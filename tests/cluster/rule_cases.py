@@ -14,7 +14,7 @@ STEPS = 260  # of 15 s: 65 minutes
 SECONDS = 15
 Series = Mapping[str, str]
 Firing = tuple[str, str, str, str]
-"""alertname, release, arm, severity; empty where the alert has none."""
+"""alertname, release, traffic, severity; empty where the alert has none."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Traffic:
-    """Requests of one release and arm; all figures a step.
+    """Requests of one release and traffic; all figures a step.
 
     answered, failed (503), mistaken (400): requests. slow: the part of the answered that takes
     200 ms, the rest takes 3. missing (the mean of two views), nulls (of the second), review,
@@ -38,7 +38,7 @@ class Traffic:
     """
 
     release: str
-    arm: str = "serve"
+    traffic: str = "live"
     answered: float = 100
     failed: float = 0
     mistaken: float = 0
@@ -60,7 +60,12 @@ class Traffic:
         return f"0+{step:g}x{self.ends}{still}"
 
     def _name(self, series: str, **labels: str) -> str:
-        own = {"model_name": "fraud-risk", "release": self.release, "arm": self.arm, "pod": "p"}
+        own = {
+            "model_name": "fraud-risk",
+            "release": self.release,
+            "traffic": self.traffic,
+            "pod": "p",
+        }
         inside = ", ".join(f'{name}="{value}"' for name, value in (own | labels).items())
         return f"{series}{{{inside}}}"
 
@@ -84,15 +89,15 @@ class Traffic:
                 yield self._name(name, protocol="v2", code=code, reason=reason), count
 
     def _latency(self) -> Iterator[tuple[str, float]]:
-        quick = self.answered * (1 - self.slow)
+        name, quick = "proviso_request_duration_seconds", self.answered * (1 - self.slow)
         for bound, count in (
             ("0.003", quick),
             ("0.15", quick),
             ("0.2", self.answered),
             ("+Inf", self.answered),
         ):
-            yield self._name("proviso_request_seconds_bucket", part="total", le=bound), count
-        yield self._name("proviso_request_seconds_count", part="total"), self.answered
+            yield self._name(f"{name}_bucket", part="total", le=bound), count
+        yield self._name(f"{name}_count", part="total"), self.answered
 
     def _features(self) -> Iterator[tuple[str, float]]:
         status, feature = "proviso_feature_status_total", "f1"
@@ -123,8 +128,8 @@ def breach(metric: str, release: str, trigger: str = "RollbackOn") -> set[Firing
     """Both alerts of a serving release outside of a bound."""
     action = "rollback" if trigger == "RollbackOn" else "hold"
     return {
-        (f"{metric}OutOfBounds", release, "serve", action),
-        (f"{trigger}{metric}", release, "serve", action),
+        (f"{metric}OutOfBounds", release, "live", action),
+        (f"{trigger}{metric}", release, "live", action),
     }
 
 
@@ -143,19 +148,19 @@ def case(
     return Case(name, series, minute, frozenset(firing or ()), values or {})
 
 
-def value(series: str, release: str = B, arm: str = "serve") -> str:
+def value(series: str, release: str = B, traffic: str = "live") -> str:
     """A recorded figure without its labels, so that a case names a number only."""
-    return f'sum({series}{{release="{release}", arm="{arm}"}})'
+    return f'sum({series}{{release="{release}", traffic="{traffic}"}})'
 
 
 BUDGET_PAGES = {
-    ("ErrorBudgetBurns1h", "", "serve", "alert"),
-    ("ErrorBudgetBurns6h", "", "serve", "alert"),
-    ("ErrorBudgetBurns3d", "", "serve", "alert"),
+    ("ErrorBudgetBurns1h", "", "live", "alert"),
+    ("ErrorBudgetBurns6h", "", "live", "alert"),
+    ("ErrorBudgetBurns3d", "", "live", "alert"),
 }
 GOOD = Traffic(A)
 IDENTITY = (
-    f'proviso_requests_total{{model_name="fraud-risk", release="{B}", arm="serve", '
+    f'proviso_requests_total{{model_name="fraud-risk", release="{B}", traffic="live", '
     'protocol="v2", code="503", reason="identity"}'
 )
 
@@ -166,15 +171,15 @@ CASES = (
         Traffic(B, missing=0.02, nulls=0.3, review=0.03, slow=0.5, mistaken=7, defaults=0.25),
         firing=breach("LatencyP95Ms", B),
         values={
-            value("release_arm:request_rate:5m"): 107 / SECONDS,
-            value("release_arm:answer_rate:5m"): 100 / SECONDS,
-            value("release_arm:latency_p95_ms:5m"): 195,
-            value("release_arm:latency_p99_ms:5m"): 199,
-            value("release_arm:http_error_rate:5m"): 0,
-            value("release_arm:feature_missing_rate:5m"): 0.02,
-            value("release_arm:review_rate:30m"): 0.03,
-            value("release_arm:default_used_rate:1d"): 0.25,
-            value("release_arm:feature_null_rate:1d"): 0.3,
+            value("release_traffic:request_rate:5m"): 107 / SECONDS,
+            value("release_traffic:answer_rate:5m"): 100 / SECONDS,
+            value("release_traffic:latency_p95_ms:5m"): 195,
+            value("release_traffic:latency_p99_ms:5m"): 199,
+            value("release_traffic:http_error_rate:5m"): 0,
+            value("release_traffic:feature_missing_rate:5m"): 0.02,
+            value("release_traffic:review_rate:30m"): 0.03,
+            value("release_traffic:default_used_rate:1d"): 0.25,
+            value("release_traffic:feature_null_rate:1d"): 0.3,
         },
     ),
     case("nothing fires while all bounds hold", GOOD, Traffic(B, missing=0.02)),
@@ -190,9 +195,9 @@ CASES = (
         GOOD,
         Traffic(B, answered=0),
         values={
-            value("release_arm:latency_p95_ms:5m"): None,
-            value("release_arm:http_error_rate:5m"): None,
-            value("release_arm:review_rate:30m"): None,
+            value("release_traffic:latency_p95_ms:5m"): None,
+            value("release_traffic:http_error_rate:5m"): None,
+            value("release_traffic:review_rate:30m"): None,
         },
     ),
     case("latency over its bound", GOOD, Traffic(B, slow=0.06), firing=breach("LatencyP95Ms", B)),
@@ -203,8 +208,8 @@ CASES = (
         Traffic(B, failed=10),
         firing=breach("HttpErrorRate", B) | BUDGET_PAGES,
         values={
-            value("release_arm:http_error_rate:5m"): 10 / 110,
-            value("release_arm:http_error_rate:5m", A): 0,
+            value("release_traffic:http_error_rate:5m"): 10 / 110,
+            value("release_traffic:http_error_rate:5m", A): 0,
         },
     ),
     case("a client's mistakes are no errors", GOOD, Traffic(B, mistaken=80)),
@@ -212,14 +217,14 @@ CASES = (
         "fourteen requests in five minutes are no verdict",
         GOOD,
         Traffic(B, answered=0.35, failed=0.35),
-        firing={("ErrorBudgetBurns3d", "", "serve", "alert")},
+        firing={("ErrorBudgetBurns3d", "", "live", "alert")},
     ),
     case(
         "thirty are one",
         GOOD,
         Traffic(B, answered=0.75, failed=0.75),
         firing=breach("HttpErrorRate", B)
-        | {(f"ErrorBudgetBurns{w}", "", "serve", "alert") for w in ("6h", "3d")},
+        | {(f"ErrorBudgetBurns{w}", "", "live", "alert") for w in ("6h", "3d")},
     ),
     case(
         "missing features hold, since both releases would suffer alike",
@@ -232,28 +237,28 @@ CASES = (
         "nulls over their bound only alert",
         GOOD,
         Traffic(B, nulls=0.7),
-        firing={("FeatureNullRateOutOfBounds", B, "serve", "alert")},
+        firing={("FeatureNullRateOutOfBounds", B, "live", "alert")},
     ),
     case(
         "defaults over their bound only alert",
         GOOD,
         Traffic(B, defaults=0.7),
-        firing={("DefaultUsedRateOutOfBounds", B, "serve", "alert")},
+        firing={("DefaultUsedRateOutOfBounds", B, "live", "alert")},
     ),
     case(
         "a broken shadow holds the candidate and rolls nothing back, nor costs the budget",
         GOOD,
-        Traffic(B, arm="shadow", failed=50, slow=0.5, review=0.5, missing=0.2),
+        Traffic(B, traffic="shadow", failed=50, slow=0.5, review=0.5, missing=0.2),
         firing={
             (f"{metric}OutOfBounds", B, "shadow", "hold")
             for metric in ("HttpErrorRate", "LatencyP95Ms", "ReviewRate", "FeatureMissingRate")
         },
     ),
     case(
-        "a bad shadow arm of the very release that serves well",
+        "a bad shadow traffic of the very release that serves well",
         GOOD,
         Traffic(B),
-        Traffic(B, arm="shadow", failed=50),
+        Traffic(B, traffic="shadow", failed=50),
         firing={("HttpErrorRateOutOfBounds", B, "shadow", "hold")},
     ),
     case(
@@ -261,7 +266,7 @@ CASES = (
         GOOD,
         Traffic(B, counted=False),
         firing={
-            (f"{metric}Unmeasured", B, "serve", "hold")
+            (f"{metric}Unmeasured", B, "live", "hold")
             for metric in ("FeatureMissingRate", "FeatureNullRate")
         },
     ),
@@ -270,8 +275,8 @@ CASES = (
         Traffic(A, ends=200),
         Traffic(B, failed=10, ends=200),
         minute=62,
-        firing={("NoTraffic", "", "serve", "hold"), *BUDGET_PAGES}
-        - {("ErrorBudgetBurns1h", "", "serve", "alert")},
+        firing={("NoTraffic", "", "live", "hold"), *BUDGET_PAGES}
+        - {("ErrorBudgetBurns1h", "", "live", "alert")},
     ),
     case(
         "a pair that is not one release, with the first sample that says so",
@@ -279,7 +284,7 @@ CASES = (
         Traffic(B, answered=0),
         others=pods(A, B) | {IDENTITY: f"_x10 3x{STEPS}"},
         minute=3,
-        firing={("IdentityRefused", B, "serve", "rollback")},
+        firing={("IdentityRefused", B, "live", "rollback")},
     ),
     case(
         "the store is down for everybody",

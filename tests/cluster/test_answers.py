@@ -32,7 +32,7 @@ def served_features(sent: list[Sent]) -> int:
 
 def test_each_answer_left_its_record(at_rest: Place, tag: str) -> None:
     sent = batch(at_rest.gateway, at_rest.asked, 100, tag)
-    kept = {r["request_id"]: r for r in at_rest.records(tag) if r["arm"] == "serve"}
+    kept = {r["request_id"]: r for r in at_rest.records(tag) if r["traffic"] == "live"}
     for one in sent:
         record = kept[one.request.request_id]
         assert record["release"] == one.answer.release

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.cluster
 
 ROOT = Path(__file__).parents[2]
 COMPONENT = ROOT / "k8s/components/prometheus"
-FIRING = 'group by (alertname, release, arm, severity) (ALERTS{alertstate="firing"})'
+FIRING = 'group by (alertname, release, traffic, severity) (ALERTS{alertstate="firing"})'
 
 
 def image() -> str:
@@ -115,8 +115,8 @@ def as_promtool(one: Case) -> dict[str, Any]:
 
 def _firing(one: Case) -> list[dict[str, Any]]:
     found = []
-    for name, release, arm, severity in sorted(one.firing):
-        labels = {"alertname": name, "arm": arm, "release": release, "severity": severity}
+    for name, release, traffic, severity in sorted(one.firing):
+        labels = {"alertname": name, "traffic": traffic, "release": release, "severity": severity}
         inside = ", ".join(f'{k}="{v}"' for k, v in labels.items() if v)
         found.append({"labels": f"{{{inside}}}", "value": 1})
     return found

@@ -17,23 +17,25 @@ def test_mirrored_requests_are_recorded_as_shadow(at_rest: Place, tag: str) -> N
     sent = batch(at_rest.gateway, at_rest.asked, COUNT, tag)
     assert not failed(sent)
     assert set(releases(sent)) == {at_rest.stable.id}
-    shadow = eventually("a shadow record of each", lambda: of_arm(at_rest, tag, "shadow"))
+    shadow = eventually("a shadow record of each", lambda: of_traffic(at_rest, tag, "shadow"))
     assert {record["release"] for record in shadow} == {at_rest.candidate.id}
-    served = of_arm(at_rest, tag, "serve")
+    served = of_traffic(at_rest, tag, "live")
     assert served is not None
     assert {record["release"] for record in served} == {at_rest.stable.id}
     assert at_rest.counted(at_rest.candidate, "shadow") >= before + COUNT
 
 
-def of_arm(place: Place, tag: str, arm: str) -> list[dict[str, object]] | None:
-    """The records of an arm, once there is one of every request."""
-    found = [record for record in place.records(f"{tag}-") if record["arm"] == arm]
+def of_traffic(place: Place, tag: str, traffic: str) -> list[dict[str, object]] | None:
+    """The records of one kind of traffic, once there is one of every request."""
+    found = [record for record in place.records(f"{tag}-") if record["traffic"] == traffic]
     return found if len({record["request_id"] for record in found}) == COUNT else None
 
 
 def test_a_header_does_not_make_a_request_a_shadow(at_rest: Place) -> None:
     before = at_rest.counted(at_rest.stable, "shadow")
-    reply = at_rest.ask(headers={"x-arm": "shadow", "arm": "shadow", "x-envoy-shadow": "true"})
+    reply = at_rest.ask(
+        headers={"x-traffic": "shadow", "traffic": "shadow", "x-envoy-shadow": "true"}
+    )
     assert reply.status_code == 200
     assert at_rest.counted(at_rest.stable, "shadow") == before
 

@@ -81,13 +81,14 @@ class Running:
         return [one for one in found if not names or one["request_id"] in names]
 
     def used(self) -> Counter[tuple[str, str]]:
-        """proviso_default_used_total by feature and reason."""
+        """proviso_default_used_total by feature and status."""
         text = httpx.get(f"{self.embedded.endpoint.url}/metrics", timeout=10).text
         found = Counter[tuple[str, str]]()
         for labels, value in _USED.findall(text):
             named = dict(re.findall(r'(\w+)="([^"]*)"', labels))
-            assert (named["release"], named["arm"]) == (self.release.id, "serve")
-            found[named["feature"], named["reason"]] += int(float(value))
+            assert (named["release"], named["traffic"]) == (self.release.id, "live")
+            assert named["reason"] == named["status"], "the former label stays for one release"
+            found[named["feature"], named["status"]] += int(float(value))
         return found
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import httpx
 import yaml
+from prometheus_client.parser import text_string_to_metric_families
 
 from tests.local.pod_stack import (
     PodStack,
@@ -56,7 +57,7 @@ def test_the_plan_may_answer_rejections_with_503_and_hash_entities(
     # The store and the model are those of the other release: only the decision differs here.
     key = tmp_path / "key"
     key.write_text("a key of at least sixteen bytes\n")
-    arguments = ["--hash-key-file", key, "--record-fsync", "--arm", "shadow"]
+    arguments = ["--hash-key-file", key, "--record-fsync", "--traffic", "shadow"]
     with pod_stack.pod("strict", release, arguments=arguments) as pod:
         rejected = predict_v1(pod, rows(("c1", "nobody")), x_request_id="gone")
         rpc = pod_stack.rpc("infer", pod.grpc_address, model="risk", tensors=_nobody())
@@ -65,7 +66,7 @@ def test_the_plan_may_answer_rejections_with_503_and_hash_entities(
     assert "risk_daily:share is MISSING_KEY" in rejected.json()["error"]
     assert rpc["code"] == "StatusCode.UNAVAILABLE"
     assert (found[0]["request_id"], found[0]["decision"]) == ("gone", "MANUAL")
-    assert found[0]["arm"] == "shadow"
+    assert found[0]["traffic"] == "shadow"
     secret = b"a key of at least sixteen bytes"
     wanted = hmac.new(secret, b"customer:c1", hashlib.sha256).hexdigest()
     assert found[0]["entities"]["customer"] == wanted
@@ -93,6 +94,7 @@ def test_a_pod_that_cannot_start_says_why_in_one_line(tmp_path: Path) -> None:
     common += ["--record", tmp_path / "r.jsonl"]
     predictor = ["--predictor_host", "127.0.0.1:1"]
     shadow = ["--shadow-http-port", "1", "--shadow-grpc-port", "2"]
+    former = ["--traffic", "live", "--arm", "serve"]
     broken = tmp_path / "broken.yml"
     broken.write_text("- a list")
     hashed = make_release(tmp_path / "hashed", hash_entity_keys=True) / "release.yml"
@@ -103,7 +105,8 @@ def test_a_pod_that_cannot_start_says_why_in_one_line(tmp_path: Path) -> None:
         (["--release", hashed, "--predictor_host", "nobody"], "--predictor_host: found 'nobody'"),
         (["--release", hashed, *predictor, "--predictor", "x:0"], "--predictor: found 'x:0', want"),
         (["--release", hashed, *predictor, "--shadow-http-port", "1"], "found it alone, wanted"),
-        (["--release", hashed, *predictor, *shadow, "--arm", "shadow"], "beside shadow ports"),
+        (["--release", hashed, *predictor, *shadow, "--traffic", "shadow"], "beside shadow ports"),
+        (["--release", hashed, *predictor, *former], "found beside --traffic, wanted --traffic"),
         (["--release", hashed, *predictor], "hash key: found none of 16 bytes"),
     ]
     with ThreadPoolExecutor(4) as pool:
@@ -133,31 +136,60 @@ def test_a_rotated_password_needs_no_restart(pod_stack: PodStack) -> None:
         file.write_text(old)
 
 
+def series(text: str) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
+    """Samples of Prometheus text by name and labels."""
+    return {
+        (sample.name, frozenset(sample.labels.items())): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
 def test_metrics_have_their_names(pod_stack: PodStack) -> None:
     pod = pod_stack.pods["replay"]
     predict_v1(pod, rows(("c1", "m1"), ("new", "nobody")))
     predict_v2(pod, v2_body(rows(("c1", "m1")), id=7))
     text = httpx.get(f"{pod.url}/metrics").text
-    by = f'release="{release_id(pod_stack.release)}"'
-    for wanted in (
-        f'proviso_requests_total{{arm="serve",code="200",protocol="v1",reason="ok",{by}}}',
-        f'proviso_requests_total{{arm="serve",code="400",protocol="v2",reason="bad_input",{by}}}',
-        *(
-            f'proviso_request_seconds_count{{arm="serve",part="{part}",{by}}}'
-            for part in ("total", "parse", "store", "encode", "infer", "log")
-        ),
-        f'feature_status_total{{arm="serve",feature="count",{by},status="OK",view="velocity_1h"}}',
-        f'proviso_feature_age_seconds_bucket{{arm="serve",le="3600.0",{by},view="velocity_1h"}}',
-        f'{{arm="serve",feature="velocity_1h:count",reason="MISSING_KEY",{by}}}',
-        "proviso_default_used_total{",
-        f'proviso_decisions_total{{arm="serve",decision="MANUAL",{by}}}',
-        f'proviso_score_count{{arm="serve",{by}}}',
-        'proviso_dependency_up{dependency="store"} 1.0',
-        'proviso_dependency_up{dependency="predictor"} 1.0',
-        "proviso_release_info{",
-    ):
-        assert wanted in text, wanted
+    found = series(text)
+    common = {"release": release_id(pod_stack.release), "arm": "serve", "traffic": "live"}
+    parts = ("total", "parse", "store", "encode", "infer", "log")
+    default = {"feature": "velocity_1h:count", "status": "MISSING_KEY", "reason": "MISSING_KEY"}
+    velocity = {"view": "velocity_1h"}
+    wanted: list[tuple[str, dict[str, str]]] = [
+        ("proviso_requests_total", {"protocol": "v1", "code": "200", "reason": "ok"}),
+        ("proviso_requests_total", {"protocol": "v2", "code": "400", "reason": "bad_input"}),
+        *(("proviso_request_duration_seconds_count", {"part": part}) for part in parts),
+        ("proviso_feature_status_total", {**velocity, "feature": "count", "status": "OK"}),
+        ("proviso_feature_age_seconds_bucket", {**velocity, "le": "3600.0"}),
+        ("proviso_default_used_total", default),
+        ("proviso_decisions_total", {"decision": "MANUAL"}),
+        ("proviso_score_count", {}),
+    ]
+    for name, own in wanted:
+        assert (name, frozenset({**common, **own}.items())) in found, (name, own)
+    for dependency in ("store", "predictor"):
+        up = frozenset({("dependency", dependency)})
+        assert found["proviso_dependency_up", up] == 1
+    info = {name: dict(labels) for name, labels in found}["proviso_release_info"]
+    assert info["service_digest"] == info["contract_digest"]
     assert "request_preprocess_seconds" not in text
+
+
+def test_a_former_metric_name_repeats_the_present_one(pod_stack: PodStack) -> None:
+    pod = pod_stack.pods["replay"]
+    predict_v1(pod, rows(("c1", "m1")))
+    text = httpx.get(f"{pod.url}/metrics").text
+    found, present, former = series(text), "request_duration_seconds", "request_seconds"
+    assert f"# HELP proviso_{former} Deprecated, goes with the next release: use" in text
+    for (name, labels), value in found.items():
+        if name.startswith(f"proviso_{present}"):
+            assert found[name.replace(present, former), labels] == value
+
+
+def test_the_former_name_of_traffic_still_works(pod_stack: PodStack) -> None:
+    with pod_stack.pod("former", arguments=["--arm", "shadow"]) as pod:
+        predict_v1(pod, rows(("c1", "m1")))
+        assert [(r["traffic"], r["arm"]) for r in records(pod)] == [("shadow", "shadow")]
 
 
 def test_a_graceful_stop_answers_what_it_accepted(pod_stack: PodStack) -> None:

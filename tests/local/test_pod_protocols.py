@@ -242,7 +242,9 @@ def test_the_record_holds_what_the_prediction_saw(pod_stack: PodStack) -> None:
     pod = pod_stack.pods["replay"]
     predict_v1(pod, rows(("c1", "m1"), ("old", "nobody")), x_request_id="seen")
     first, second = (r for r in records(pod) if r["request_id"] == "seen")
-    assert (first["index"], second["index"], first["arm"]) == (0, 1, "serve")
+    assert (first["index"], second["index"], first["traffic"]) == (0, 1, "live")
+    assert (first["schema"], first["arm"]) == ("proviso.prediction.v2", "serve")
+    assert first["service_digest"] == first["contract_digest"]
     assert first["entities"] == {"customer": "c1", "merchant": "m1"}
     assert first["views"][VELOCITY] == {
         "status": "OK",

@@ -31,40 +31,42 @@ GOOD = rows(("c1", "m1"))
 
 @pytest.fixture(scope="module")
 def pod(pod_stack: PodStack) -> Iterator[Transformer]:
-    """One with shadow ports and room for one request of each arm; its predictor has a name."""
+    """One with shadow ports and room for one request of each traffic; its predictor has a name."""
     predictor = f"localhost:{pod_stack.triton.grpc_port}"
     arguments = ["--max-in-flight", "1"]
     with pod_stack.pod("both", predictor=predictor, shadow=True, arguments=arguments) as both:
         yield both
 
 
-def requests(stack: PodStack, pod: Transformer, arm: str, protocol: str) -> float:
-    by = f'protocol="{protocol}",reason="ok",release="{release_id(stack.release)}"'
-    return metric(pod, f'proviso_requests_total{{arm="{arm}",code="200",{by}}}') or 0.0
+def requests(stack: PodStack, pod: Transformer, traffic: str, protocol: str) -> float:
+    arm, release = {"live": "serve", "shadow": "shadow"}[traffic], release_id(stack.release)
+    by = f'arm="{arm}",code="200",protocol="{protocol}",reason="ok",release="{release}"'
+    by += f',traffic="{traffic}"'
+    return metric(pod, f"proviso_requests_total{{{by}}}") or 0.0
 
 
 def test_the_port_is_the_arm(pod_stack: PodStack, pod: Transformer) -> None:
     for one, named in ((pod, "client"), (pod.shadow, "mirror")):
-        v1 = predict_v1(one, GOOD, x_request_id=f"{named}-v1", x_arm="serve")
+        v1 = predict_v1(one, GOOD, x_request_id=f"{named}-v1", x_arm="live")
         v2 = predict_v2(one, v2_body(GOOD), x_request_id=f"{named}-v2")
         asked = {"model": "risk", "tensors": tensors(GOOD), "request_id": f"{named}-grpc"}
         rpc = pod_stack.rpc("infer", one.grpc_address, **asked)
         assert (v1.status_code, v2.status_code) == (200, 200)
         assert rpc["outputs"]["decision"] == [v1.json()["predictions"][0]["decision"]]
-    arms = {(line["request_id"], line["arm"]) for line in records(pod)}
-    assert {("client-v1", "serve"), ("client-v2", "serve")} <= arms
-    assert {("mirror-v1", "shadow"), ("mirror-v2", "shadow")} <= arms
-    assert [line["arm"] for line in records(pod)] == ["serve"] * 3 + ["shadow"] * 3
+    recorded = {(line["request_id"], line["traffic"]) for line in records(pod)}
+    assert {("client-v1", "live"), ("client-v2", "live")} <= recorded
+    assert {("mirror-v1", "shadow"), ("mirror-v2", "shadow")} <= recorded
+    assert [line["traffic"] for line in records(pod)] == ["live"] * 3 + ["shadow"] * 3
     for protocol in ("v1", "v2", "grpc"):
-        for arm in ("serve", "shadow"):
-            assert requests(pod_stack, pod, arm, protocol) == 1
+        for traffic in ("live", "shadow"):
+            assert requests(pod_stack, pod, traffic, protocol) == 1
 
 
 def test_one_request_id_may_stand_once_for_each_arm(pod: Transformer) -> None:
     for one in (pod, pod.shadow):
         assert predict_v1(one, GOOD, x_request_id="mirrored").status_code == 200
     found = [line for line in records(pod) if line["request_id"] == "mirrored"]
-    assert [line["arm"] for line in found] == ["serve", "shadow"]
+    assert [line["traffic"] for line in found] == ["live", "shadow"]
     assert found[0]["probability"] == found[1]["probability"]
 
 

@@ -27,12 +27,13 @@ def _arguments() -> argparse.ArgumentParser:
     add("--record", type=Path, required=True, help="File that prediction records are appended to.")
     add("--record-fsync", action="store_true", help="Records survive power loss; slower.")
     add("--hash-key-file", type=Path, help="Key of the hash of entity keys, if the plan hashes.")
-    add("--arm", choices=("serve", "shadow"), default="serve", help="Which arm this pod is.")
-    add("--shadow-http-port", type=int, help="A second HTTP port, whose requests are of the arm")
-    add("--shadow-grpc-port", type=int, help="shadow; and one for gRPC. Both or neither.")
+    add("--traffic", choices=("live", "shadow"), help="What the first ports get.")
+    add("--arm", choices=("serve", "shadow"), help="Deprecated: use --traffic live or shadow.")
+    add("--shadow-http-port", type=int, help="A second HTTP port, for shadow traffic.")
+    add("--shadow-grpc-port", type=int, help="A second gRPC port; give both or neither.")
     add("--replay-clock", action="store_true", help="The moment is the request's. Replays only.")
     add("--host", default="0.0.0.0", help="Address to listen on.")
-    add("--max-in-flight", type=int, default=128, help="Requests at once of an arm, then 429.")
+    add("--max-in-flight", type=int, default=128, help="Requests at once, per traffic; then 429.")
     return parser
 
 

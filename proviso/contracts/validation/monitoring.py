@@ -175,5 +175,5 @@ def _uncovered(plan: Plan) -> Iterator[Problem]:
             why = "operators must know when to take the model back"
             yield Problem(place, f"none that covers {covers}", wanted, why)
         elif covers != "features" and all(t.action == "hold" for t in triggers):
-            why = "only stale features hurt both arms alike, so only they may hold"
+            why = "only stale features hurt both releases alike, so only they may hold"
             yield Problem(place, f"only hold for {covers}", "action: rollback", why)

@@ -255,7 +255,7 @@ def test_the_pods_own_lines_are_understood(tmp_path: Path) -> None:
     release = parse_release(read_release(make_release(tmp_path / "r") / "release.yml"))
     service, at = release.service, np.array([T, T])
     ids: dict[str, list[int | str]] = {"customer": ["a", "b"], "merchant": ["m", "m"]}
-    request = ScoringRequest("r", "serve", ids, {"amount": np.ones(2)}, at)
+    request = ScoringRequest("r", "live", ids, {"amount": np.ones(2)}, at)
     lookup = FeatureLookup(service)
     keys = lookup.keys(request)
     found = lookup.read(keys, {key: None for row in keys for key in row}, at)

@@ -170,7 +170,7 @@ VARIANTS: dict[str, tuple[Edit, str]] = {
         plan("rollback/triggers/approval_rate/action", "hold"),
         (
             "serving_release_plan.yml: rollback.triggers: found only hold for business, wanted "
-            "action: rollback (only stale features hurt both arms alike, so only they may hold)"
+            "action: rollback (only stale features hurt both releases alike, so only they may hold)"
         ),
     ),
     "trigger that nothing sets off": (

@@ -70,18 +70,18 @@ def test_every_metric_of_a_plan_is_either_live_or_measured_elsewhere() -> None:
 @PLANS
 def test_every_live_bound_has_an_alert_an_arm(plan: Plan) -> None:
     found = {
-        (a.labels["metric"], a.labels["arm"])
+        (a.labels["metric"], a.labels["traffic"])
         for a in of_kind(rules(plan, "standard"), "monitoring")
     }
     live = [m.metric for m in plan.monitoring if m.metric in LIVE]
-    assert found == {(metric, arm) for metric in live for arm in ("serve", "shadow")}
+    assert found == {(metric, traffic) for metric in live for traffic in ("live", "shadow")}
 
 
 @PLANS
 def test_every_trigger_has_one_alert_for_the_serving_arm(plan: Plan) -> None:
     found = of_kind(rules(plan, "standard"), "trigger")
-    said = {(a.labels["metric"], a.labels["severity"], a.labels["arm"]) for a in found}
-    assert said == {(t.metric, t.action, "serve") for t in plan.rollback.triggers}
+    said = {(a.labels["metric"], a.labels["severity"], a.labels["traffic"]) for a in found}
+    assert said == {(t.metric, t.action, "live") for t in plan.rollback.triggers}
     assert {a.labels["owner"] for a in found} == {plan.rollback.owner}
 
 
@@ -89,8 +89,8 @@ def test_every_trigger_has_one_alert_for_the_serving_arm(plan: Plan) -> None:
 def test_a_shadow_is_never_rolled_back(plan: Plan) -> None:
     for alert in alerts(rules(plan, "standard")):
         if alert.labels["severity"] == "rollback":
-            assert alert.labels["arm"] == "serve"
-            assert 'arm="serve"' in alert.expr
+            assert alert.labels["traffic"] == "live"
+            assert 'traffic="live"' in alert.expr
             assert "shadow" not in alert.expr
 
 
@@ -169,8 +169,8 @@ def test_a_lower_bound_fires_below_it() -> None:
     (found,) = (
         a for a in alerts(rules(starter(), "standard")) if a.alert == "RollbackOnApprovalRate"
     )
-    series = 'release_arm:approval_rate:1h{model_name="late-delivery", arm="serve"}'
-    assert found.expr.startswith(f"{series} < 0.7 and on (release, arm)")
+    series = 'release_traffic:approval_rate:1h{model_name="late-delivery", traffic="live"}'
+    assert found.expr.startswith(f"{series} < 0.7 and on (release, traffic)")
 
 
 def test_where_pods_may_go_to_zero_their_number_is_no_alert() -> None:
@@ -208,7 +208,7 @@ def test_a_budget_that_no_failure_can_burn_so_fast_has_no_such_alert() -> None:
 )
 def test_a_span_in_prometheus_s_words(span: int, text: str) -> None:
     assert prometheus_span(span) == text
-    assert recorded("review_rate", span) == f"release_arm:review_rate:{text}"
+    assert recorded("review_rate", span) == f"release_traffic:review_rate:{text}"
 
 
 def test_long_windows_are_computed_seldom_but_before_they_go_stale() -> None:

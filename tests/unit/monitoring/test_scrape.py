@@ -70,7 +70,8 @@ def test_what_a_pod_says_of_itself_does_not_count() -> None:
     for found in scrape_config(UNITS).scrape_configs:
         assert found.honor_labels is False
         assert found.honor_timestamps is False
-        assert [step.action for step in found.metric_relabel_configs] == ["labeldrop"]
+        steps = found.metric_relabel_configs
+        assert [step.action for step in steps] == ["labeldrop", "drop", None, None, None]
 
 
 def test_a_pod_cannot_fill_the_server() -> None:

@@ -54,7 +54,7 @@ def pod(tmp_path: Path) -> Pod:
 
 
 def counted(pod: Pod, code: str, reason: str) -> float | None:
-    labels = {"release": pod.release.id, "arm": "serve", "protocol": "v1"}
+    labels = {"release": pod.release.id, "arm": "serve", "traffic": "live", "protocol": "v1"}
     return pod.metrics.registry.get_sample_value(
         "proviso_requests_total", {**labels, "code": code, "reason": reason}
     )
@@ -63,7 +63,7 @@ def counted(pod: Pod, code: str, reason: str) -> float | None:
 async def one() -> ScoringRequest:
     ids = {"customer": ["c"], "merchant": ["m"]}
     at = np.array([T], dtype=np.int64)
-    return ScoringRequest("r", "serve", ids, {"amount": np.ones(1)}, at)
+    return ScoringRequest("r", "live", ids, {"amount": np.ones(1)}, at)
 
 
 def write(_: ScoringRequest, outcome: Outcome) -> list[str]:
@@ -76,9 +76,9 @@ def test_a_fault_of_ours_is_counted_and_frees_its_place(pod: Pod) -> None:
 
     for _ in range(3):
         with pytest.raises(ZeroDivisionError):
-            asyncio.run(pod.answer("v1", "serve", broken, write))
+            asyncio.run(pod.answer("v1", "live", broken, write))
     assert counted(pod, "500", "internal") == 3
-    assert asyncio.run(pod.answer("v1", "serve", one, write)) == ["MANUAL"]
+    assert asyncio.run(pod.answer("v1", "live", one, write)) == ["MANUAL"]
     assert counted(pod, "200", "ok") == 1
 
 
@@ -90,10 +90,10 @@ def test_more_than_the_bound_is_shed(pod: Pod) -> None:
             await waiting.wait()
             return await one()
 
-        first = asyncio.create_task(pod.answer("v1", "serve", slow, write))
+        first = asyncio.create_task(pod.answer("v1", "live", slow, write))
         await asyncio.sleep(0)
         with pytest.raises(ServingError, match="found 1 requests in flight, wanted less than 1"):
-            await pod.answer("v1", "serve", one, write)
+            await pod.answer("v1", "live", one, write)
         waiting.set()
         assert await first == ["MANUAL"]
 

@@ -29,7 +29,7 @@ def request(*event_ts: int) -> ScoringRequest:
     n = len(event_ts)
     return ScoringRequest(
         request_id="r",
-        arm="serve",
+        traffic="live",
         ids={"customer": [f"c{i}" for i in range(n)], "merchant": ["m|1%"] * n},
         fields={"amount": np.ones(n)},
         event_ts=np.array(event_ts, dtype=np.int64),

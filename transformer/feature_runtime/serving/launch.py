@@ -13,6 +13,7 @@ from kserve.model_server import parser as kserve_arguments
 
 from feature_runtime.core.release import ReleaseError, own_fault, parse_release, read_release
 from feature_runtime.core.service import ServiceSectionError
+from feature_runtime.core.traffic import LIVE, SHADOW, Traffic, traffic_of
 from feature_runtime.serving.addresses import AddressError, Name, parse_predictor
 from feature_runtime.serving.record import NoRecordError
 from feature_runtime.serving.server import Listener, Settings, serve
@@ -63,7 +64,7 @@ def _settings(own: argparse.Namespace, kserve: argparse.Namespace) -> Settings:
         hash_key=key,
         replay_clock=own.replay_clock,
         host=own.host,
-        listener=Listener(own.arm, kserve.http_port, kserve.grpc_port),
+        listener=Listener(_traffic(own), kserve.http_port, kserve.grpc_port),
         shadow=shadow,
         max_in_flight=own.max_in_flight,
     )
@@ -80,13 +81,23 @@ def _predictor(own: str | None, controllers: str | None) -> str | Name:
 
 
 def _shadow(own: argparse.Namespace) -> Listener | None:
-    """The second listener. Its arm is its ports' own: no header says what a request is."""
+    """The second listener: the port decides what a request is, never a header (ADR 51)."""
     http, grpc = own.shadow_http_port, own.shadow_grpc_port
     if http is None and grpc is None:
         return None
     if http is None or grpc is None:
         one = "--shadow-http-port" if grpc is None else "--shadow-grpc-port"
         raise CommandError(f"{one}: found it alone, wanted both shadow ports or neither")
-    if own.arm == "shadow":
-        raise CommandError("--arm shadow: found beside shadow ports, wanted one of the two")
-    return Listener("shadow", http, grpc)
+    if _traffic(own) == SHADOW:
+        raise CommandError("--traffic shadow: found beside shadow ports, wanted one of the two")
+    return Listener(SHADOW, http, grpc)
+
+
+def _traffic(own: argparse.Namespace) -> Traffic:
+    """The traffic of the first two ports. `--arm` is its former spelling (docs/adr/0070)."""
+    if own.arm is None:
+        return LIVE if own.traffic is None else own.traffic
+    if own.traffic is not None:
+        raise CommandError("--arm: found beside --traffic, wanted --traffic alone")
+    print("feature_runtime: --arm is deprecated: use --traffic live or shadow", file=sys.stderr)
+    return traffic_of(own.arm)

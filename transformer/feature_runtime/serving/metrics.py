@@ -1,12 +1,16 @@
-"""What the pod counts, under the names that dashboards and gates rely on.
+"""The pod's Prometheus metrics, under the names that rules, gates and dashboards rely on.
 
 The registry is the pod's own: kserve's histograms of its unused hooks stay out of /metrics.
-Children are bound once, because looking up labels costs more than counting.
+Children are bound once, because looking up labels costs more than counting. Former names and
+labels (docs/adr/0070) are exposed beside the present ones for one release, and cost nothing per
+request: a label is fixed when a child is made, and a former metric re-emits what another counted.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from functools import lru_cache
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,13 +19,16 @@ from prometheus_client import (
     Counter,
     Gauge,
     Histogram,
+    Metric,
     PlatformCollector,
     ProcessCollector,
     disable_created_metrics,
 )
+from prometheus_client.registry import Collector
 
 from feature_runtime.core.availability import Status
 from feature_runtime.core.release import Release
+from feature_runtime.core.traffic import Traffic, former_arm
 
 PARTS = ("total", "parse", "store", "encode", "infer", "log")
 DEPENDENCIES = ("store", "predictor")
@@ -32,77 +39,113 @@ _SECONDS = (
 )  # fmt: skip
 _AGES = (60, 300, 600, 1800, 3600, 5400, 7200, 14400, 43200, 86400, 93600, 172800, 604800, 2592000)
 _SCORES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
+_BY = ("release", "arm", "traffic")
+
+M = TypeVar("M", Counter, Histogram)
+
+
+class Renamed(Collector):
+    """The samples of a metric again under its former name; nothing is observed twice."""
+
+    def __init__(self, metric: Collector, former: str) -> None:
+        self._metric = metric
+        self._former = former
+
+    def collect(self) -> Iterator[Metric]:
+        for metric in self._metric.collect():
+            text = f"Deprecated, goes with the next release: use {metric.name}."
+            renamed = Metric(self._former, text, metric.type)
+            renamed.samples = [
+                sample._replace(name=self._former + sample.name.removeprefix(metric.name))
+                for sample in metric.samples
+            ]
+            yield renamed
 
 
 class Metrics:
     """The pod's counters for one release; every method is cheap enough for each request."""
 
     def __init__(self, release: Release) -> None:
-        disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each, that nobody reads
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # an unread second series each
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
         self._release = release.id
         self._make_request_metrics()
         self._make_feature_metrics()
+        self._bind()
         self._up = Gauge(
             "proviso_dependency_up", "1 while the dependency answers.", ["dependency"],
             registry=self.registry,
         )  # fmt: skip
         info = Gauge(
             "proviso_release_info", "1, labelled with what this pod serves.",
-            ["release", "model", "service", "contract_digest", "model_digest"],
+            ["release", "model", "service", "service_digest", "model_digest", "contract_digest"],
             registry=self.registry,
         )  # fmt: skip
-        info.labels(
-            release.id, release.model, release.service.name,
-            release.digests["service"], release.digests["model"],
-        ).set(1)  # fmt: skip
+        service, model = release.digests["service"], release.digests["model"]
+        info.labels(release.id, release.model, release.service.name, service, model, service).set(1)
         for dependency in DEPENDENCIES:
             self.dependency(dependency, up=False)
 
     def _make_request_metrics(self) -> None:
         self._requests = Counter(
-            "proviso_requests_total", "Requests by what became of them.",
-            ["release", "arm", "protocol", "code", "reason"], registry=self.registry,
+            "proviso_requests_total", "Requests by outcome.",
+            [*_BY, "protocol", "code", "reason"], registry=self.registry,
         )  # fmt: skip
         self._seconds = Histogram(
-            "proviso_request_seconds", "Time of answered requests, whole and by part.",
-            ["release", "arm", "part"], buckets=_SECONDS, registry=self.registry,
+            "proviso_request_duration_seconds", "Time of answered requests, whole and by part.",
+            [*_BY, "part"], buckets=_SECONDS, registry=self.registry,
         )  # fmt: skip
+        self.registry.register(Renamed(self._seconds, "proviso_request_seconds"))
         self._decisions = Counter(
             "proviso_decisions_total", "Decisions, fallbacks included.",
-            ["release", "arm", "decision"], registry=self.registry,
+            [*_BY, "decision"], registry=self.registry,
         )  # fmt: skip
         self._score = Histogram(
             "proviso_score", "Probabilities answered.",
-            ["release", "arm"], buckets=_SCORES, registry=self.registry,
+            _BY, buckets=_SCORES, registry=self.registry,
         )  # fmt: skip
 
     def _make_feature_metrics(self) -> None:
         self._status = Counter(
             "proviso_feature_status_total", "Feature values used, by status.",
-            ["release", "arm", "view", "feature", "status"], registry=self.registry,
+            [*_BY, "view", "feature", "status"], registry=self.registry,
         )  # fmt: skip
         self._age = Histogram(
             "proviso_feature_age_seconds", "Scoring moment minus the winner's event time.",
-            ["release", "arm", "view"], buckets=_AGES, registry=self.registry,
+            [*_BY, "view"], buckets=_AGES, registry=self.registry,
         )  # fmt: skip
         self._defaults = Counter(
-            "proviso_default_used_total", "Approved replacements used, by status.",
-            ["release", "arm", "feature", "reason"], registry=self.registry,
+            "proviso_default_used_total",
+            "Approved replacements used, by status. The label reason is deprecated: use status.",
+            [*_BY, "feature", "status", "reason"], registry=self.registry,
         )  # fmt: skip
-        self._status_of = lru_cache(maxsize=None)(self._status.labels)
-        self._age_of = lru_cache(maxsize=None)(self._age.labels)
-        self._seconds_of = lru_cache(maxsize=None)(self._seconds.labels)
 
-    def request(self, arm: str, protocol: str, code: int, reason: str) -> None:
+    def _bind(self) -> None:
+        self._request_of = self._children(self._requests)
+        self._seconds_of = self._children(self._seconds)
+        self._decision_of = self._children(self._decisions)
+        self._score_of = self._children(self._score)
+        self._status_of = self._children(self._status)
+        self._age_of = self._children(self._age)
+        self._default_of = self._children(self._defaults)
+
+    def _children(self, metric: M) -> Callable[..., M]:
+        """A metric's children by traffic and its own labels, of which each has few values."""
+
+        def child(traffic: Traffic, *labels: str) -> M:
+            return metric.labels(self._release, former_arm(traffic), traffic, *labels)
+
+        return lru_cache(maxsize=None)(child)
+
+    def request(self, traffic: Traffic, protocol: str, code: int, reason: str) -> None:
         """One request came to its end; code is HTTP's, also for gRPC."""
-        self._requests.labels(self._release, arm, protocol, str(code), reason).inc()
+        self._request_of(traffic, protocol, str(code), reason).inc()
 
-    def part(self, arm: str, part: str, nanoseconds: int) -> None:
+    def part(self, traffic: Traffic, part: str, nanoseconds: int) -> None:
         """How long a part of an answered request took."""
-        self._seconds_of(self._release, arm, part).observe(nanoseconds / 1e9)
+        self._seconds_of(traffic, part).observe(nanoseconds / 1e9)
 
     def dependency(self, name: str, *, up: bool) -> None:
         """Whether the store or the predictor answered last time."""
@@ -110,7 +153,7 @@ class Metrics:
 
     def features(
         self,
-        arm: str,
+        traffic: Traffic,
         consumed: tuple[tuple[str, str], ...],
         status: NDArray[np.int8],
         replaced: NDArray[np.bool_],
@@ -119,19 +162,18 @@ class Metrics:
         for k, (view, feature) in enumerate(consumed):
             counts = np.bincount(status[:, k], minlength=len(Status))
             for code in np.flatnonzero(counts):
-                self._status_of(self._release, arm, view, feature, Status(int(code)).name).inc(
-                    int(counts[code])
-                )
+                name = Status(int(code)).name
+                self._status_of(traffic, view, feature, name).inc(int(counts[code]))
         for i, k in np.argwhere(replaced):
-            name = str(consumed[k])
-            self._defaults.labels(self._release, arm, name, Status(int(status[i, k])).name).inc()
+            name = Status(int(status[i, k])).name
+            self._default_of(traffic, str(consumed[k]), name, name).inc()
 
-    def age(self, arm: str, view: str, microseconds: int) -> None:
+    def age(self, traffic: Traffic, view: str, microseconds: int) -> None:
         """Age of one winner at its scoring moment."""
-        self._age_of(self._release, arm, view).observe(microseconds / 1e6)
+        self._age_of(traffic, view).observe(microseconds / 1e6)
 
-    def decision(self, arm: str, decision: str, probability: float | None) -> None:
+    def decision(self, traffic: Traffic, decision: str, probability: float | None) -> None:
         """One row's decision; probability None where it was rejected."""
-        self._decisions.labels(self._release, arm, decision).inc()
+        self._decision_of(traffic, decision).inc()
         if probability is not None:
-            self._score.labels(self._release, arm).observe(probability)
+            self._score_of(traffic).observe(probability)

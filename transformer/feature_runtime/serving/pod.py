@@ -15,6 +15,7 @@ import numpy as np
 
 from feature_runtime.core import moments
 from feature_runtime.core.release import Release
+from feature_runtime.core.traffic import LIVE, Traffic
 from feature_runtime.serving.errors import Code, ServingError, too_late, unavailable
 from feature_runtime.serving.metrics import Metrics
 from feature_runtime.serving.outcome import Outcome
@@ -31,7 +32,7 @@ _WAITED_FOR = {"parse": "request", "store": "store", "infer": "predictor"}
 class Pod:
     """A release at work. fault: why this pod is not its release; then it answers nothing.
 
-    max_in_flight: requests at once of each arm, so that mirrored ones never shed a client's.
+    max_in_flight: requests at once, counted per traffic: a mirrored one never sheds a client's.
     """
 
     def __init__(
@@ -58,7 +59,7 @@ class Pod:
     async def answer(
         self,
         protocol: str,
-        arm: str,
+        traffic: Traffic,
         read: Read,
         write: Callable[[ScoringRequest, Outcome], Answer],
     ) -> Answer:
@@ -68,22 +69,22 @@ class Pod:
         """
         watch = Stopwatch()
         try:
-            self._admit(arm)
-            self._in_flight[arm] += 1
+            self._admit(traffic)
+            self._in_flight[traffic] += 1
             try:
                 answer = await self._in_time(read, write, watch)
             finally:
-                self._in_flight[arm] -= 1
+                self._in_flight[traffic] -= 1
         except ServingError as refusal:
-            self.metrics.request(arm, protocol, refusal.code.http, refusal.reason)
+            self.metrics.request(traffic, protocol, refusal.code.http, refusal.reason)
             raise
         except Exception:
-            self.metrics.request(arm, protocol, Code.INTERNAL.http, "internal")
+            self.metrics.request(traffic, protocol, Code.INTERNAL.http, "internal")
             raise
-        self.metrics.request(arm, protocol, 200, "ok")
+        self.metrics.request(traffic, protocol, 200, "ok")
         for part, nanoseconds in watch.parts.items():
-            self.metrics.part(arm, part, nanoseconds)
-        self.metrics.part(arm, "total", watch.total)
+            self.metrics.part(traffic, part, nanoseconds)
+        self.metrics.part(traffic, "total", watch.total)
         return answer
 
     async def _in_time(self, read: Read, write: Write[Answer], watch: Stopwatch) -> Answer:
@@ -98,11 +99,11 @@ class Pod:
                 self.metrics.dependency(waited_for, up=False)
             raise too_late(waited_for, self._deadline) from error
 
-    def _admit(self, arm: str) -> None:
+    def _admit(self, traffic: Traffic) -> None:
         if self._fault is not None:
             raise unavailable("identity", self._fault, f"the release {self.release.id}")
-        if self._in_flight[arm] >= self._max_in_flight:
-            found = f"{self._in_flight[arm]} requests in flight"
+        if self._in_flight[traffic] >= self._max_in_flight:
+            found = f"{self._in_flight[traffic]} requests in flight"
             raise ServingError(
                 Code.SHED, "shed", "load", found, f"less than {self._max_in_flight}", 1
             )
@@ -113,7 +114,7 @@ class Pod:
         ids = {e.name: [0 if e.dtype == "int64" else "0"] for e in service.entities}
         request = ScoringRequest(
             request_id="warm-up",
-            arm="serve",
+            traffic=LIVE,
             ids=ids,
             fields={name: np.zeros(1) for name in service.fields},
             event_ts=np.array([moments.now()], dtype=np.int64),

@@ -1,6 +1,6 @@
 """The prediction record: what each prediction saw, written before its answer is sent.
 
-One JSON object a line, one line a prediction; the key is (request_id, arm, index). A sink is a
+One JSON object a line, one line a prediction; the key is (request_id, traffic, index). A sink is a
 port: a file now. An answer without its record must not exist, so a sink that fails refuses.
 """
 
@@ -22,12 +22,15 @@ from feature_runtime.core.encode import Encoded
 from feature_runtime.core.moments import format_moment
 from feature_runtime.core.policy import policy_table
 from feature_runtime.core.release import Release
+from feature_runtime.core.traffic import former_arm
 from feature_runtime.serving.errors import unavailable
 from feature_runtime.serving.lookup import Lookup, Winner
 from feature_runtime.serving.outcome import Outcome
 from feature_runtime.serving.request import ScoringRequest
 
-SCHEMA = "proviso.prediction.v1"
+SCHEMA = "proviso.prediction.v2"
+SCHEMAS = ("proviso.prediction.v1", SCHEMA)
+"""Readers take both for one release; v1 has `arm` and `contract_digest` alone."""
 _MIN_KEY = 16
 
 
@@ -99,8 +102,9 @@ class Recorder:
         self._release = {
             "release": release.id,
             "model": release.model,
-            "contract_digest": release.digests["service"],
+            "service_digest": release.digests["service"],
             "model_digest": release.digests["model"],
+            "contract_digest": release.digests["service"],
         }
 
     def lines(
@@ -130,7 +134,8 @@ class Recorder:
         return {
             "schema": SCHEMA,
             "request_id": request.request_id,
-            "arm": request.arm,
+            "traffic": request.traffic,
+            "arm": former_arm(request.traffic),
             "index": i,
             "scored_at": format_moment(int(outcome.at[i])),
             "event_ts": format_moment(int(request.event_ts[i])),

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from feature_runtime.core import moments
 from feature_runtime.core.keys import EntityId
 from feature_runtime.core.service import Service
+from feature_runtime.core.traffic import Traffic
 from feature_runtime.serving.errors import bad_input, shown, too_large
 
 EVENT_TS = "event_ts"
@@ -36,7 +37,7 @@ class ScoringRequest:
     """
 
     request_id: str
-    arm: str
+    traffic: Traffic
     ids: Mapping[str, Sequence[EntityId]]
     fields: Mapping[str, NDArray[np.float64]]
     event_ts: NDArray[np.int64]
@@ -86,11 +87,11 @@ class Inputs:
         if size > self.max_batch:
             raise too_large("batch", f"{size} rows", f"at most {self.max_batch}")
 
-    def request(self, columns: Columns, request_id: str, arm: str) -> ScoringRequest:
+    def request(self, columns: Columns, request_id: str, traffic: Traffic) -> ScoringRequest:
         """A request of checked names and sizes; refuses values that no service could use."""
         return ScoringRequest(
             request_id=request_id,
-            arm=arm,
+            traffic=traffic,
             ids={e.name: _ids(e.join_key, columns[e.join_key]) for e in self._entities},
             fields={name: _finite(name, columns[name]) for name in self._fields},
             event_ts=_moments(columns[EVENT_TS]),

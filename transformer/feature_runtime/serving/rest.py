@@ -21,6 +21,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from feature_runtime.core.traffic import Traffic
 from feature_runtime.serving import answers, protocol
 from feature_runtime.serving.errors import Code, ServingError, shown, too_large
 from feature_runtime.serving.outcome import Outcome
@@ -34,12 +35,12 @@ _BINARY_LENGTH = "inference-header-content-length"
 
 
 class Rest:
-    """The prediction routes of one listener. name: the public model name; arm: its requests'."""
+    """The prediction routes of one listener. name: the public model name; traffic: of its ports."""
 
-    def __init__(self, pod: Pod, name: str, arm: str) -> None:
+    def __init__(self, pod: Pod, name: str, traffic: Traffic) -> None:
         self._pod = pod
         self._name = name
-        self._arm = arm
+        self._traffic = traffic
         self._max_body = pod.release.service.limits.max_body_bytes
 
     def routes(self) -> list[Route]:
@@ -104,7 +105,7 @@ class Rest:
         return await self._predict("v2", request, parse, write)
 
     def _scoring(self, columns: Columns, given: str | None) -> ScoringRequest:
-        return self._pod.inputs.request(columns, request_id(given), self._arm)
+        return self._pod.inputs.request(columns, request_id(given), self._traffic)
 
     async def _predict(
         self,
@@ -120,7 +121,7 @@ class Rest:
             return parse(await read_body(request, self._max_body), given)
 
         try:
-            return await self._pod.answer(version, self._arm, read, write)
+            return await self._pod.answer(version, self._traffic, read, write)
         except ServingError as refusal:
             return self._refused(refusal, given)
 

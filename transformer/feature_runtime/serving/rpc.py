@@ -13,6 +13,7 @@ from kserve.protocol.grpc import grpc_predict_v2_pb2_grpc as pb_grpc
 from kserve.protocol.grpc.interceptors import ExceptionToStatusInterceptor
 from kserve.protocol.grpc.servicer import InferenceServicer
 
+from feature_runtime.core.traffic import Traffic
 from feature_runtime.serving import answers
 from feature_runtime.serving.errors import Code, ServingError, bad_input, shown
 from feature_runtime.serving.outcome import Outcome
@@ -32,13 +33,13 @@ _ENVELOPE = 64 * 1024
 
 
 class Servicer(InferenceServicer):  # type: ignore[misc]
-    """One listener over gRPC. name: the public model name; arm: its requests'."""
+    """One listener over gRPC. name: the public model name; traffic: of its ports."""
 
-    def __init__(self, pod: Pod, name: str, arm: str, plane: DataPlane) -> None:
+    def __init__(self, pod: Pod, name: str, traffic: Traffic, plane: DataPlane) -> None:
         super().__init__(plane, None)
         self._pod = pod
         self._name = name
-        self._arm = arm
+        self._traffic = traffic
 
     async def ModelInfer(self, request: Any, context: Any) -> Any:  # noqa: N802
         """V2 infer; raw or typed contents, answered in the form of the request."""
@@ -51,14 +52,14 @@ class Servicer(InferenceServicer):  # type: ignore[misc]
             columns = read_columns(self._pod.inputs, request)
             named = request_id(given or request.id)
             check_outputs([o.name for o in request.outputs])
-            return self._pod.inputs.request(columns, named, self._arm)
+            return self._pod.inputs.request(columns, named, self._traffic)
 
         def write(scored: ScoringRequest, outcome: Outcome) -> Any:
             self._set_metadata(context, scored.request_id)
             return self._response(request, scored, outcome)
 
         try:
-            return await self._pod.answer("grpc", self._arm, read, write)
+            return await self._pod.answer("grpc", self._traffic, read, write)
         except ServingError as refusal:
             await self._abort(context, refusal, given)
 

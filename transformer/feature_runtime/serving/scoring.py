@@ -153,12 +153,12 @@ class Scorer:
     def _count(
         self, request: ScoringRequest, lookup: Lookup, encoded: Encoded, outcome: Outcome
     ) -> None:
-        arm = request.arm
+        traffic = request.traffic
         replaced = encoded.applied.replaced
-        self._metrics.features(arm, self._service.consumed, lookup.status, replaced)
+        self._metrics.features(traffic, self._service.consumed, lookup.status, replaced)
         for i, decision in enumerate(outcome.decisions):
-            self._metrics.decision(arm, decision, outcome.probability_of(i))
+            self._metrics.decision(traffic, decision, outcome.probability_of(i))
             for view, winner in zip(self._service.views, lookup.winners[i], strict=True):
                 if winner.row is not None:
                     age = int(outcome.at[i]) - winner.row.event_ts
-                    self._metrics.age(arm, view.name, age)
+                    self._metrics.age(traffic, view.name, age)

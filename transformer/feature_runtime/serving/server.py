@@ -22,6 +22,7 @@ from kserve import Model, ModelServer
 from kserve.protocol.dataplane import DataPlane
 
 from feature_runtime.core.release import Release
+from feature_runtime.core.traffic import Traffic
 from feature_runtime.serving.addresses import Name
 from feature_runtime.serving.metrics import Metrics
 from feature_runtime.serving.pod import Pod
@@ -40,9 +41,9 @@ _KEEP_ALIVE = 65  # seconds, kserve's
 
 @dataclass(frozen=True)
 class Listener:
-    """A pair of ports, and the arm that every request to them is of."""
+    """A pair of ports, and what their requests are."""
 
-    arm: str
+    traffic: Traffic
     http_port: int
     grpc_port: int
 
@@ -134,13 +135,13 @@ class PodServer(ModelServer):  # type: ignore[misc]
             listener.http_port,
             grace_period=_GRACE,
         )
-        rest.serve_pod(Rest(self._pod, self._settings.model_name, listener.arm))
+        rest.serve_pod(Rest(self._pod, self._settings.model_name, listener.traffic))
         rest.create_application()
         rest.config.host = self._settings.host
         return _Uvicorn(rest.config)
 
     def _shadow_server(self, listener: Listener) -> _Uvicorn:
-        app = Rest(self._pod, self._settings.model_name, listener.arm).shadow_app()
+        app = Rest(self._pod, self._settings.model_name, listener.traffic).shadow_app()
         config = uvicorn.Config(
             app,
             host=self._settings.host,
@@ -152,7 +153,7 @@ class PodServer(ModelServer):  # type: ignore[misc]
         return _Uvicorn(config)
 
     def _rpc_server(self, listener: Listener) -> RpcServer:
-        servicer = Servicer(self._pod, self._settings.model_name, listener.arm, self.dataplane)
+        servicer = Servicer(self._pod, self._settings.model_name, listener.traffic, self.dataplane)
         address = f"{self._settings.host}:{listener.grpc_port}"
         return RpcServer(servicer, address, self._pod.release.service.limits.max_body_bytes)
 
