@@ -15,10 +15,11 @@ import yaml
 from feature_runtime.core.identity import digest
 from feature_runtime.core.moments import format_moment, now, parse_moment
 from proviso.checks.evidence import Evidence, digests_of, write_evidence
-from proviso.checks.skew_evidence import TEST_FILE
-from proviso.checks.skew_rows import SkewRow, write_rows
+from proviso.checks.registry import Stage
+from proviso.checks.skew.evidence import TEST_FILE
+from proviso.checks.skew.rows import SkewRow, write_rows
 from proviso.gates.gate import judge
-from proviso.gates.verdict import Stage, Verdict
+from proviso.gates.verdict import Verdict
 from proviso.replay.evidence import REPLAY_FILE, SKEW_FILE
 from proviso.replay.sampling import FLOORS
 from tests.program import Done, call
@@ -152,5 +153,12 @@ class Case:
 
 
 def refusals(verdict: Verdict) -> dict[str, str]:
+    """Details of what is refused, by check."""
     assert not verdict.passed
     return {finding.check: finding.detail for finding in verdict.refusals}
+
+
+def codes(verdict: Verdict) -> dict[str, str]:
+    """Codes of what is refused, by check."""
+    assert not verdict.passed
+    return {finding.check: finding.code for finding in verdict.refusals}

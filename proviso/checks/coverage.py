@@ -1,4 +1,4 @@
-"""Whether a release finds the keys that it will ask for: `proviso coverage`.
+"""Coverage: whether the store has the keys that a release will read (`proviso check coverage`).
 
 A candidate that changes a view reads keys of another schema than the stable release. They are
 backfilled beside the stable's before it gets traffic; this is the gate's evidence of that.
@@ -16,9 +16,12 @@ from feature_runtime.core.keys import EntityId, entity_key, timeline_key
 from feature_runtime.core.moments import format_moment, now
 from feature_runtime.core.service import View
 from proviso.checks.evidence import Evidence
+from proviso.checks.options import AsOf, History, Store
+from proviso.checks.registry import Check, CheckContext
 from proviso.contracts.contract import Contract
 from proviso.history.duckdb.live import visible_entities
 from proviso.online.store import OnlineStore, Watermark
+from proviso.training.score import check_contract
 
 KIND = "coverage"
 METRIC = "feature_missing_rate"
@@ -27,8 +30,11 @@ _EXAMPLES = 5
 
 
 @dataclass(frozen=True)
-class Covered:
-    """One view of a release: how far its schema is written, and who of the live has no key."""
+class ViewCoverage:
+    """One view of a release: how far its schema is written, and how many entities have no key.
+
+    live: entities with a visible row in the history; examples: some of the `missing` ones.
+    """
 
     view: View
     watermark: Watermark | None
@@ -72,7 +78,7 @@ def cover(
     store: OnlineStore,
     t: int,
     progress: Callable[[str], None],
-) -> list[Covered]:
+) -> list[ViewCoverage]:
     """Asks the store for a key of every entity that the history has a visible row of at `t`."""
     found = []
     for view in views:
@@ -88,7 +94,7 @@ def _asked(
     mark: Watermark | None,
     entities: Iterable[tuple[EntityId, ...]],
     store: OnlineStore,
-) -> Covered:
+) -> ViewCoverage:
     live = missing = 0
     examples: list[str] = []
     source = iter(entities)
@@ -98,10 +104,10 @@ def _asked(
         absent = [name for name, blob in zip(names, blobs, strict=True) if blob is None]
         live, missing = live + len(some), missing + len(absent)
         examples = sorted([*examples, *absent])[:_EXAMPLES]
-    return Covered(view, mark, live, missing, tuple(examples))
+    return ViewCoverage(view, mark, live, missing, tuple(examples))
 
 
-def evidence_of(release: str, found: Sequence[Covered], t: int) -> Evidence:
+def evidence_of(release: str, found: Sequence[ViewCoverage], t: int) -> Evidence:
     """What the gate reads. A watermark behind `t` is the freshness check's to judge."""
     reasons = [reason for one in found for reason in one.reasons()]
     warnings = [
@@ -115,3 +121,42 @@ def evidence_of(release: str, found: Sequence[Covered], t: int) -> Evidence:
         "views": {one.view.name: one.as_dict() for one in found},
     }
     return Evidence(KIND, release, now(), t, tuple(reasons), tuple(warnings), figures)
+
+
+@dataclass(frozen=True)
+class CoverageOptions:
+    """What `proviso check coverage` takes."""
+
+    store: Store
+    history: History
+    as_of: AsOf = None
+
+
+def _measure(context: CheckContext, options: CoverageOptions) -> Evidence:
+    release, store = context.required_release(), options.store
+    check_contract(release, context.contract)
+    t = store.clock() if options.as_of is None else options.as_of
+    found = cover(context.contract, context.views, options.history, store, t, context.progress)
+    return evidence_of(release.id, found, t)
+
+
+def _text(evidence: Evidence) -> str:
+    lines = [f"as of {format_moment(evidence.as_of)}"]
+    for name, view in evidence.figures["views"].items():
+        keys = f"{view['live'] - view['missing']} of {view['live']} live entities have a key"
+        lines.append(
+            f"{name}, schema {view['schema']}: {keys}, watermark {view['watermark'] or 'none'}"
+        )
+    return "\n".join([*lines, *(f"warning: {w}" for w in evidence.warnings), *evidence.reasons])
+
+
+CHECK = Check(
+    name=KIND,
+    options=CoverageOptions,
+    measure=_measure,
+    figures=(METRIC,),
+    stage="shadow",
+    finding="populated keys",
+    when_passed="every live entity has its key",
+    text=_text,
+)

@@ -17,10 +17,15 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from feature_runtime.core.moments import now
 from proviso.checks.evidence import Evidence
-from proviso.checks.served_values import Served, ServedFeature
+from proviso.checks.options import Records
+from proviso.checks.registry import Check, CheckContext
+from proviso.checks.served_values import Served, ServedFeature, read_served
+from proviso.contracts.base import InputError
 from proviso.contracts.contract import Contract, QualityGate
-from proviso.training.distribution import Reference
+from proviso.release.directory import RELEASE_FILE, Release
+from proviso.training.distribution import Reference, references_of
 
 KIND = "drift"
 USUAL_BOUND = 0.25
@@ -217,3 +222,59 @@ def _unsure(found: Sequence[FeatureDrift]) -> Iterator[str]:
 
 def _blocks(gate: QualityGate | None) -> bool:
     return gate is not None and gate.blocks != "none"
+
+
+@dataclass(frozen=True)
+class DriftOptions:
+    """What `proviso check drift` takes."""
+
+    record: Records
+
+
+def _measure(context: CheckContext, options: DriftOptions) -> Evidence:
+    release = context.required_release()
+    references = reference_distributions(release)
+    distributions = {name: one.distribution for name, one in references.items()}
+    served = read_served(options.record, release.id, release.service, distributions)
+    return evidence_of(release.id, served, measure(context.contract, references, served), now())
+
+
+def reference_distributions(release: Release) -> dict[str, Reference]:
+    """What training saw of every feature, of the model card. Raises InputError without it."""
+    try:
+        return references_of(release.card)
+    except (KeyError, TypeError, ValueError, AttributeError):
+        place = f"{release.directory / RELEASE_FILE}: card.features.distribution"
+        wanted = "what training saw of every feature"
+        raise InputError.of(
+            place, "nothing usable", wanted, "train the release again", code="card_invalid"
+        ) from None
+
+
+def _text(evidence: Evidence) -> str:
+    head = (
+        f"{'feature':44} {'verdict':12} {'PSI':>7} {'KS':>6} {'p':>6} {'train':>8} {'served':>8}"
+        f" {'needs':>6} {'null':>13} {'default':>13}"
+    )
+    lines = [_line(FeatureDrift(**feature)) for feature in evidence.figures["features"]]
+    warnings = [f"warning: {text}" for text in evidence.warnings]
+    return "\n".join([head, *lines, *warnings, *evidence.reasons])
+
+
+def _line(one: FeatureDrift) -> str:
+    return (
+        f"{one.feature:44} {one.verdict:12} {one.psi:7.4f} {one.ks:6.3f} {one.ks_p_value:6.3f}"
+        f" {one.reference_size:8.0f} {one.served_size:8.0f} {one.needs or '-':>6}"
+        f" {one.reference_null_rate:6.3f}>{one.null_rate:6.3f}"
+        f" {one.reference_default_rate:6.3f}>{one.default_rate:6.3f}"
+    )
+
+
+CHECK = Check(
+    name=KIND,
+    options=DriftOptions,
+    measure=_measure,
+    figures=("feature_drift_psi", "feature_null_rate", "default_used_rate"),
+    finding="drift",
+    text=_text,
+)

@@ -1,7 +1,7 @@
-"""Evidence in one form: what was measured of which release, when, and what it found.
+"""Evidence: the form in which every check keeps its result, `<kind>.json`.
 
-Every check that a gate needs writes `<kind>.json` in this form beside what it measured; the gate
-reads nothing else, so that missing, foreign, altered and expired evidence look the same for all.
+It says which release was measured, when, with which figures, and why it did not pass. The gate
+reads this form only, so missing, altered and expired evidence is handled once for all checks.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from proviso.contracts.files import replacing
 
 @dataclass(frozen=True)
 class Evidence:
-    """One check of one release.
+    """The result of one check of one release.
 
-    made_at: the moment of the measurement by the wall clock; as_of: the moment it speaks about
-    (microseconds). reasons: why the check says no; none means that it passed. warnings: what a
-    reader must know, though it blocks nothing. files: digests of files that lie beside it.
+    made_at: when it was measured, by the wall clock; as_of: the moment that was measured
+    (microseconds). reasons: why the check did not pass; empty when it passed. warnings: findings
+    that block nothing. files: digests of files beside the evidence that belong to it.
     """
 
     kind: str
@@ -85,14 +85,17 @@ def write_evidence(directory: Path, evidence: Evidence) -> Path:
 
 
 def parse_evidence(path: Path, content: bytes) -> Evidence:
-    """The evidence in a file's content. Raises InputError when it is none or contradicts itself."""
+    """The evidence in a file's content. Raises InputError when it is invalid or contradictory."""
     try:
         stated = _Stated.model_validate_json(content)
         made_at, as_of = parse_moment(stated.made_at), parse_moment(stated.as_of)
     except (ValidationError, ValueError, RecursionError):
-        raise InputError.of(path, "no evidence", "what a check of proviso writes") from None
+        wanted = "what `proviso check` writes"
+        raise InputError.of(path, "no evidence", wanted, code="evidence_invalid") from None
     if stated.passed == bool(stated.reasons):
-        raise InputError.of(path, f"passed {stated.passed} with reasons", "one or the other")
+        actual = f"passed {stated.passed} with {len(stated.reasons)} reasons"
+        wanted = "reasons if and only if it did not pass"
+        raise InputError.of(path, actual, wanted, code="evidence_invalid")
     return Evidence(
         stated.kind,
         stated.release,

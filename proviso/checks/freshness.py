@@ -1,4 +1,4 @@
-"""How old the rows are that the store serves, per view, against its objective: `proviso freshness`.
+"""How old the rows are that the store serves, per view, against its objective.
 
 Age is that of event time as served: of the row that wins by the one rule at T. A job that ran but
 brought no newer run makes nothing fresh, whatever its stamps and the watermark say. A row of an
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from itertools import islice
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,9 +26,12 @@ from feature_runtime.core.moments import SECOND, format_duration, format_moment,
 from feature_runtime.core.service import View
 from feature_runtime.serving.lookup import winner
 from proviso.checks.evidence import Evidence
+from proviso.checks.options import AsOf, Seed, Store
+from proviso.checks.registry import Check, CheckContext, Option
 from proviso.contracts.contract import Contract, FeatureView, OnEvent
 from proviso.history.duckdb.live import live_entities
 from proviso.online.store import OnlineStore, Watermark
+from proviso.training.score import check_contract
 
 METRIC = "freshness_breach_rate"
 KIND = "freshness"
@@ -307,3 +310,68 @@ def _quantile(ages: Ages, q: float) -> float | None:
     if len(ages) == 0:
         return None
     return float(np.quantile(ages, q, method="higher")) / SECOND
+
+
+@dataclass(frozen=True)
+class FreshnessOptions:
+    """What `proviso check freshness` takes."""
+
+    store: Store
+    history: Annotated[
+        Path | None,
+        Option("History that says which entities are live (default: the store's keys)."),
+    ] = None
+    as_of: AsOf = None
+    sample: Annotated[int, Option("Entities of each view.", min=1, max=100_000)] = 500
+    seed: Seed = 7
+
+
+def _measure(context: CheckContext, options: FreshnessOptions) -> Evidence:
+    contract, store = context.contract, options.store
+    if context.release is not None:
+        check_contract(context.release, contract)
+    target = FreshnessTarget(
+        t=store.clock() if options.as_of is None else options.as_of,
+        sample=options.sample,
+        seed=options.seed,
+        history=options.history,
+        margin=context.plan.clock_margin,
+        bound=bound_of(contract),
+    )
+    found = measure(contract, context.views, store, target, context.progress)
+    return evidence_of(context.release_id, found, target)
+
+
+def _text(evidence: Evidence) -> str:
+    lines = [f"as of {format_moment(evidence.as_of)}, live by {evidence.figures['live_by']}"]
+    for name, view in evidence.figures["views"].items():
+        lines.append(f"{name}: {'fresh' if view['fresh'] else 'NOT FRESH'}, {_line(view)}")
+    return "\n".join([*lines, *(f"warning: {w}" for w in evidence.warnings), *evidence.reasons])
+
+
+def _line(view: dict[str, Any]) -> str:
+    ages = "/".join(_shown(view[name]) for name in ("age_median_s", "age_p95_s", "age_max_s"))
+    return (
+        f"objective {_shown(view['slo_s'])}, {view['publication']}: age {ages} "
+        f"(median/p95/max of {view['entities']}), {view['stale']} STALE, "
+        f"{view['missing']} missing, "
+        f"watermark {view['watermark'] or 'none'} ({_shown(view['watermark_lag_s'])} behind), "
+        f"breach rate {view[METRIC]:.2%}"
+    )
+
+
+def _shown(seconds: float | None) -> str:
+    return "-" if seconds is None else format_duration(round(seconds) * SECOND)
+
+
+CHECK = Check(
+    name=KIND,
+    options=FreshnessOptions,
+    measure=_measure,
+    figures=(METRIC,),
+    stage="shadow",
+    finding="freshness",
+    when_passed="every view is within its objective",
+    needs_release=False,
+    text=_text,
+)

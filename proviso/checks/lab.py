@@ -12,8 +12,8 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
-from proviso.checks.skew_case_rules import skew_problems
-from proviso.checks.skew_cases import parse_cases
+from proviso.checks.skew.case_rules import skew_problems
+from proviso.checks.skew.cases import parse_cases
 from proviso.contracts.base import ContractError, Problem
 from proviso.contracts.contract import Contract
 from proviso.contracts.loading import (

@@ -12,20 +12,24 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 
 from feature_runtime.core.moments import now
 from feature_runtime.core.service import Service
 from proviso.checks.evidence import Evidence
-from proviso.clients.endpoint import Clients, EndpointRequest
+from proviso.checks.registry import Bound, Check, CheckContext, Option
+from proviso.clients.endpoint import Client, Clients, EndpointRequest, GrpcClient, RestClient
 from proviso.contracts.base import InputError
 from proviso.contracts.contract import Contract
+from proviso.contracts.plan import Plan
 from proviso.history.duckdb.engine import connect, names, quoted
 from proviso.history.duckdb.transactions import EVENTS, load_transactions
+from proviso.release.directory import Release
 
 KIND = "load"
-QUESTIONS = 5_000
+MAX_REQUESTS = 5_000
 Progress = Callable[[str], None]
 
 
@@ -46,8 +50,10 @@ class Level:
         return (self.requests - self.failed) / self.seconds
 
 
-def questions(contract: Contract, service: Service, transactions: Path) -> list[EndpointRequest]:
-    """Up to QUESTIONS of the last transactions, to be asked about at the moment of asking."""
+def load_requests(
+    contract: Contract, service: Service, transactions: Path
+) -> list[EndpointRequest]:
+    """Requests of up to MAX_REQUESTS of the last transactions, with t set when they are sent."""
     keys = [entity.join_key for entity in service.entities]
     with connect() as engine:
         load_transactions(engine, contract, transactions)
@@ -57,11 +63,13 @@ def questions(contract: Contract, service: Service, transactions: Path) -> list[
         )
         engine.execute(
             f"select {names(*keys)}, {fields} from {EVENTS}"
-            f" order by _event desc, {quoted(contract.source.id)} limit {QUESTIONS}"
+            f" order by _event desc, {quoted(contract.source.id)} limit {MAX_REQUESTS}"
         )
         rows = engine.fetchall()
     if not rows:
-        raise InputError.of(transactions, "no row", "transactions to ask about")
+        raise InputError.of(
+            transactions, "no row", "at least one transaction", code="no_transactions"
+        )
     width = len(keys)
     return [
         EndpointRequest(
@@ -117,7 +125,7 @@ async def _level(
     return Level(concurrency, count, failed, took, float(p50), float(p95), float(p99))
 
 
-def evidence(release: str, levels: Sequence[Level]) -> Evidence:
+def evidence_of(release: str, levels: Sequence[Level]) -> Evidence:
     """The worst latencies and the best rate of all levels, all errors together.
 
     `seconds` is the shortest level's length: each has to last as long as the plan says.
@@ -135,3 +143,59 @@ def evidence(release: str, levels: Sequence[Level]) -> Evidence:
     reasons = () if requests > failed else ("no request was answered",)
     moment = now()
     return Evidence(KIND, release, moment, moment, reasons, figures=figures)
+
+
+@dataclass(frozen=True)
+class LoadOptions:
+    """What `proviso check load` takes."""
+
+    transactions: Annotated[Path, Option("Transactions to request scores for (Parquet).")]
+    target: Annotated[str, Option("Endpoint, http://host:port.")]
+    grpc_target: Annotated[
+        str | None, Option("host:port for V2 gRPC; then half of the requests use it.")
+    ] = None
+    seconds: Annotated[
+        float | None, Option("A level's length (default: the plan's).", min=1, max=3600)
+    ] = None
+
+
+def _measure(context: CheckContext, options: LoadOptions) -> Evidence:
+    release, stress = context.required_release(), context.plan.stress_test
+    requests = load_requests(context.contract, release.service, options.transactions)
+    seconds = stress.duration / 1e6 if options.seconds is None else options.seconds
+
+    async def levels() -> list[Level]:
+        async with clients_of(release, options.target, options.grpc_target) as clients:
+            return await measure(clients, requests, stress.concurrency, seconds, context.progress)
+
+    return evidence_of(release.id, asyncio.run(levels()))
+
+
+def clients_of(release: Release, target: str, grpc_target: str | None) -> Clients:
+    """A REST client and, with its address, a gRPC one, which take turns."""
+    clients: list[Client] = [RestClient(target, release.model_name, release.service)]
+    if grpc_target:
+        clients.append(GrpcClient(grpc_target, release.model_name, release.service))
+    return Clients(*clients)
+
+
+def _bounds(plan: Plan) -> tuple[Bound, ...]:
+    """The error budget is a share: what may fail is what need not be available."""
+    return (
+        Bound("latency_p95_ms", plan.latency_slo.p95_ms),
+        Bound("latency_p99_ms", plan.latency_slo.p99_ms),
+        Bound("http_error_rate", round(1 - plan.error_budget.availability_percent / 100, 9)),
+        Bound("requests_per_second", plan.stress_test.min_requests_per_second, least=True),
+        Bound("seconds", plan.stress_test.duration / 1e6, least=True),
+    )
+
+
+CHECK = Check(
+    name=KIND,
+    options=LoadOptions,
+    measure=_measure,
+    figures=("latency_p95_ms", "latency_p99_ms", "http_error_rate"),
+    stage="promote",
+    finding="latency and errors",
+    bounds=_bounds,
+)

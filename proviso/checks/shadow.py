@@ -1,7 +1,7 @@
-"""Shadow traffic judged: what the candidate decided beside what the release in force decided.
+"""Shadow: the candidate's decisions on mirrored requests against those of the live release.
 
 Both have written prediction records of the same requests (docs/prediction-record.md); a request
-counts when both have it. Whether the figures suffice is the gate's to say, by the plan.
+counts when both have it. The gate holds the figures to the plan's bounds.
 """
 
 from __future__ import annotations
@@ -10,11 +10,13 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from feature_runtime.core.moments import now, parse_moment
 from proviso.checks.evidence import Evidence
+from proviso.checks.registry import Bound, Check, CheckContext, Option
 from proviso.contracts.base import InputError
+from proviso.contracts.plan import Plan
 
 KIND = "shadow"
 MAX_LINE = 1_000_000
@@ -91,3 +93,33 @@ def compare(served: Path, shadowed: Path, release: str) -> Evidence:
     reasons = () if pairs else (f"{shadowed}: found no pair, wanted {wanted}",)
     moment = now()
     return Evidence(KIND, release, moment, last if pairs else moment, reasons, figures=figures)
+
+
+@dataclass(frozen=True)
+class ShadowOptions:
+    """What `proviso check shadow` takes."""
+
+    served: Annotated[Path, Option("Prediction record of the live release.")]
+    shadowed: Annotated[Path, Option("Prediction record of the candidate.")]
+
+
+def _measure(context: CheckContext, options: ShadowOptions) -> Evidence:
+    return compare(options.served, options.shadowed, context.required_release().id)
+
+
+def _bounds(plan: Plan) -> tuple[Bound, ...]:
+    return (
+        Bound("requests", plan.shadow.min_requests, least=True),
+        Bound("seconds", plan.shadow.duration / 1e6, least=True),
+        Bound("decision_disagreement", plan.shadow.max_decision_disagreement),
+    )
+
+
+CHECK = Check(
+    name=KIND,
+    options=ShadowOptions,
+    measure=_measure,
+    stage="promote",
+    finding="shadow traffic",
+    bounds=_bounds,
+)

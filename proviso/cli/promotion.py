@@ -51,7 +51,7 @@ def load(
 ) -> None:
     """Ask the endpoint at the plan's concurrencies, and keep latencies, rate and errors."""
     plan, found = load_plan(ctx.obj), read_release(release)
-    asked = stress.questions(load_contract(ctx.obj), found.service, transactions)
+    asked = stress.load_requests(load_contract(ctx.obj), found.service, transactions)
     lasting = plan.stress_test.duration / 1e6 if seconds is None else seconds
 
     async def run() -> list[stress.Level]:
@@ -59,7 +59,7 @@ def load(
             levels = plan.stress_test.concurrency
             return await stress.measure(clients, asked, levels, lasting, note)
 
-    _keep(stress.evidence(found.id, asyncio.run(run())), evidence, as_json)
+    _keep(stress.evidence_of(found.id, asyncio.run(run())), evidence, as_json)
 
 
 def _clients(release: Release, target: str, grpc_target: str | None) -> Clients:

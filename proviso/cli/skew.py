@@ -11,27 +11,28 @@ import typer
 
 from feature_runtime.core.moments import format_moment, now
 from feature_runtime.core.service import Service
-from proviso.checks.signing import (
+from proviso.checks.evidence import write_evidence
+from proviso.checks.skew.compare import SkewResult, SkewSample, SkewSources, skew_test
+from proviso.checks.skew.evidence import (
+    TEST_FILE,
+    SkewVerdict,
+    evidence_of,
+    figures_of,
+    inconclusive_evidence,
+    judge_rows,
+    refresh,
+    write_test,
+)
+from proviso.checks.skew.rows import read_rows
+from proviso.checks.skew.signing import (
     LASTS,
-    Wish,
+    SignatureRequest,
     append_signature,
     critical_features,
     read_signatures,
     sign,
 )
-from proviso.checks.skew import Found, Sides, SkewSample, skew_test
-from proviso.checks.skew_evidence import (
-    TEST_FILE,
-    Judged,
-    figures_of,
-    judge_rows,
-    refresh,
-    write_found,
-    write_inconclusive,
-    write_test,
-)
-from proviso.checks.skew_rows import read_rows
-from proviso.checks.skew_window import Inconclusive, lag_warnings
+from proviso.checks.skew.window import Inconclusive, lag_warnings
 from proviso.cli.console import DryRun, Json, emit, moment, note
 from proviso.contracts.base import InputError
 from proviso.contracts.contract import Contract
@@ -83,7 +84,7 @@ def skew(
     contract = load_contract(ctx.obj)
     service, place = _placed(ctx, contract, release, evidence, _needed("--out", out))
     online = OnlineStore(_needed("--store", store), store_password_file)
-    sides = Sides(contract, service, _needed("--history", history), online)
+    sides = SkewSources(contract, service, _needed("--history", history), online)
     asked = None if as_of == "now" else moment("--as-of", as_of)
     try:
         found = skew_test(sides, SkewSample(asked, sample, seed), note)
@@ -132,14 +133,15 @@ def _stop(place: _Place, why: str, asked: int | None, as_json: bool) -> NoReturn
     made_at = now()
     if place.evidence is not None:
         as_of = made_at if asked is None else asked
-        write_inconclusive(place.evidence, place.release, why, made_at, as_of)
+        found = inconclusive_evidence(place.release, why, made_at, as_of)
+        write_evidence(place.evidence, found)
     result = {"verdict": "INCONCLUSIVE", "reasons": [why]}
     emit(result, as_json, lambda: f"INCONCLUSIVE: {why}")
     raise typer.Exit(1)
 
 
 def _conclude(
-    contract: Contract, place: _Place, found: Found, warnings: Sequence[str], as_json: bool
+    contract: Contract, place: _Place, found: SkewResult, warnings: Sequence[str], as_json: bool
 ) -> None:
     made_at = now()
     cells = write_test(place.out, found.rows)
@@ -147,7 +149,8 @@ def _conclude(
         write_test(place.kept, found.rows)
     judged = judge_rows(cells, read_signatures(place.kept), made_at, critical_features(contract))
     if place.evidence is not None:
-        write_found(place.evidence, place.release, found, judged, made_at, warnings)
+        kept = evidence_of(place.release, found, judged, made_at, warnings, place.kept)
+        write_evidence(place.evidence, kept)
     result = {
         "verdict": judged.verdict,
         "as_of": format_moment(found.at),
@@ -161,7 +164,7 @@ def _conclude(
         raise typer.Exit(1)
 
 
-def _text(found: Found, judged: Judged, warnings: Sequence[str]) -> str:
+def _text(found: SkewResult, judged: SkewVerdict, warnings: Sequence[str]) -> str:
     figures = figures_of(found, judged)
     strata = [
         f"{view}: {', '.join(f'{name} {count}' for name, count in sizes.items())}"
@@ -202,7 +205,7 @@ def sign_row(
     chosen = next((one for one in rows if one["case_id"] == row), None)
     if chosen is None:
         raise InputError.of(f"{file}: case_id", f"no {row[:200]}", "a row of the file")
-    signature = sign(chosen, Wish(owner, reason, signed_at, until), critical)
+    signature = sign(chosen, SignatureRequest(owner, reason, signed_at, until), critical)
     signatures = [*read_signatures(file), signature]
     judged = judge_rows(rows, signatures, signed_at, critical)
     if not dry_run:

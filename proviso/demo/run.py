@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from proviso.checks.lab import ALL_PASSED, checks
+from proviso.checks.registry import Stage as GateStage
 from proviso.clients.endpoint import Client, Clients, GrpcClient, RestClient
 from proviso.contracts.base import ContractError
 from proviso.contracts.loading import load_contract, load_plan
@@ -26,7 +27,6 @@ from proviso.demo.progress import Journal
 from proviso.demo.report import RefusedRequest, write_report
 from proviso.demo.weeks import Weeks, last_weeks
 from proviso.gates.gate import judge
-from proviso.gates.verdict import Stage as GateStage
 from proviso.gates.verdict import Verdict, text_of
 from proviso.history.duckdb.features import compute_history
 from proviso.local.processes import Stack
@@ -244,7 +244,8 @@ def clients_of(embedded: Embedded) -> Clients:
 def _gather(settings: Settings, embedded: Embedded, played: Played, journal: Journal) -> None:
     """What the gate needs beside the replay, as of the last request."""
     at = played.rehearsal.cases[-1].request.t
-    asked = Gathering(played.stage, at, embedded.endpoint.record, settings.evidence)
+    plan = load_plan(settings.contracts)
+    asked = Gathering(played.stage, plan, at, embedded.endpoint.record, settings.evidence)
     for line in gather(asked, journal.tick):
         journal.say(line)
 

@@ -1,6 +1,6 @@
-"""Stage `shadow`: the model learned only from values that could be used, and somebody looked.
+"""Stage `shadow`: the leakage certificate, which says that training used no value too early.
 
-The certificate is no part of a release's id and anybody may have edited it, so it is held to all
+The certificate is not part of a release's id and may have been edited, so it is compared with all
 that is known otherwise: the model's bytes, the service's meaning, the card's data and counts, and
 the rule's own source. `proviso certify` makes the whole judgement again (docs/adr/0042).
 """
@@ -97,43 +97,47 @@ class _Card(_Part):
 
 
 def certificate_findings(subject: Subject) -> Iterator[Finding]:
-    """Whether the release's certificate is there, whole, of these very bytes, and still valid."""
+    """Whether the certificate exists, is complete, is of this model and still valid."""
     parsed = subject.release.parsed
     if not parsed.get("certificate"):
         wanted = "wanted the one that `proviso train` makes"
-        yield Finding(CHECK, False, f"{RELEASE_FILE}: found none, {wanted}")
+        said = f"{RELEASE_FILE}: found none, {wanted}"
+        yield Finding.refused(CHECK, "certificate_missing", said)
         return
     try:
-        found = parse_model(f"{RELEASE_FILE}: certificate", parsed["certificate"], _Certificate)
+        place = f"{RELEASE_FILE}: certificate"
+        certificate = parse_model(place, parsed["certificate"], _Certificate)
         card = parse_model(f"{RELEASE_FILE}: card", parsed["card"], _Card)
     except ValidationFailed as error:
-        yield Finding(CHECK, False, "; ".join(map(str, error.problems))[:2_000])
+        yield Finding.refused(CHECK, "certificate_invalid", *map(str, error.problems))
         return
-    reasons = [
-        *_content(found, subject.release),
-        *_against_card(found, card),
-        *_bytes(found, subject.release),
-        *_rule(found),
-    ]
-    if reasons:
-        yield Finding(CHECK, False, "; ".join(reasons)[:2_000])
+    parts = {
+        "certificate_invalid": _content(certificate, subject.release),
+        "certificate_card_mismatch": _against_card(certificate, card),
+        "certificate_release_mismatch": _bytes(certificate, subject.release),
+        "certificate_outdated": _rule(certificate),
+    }
+    reasons = {code: tuple(said) for code, said in parts.items()}
+    failed = [code for code, said in reasons.items() if said]
+    if failed:
+        yield Finding.refused(CHECK, failed[0], *(r for said in reasons.values() for r in said))
         return
-    values = sum(v.values for days in (found.train, found.test) for v in days.views.values())
-    yield Finding(
+    both = (certificate.train, certificate.test)
+    values = sum(view.values for days in both for view in days.views.values())
+    yield Finding.passed(
         CHECK,
-        True,
-        f"{values} values of {found.train.rows + found.test.rows} rows judged again, "
-        f"{sum(found.recomputed.values())} rows computed again, no difference",
+        f"{values} values of {sum(days.rows for days in both)} rows judged again, "
+        f"{sum(certificate.recomputed.values())} rows computed again, no difference",
     )
 
 
-def _content(found: _Certificate, release: Release) -> Iterator[str]:
-    """What no certificate can say of a judgement that was made, and found nothing."""
-    if found.differences:
-        yield f"differences: found {found.differences}, wanted 0"
+def _content(certificate: _Certificate, release: Release) -> Iterator[str]:
+    """What contradicts a complete judgement without a difference."""
+    if certificate.differences:
+        yield f"differences: found {certificate.differences}, wanted 0"
     wanted = {view.name for view in release.service.views}
     width = {name: sum(v == name for v, _ in release.service.consumed) for name in wanted}
-    for name, days in (("train", found.train), ("test", found.test)):
+    for name, days in (("train", certificate.train), ("test", certificate.test)):
         if days.rows == 0:
             yield f"{name}.rows: found 0, wanted some"
         if set(days.views) != wanted:
@@ -148,11 +152,11 @@ def _content(found: _Certificate, release: Release) -> Iterator[str]:
     for view in sorted(wanted):
         least = sum(
             min(SAMPLE, _winners(days.views[view]))
-            for days in (found.train, found.test)
+            for days in (certificate.train, certificate.test)
             if view in days.views
         )
-        if found.recomputed.get(view, 0) < least:
-            yield f"recomputed.{view}: found {found.recomputed.get(view, 0)}, wanted {least}"
+        if certificate.recomputed.get(view, 0) < least:
+            yield f"recomputed.{view}: found {certificate.recomputed.get(view, 0)}, wanted {least}"
 
 
 def _winners(view: _View) -> int:
@@ -160,13 +164,13 @@ def _winners(view: _View) -> int:
     return sum(view.status.values()) - view.status.get(Status.MISSING_KEY.name, 0)
 
 
-def _against_card(found: _Certificate, card: _Card) -> Iterator[str]:
-    """What the card counted of the same rows, and where they came from."""
-    if found.data != card.data:
-        yield f"data: found {dict(found.data)}, wanted the card's {dict(card.data)}"
+def _against_card(certificate: _Certificate, card: _Card) -> Iterator[str]:
+    """Where the certificate and the model card differ about the same rows."""
+    if certificate.data != card.data:
+        yield f"data: found {dict(certificate.data)}, wanted the card's {dict(card.data)}"
     sides = (
-        ("train", found.train, card.rows.train, card.features.train),
-        ("test", found.test, card.rows.test, card.features.test),
+        ("train", certificate.train, card.rows.train, card.features.train),
+        ("test", certificate.test, card.rows.test, card.features.test),
     )
     for name, days, rows, features in sides:
         if days.rows != rows.transactions:
@@ -180,7 +184,7 @@ def _against_card(found: _Certificate, card: _Card) -> Iterator[str]:
 
 
 def _of_view(status: Counts) -> dict[str, int]:
-    """A feature's counts as its view's: what is null or of another type was found."""
+    """A feature's counts as its view's, to which NULL and TYPE are OK: the view had a row."""
     usable = sum(status.get(s.name, 0) for s in _OF_VALUE)
     others = {s.name: status.get(s.name, 0) for s in (Status.STALE, Status.MISSING_KEY)}
     return _known({Status.OK.name: usable, **others})
@@ -190,17 +194,17 @@ def _known(status: Counts) -> dict[str, int]:
     return {name: count for name, count in status.items() if count}
 
 
-def _bytes(found: _Certificate, release: Release) -> Iterator[str]:
+def _bytes(certificate: _Certificate, release: Release) -> Iterator[str]:
     """Whether it speaks of this model and of this service."""
-    if found.digests.model != release.digests["model"]:
+    if certificate.digests.model != release.digests["model"]:
         wanted = release.digests["model"]
-        yield f"belongs to other bytes: model {found.digests.model}, wanted {wanted}"
+        yield f"belongs to other bytes: model {certificate.digests.model}, wanted {wanted}"
     meaning = meaning_digest(release.parsed["service"])
-    if found.digests.contract != meaning:
-        yield f"belongs to other features: {found.digests.contract}, wanted {meaning}"
+    if certificate.digests.contract != meaning:
+        yield f"belongs to other features: {certificate.digests.contract}, wanted {meaning}"
 
 
-def _rule(found: _Certificate) -> Iterator[str]:
+def _rule(certificate: _Certificate) -> Iterator[str]:
     """A judgement by another rule proves nothing about today's."""
-    if found.code.rule != rule_digest():
-        yield f"the rule's code has changed since: {found.code.rule}, {_AGAIN}"
+    if certificate.code.rule != rule_digest():
+        yield f"the rule's code has changed since: {certificate.code.rule}, {_AGAIN}"

@@ -1,56 +1,53 @@
-"""The contract's quality gates at a stage: each bound against the figure that measured it.
+"""The contract's quality gates at a stage: each bound against the figure of a check's evidence.
 
-A gate that blocks a stage needs its figure, and no figure is a no. One that blocks nothing is a
-warning for the reader of the verdict.
+A gate that blocks a stage needs its figure; without one the stage is refused. One that blocks
+nothing is a warning in the verdict of `shadow`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
+from proviso.checks.registry import Stage, check_measuring
 from proviso.contracts.base import InputError
 from proviso.contracts.contract import QualityGate
-from proviso.gates.evidence import Desk
+from proviso.gates.evidence import EvidenceFolder
 from proviso.gates.register import Subject
-from proviso.gates.verdict import Finding, Stage
-
-MEASURED_BY: Mapping[str, str] = {
-    "feature_missing_rate": "coverage",
-    "freshness_breach_rate": "freshness",
-    "skew_failure_rate": "skew",
-    "feature_null_rate": "drift",
-    "default_used_rate": "drift",
-    "feature_drift_psi": "drift",
-    "latency_p95_ms": "load",
-    "latency_p99_ms": "load",
-    "http_error_rate": "load",
-}
-"""Which evidence holds a metric's figure, under the metric's own name."""
+from proviso.gates.verdict import Finding
 
 
-def quality_gate_findings(subject: Subject, desk: Desk, stage: Stage) -> Iterator[Finding]:
+def quality_gate_findings(
+    subject: Subject, folder: EvidenceFolder, stage: Stage
+) -> Iterator[Finding]:
     """Every quality gate that blocks this stage, and at `shadow` those that only warn."""
     for gate in subject.contract.quality_gates:
         if gate.blocks == stage:
-            yield _held(gate, desk)
+            yield _finding(gate, folder)
         elif gate.blocks == "none" and stage == "shadow":
-            found = _held(gate, desk)
-            word = "" if found.ok else "warning: "
-            yield Finding(found.check, True, f"{word}{found.detail}")
+            yield _as_warning(_finding(gate, folder))
 
 
-def _held(gate: QualityGate, desk: Desk) -> Finding:
-    check = f"quality gate {gate.name}"
-    kind = MEASURED_BY.get(gate.metric)
-    if kind is None:
-        return Finding(check, False, f"{gate.metric}: nothing measures it before production")
+def _as_warning(finding: Finding) -> Finding:
+    word = "" if finding.ok else "warning: "
+    return Finding(finding.check, True, f"{word}{finding.detail}", finding.code)
+
+
+def _finding(gate: QualityGate, folder: EvidenceFolder) -> Finding:
+    name = f"quality gate {gate.name}"
+    check = check_measuring(gate.metric)
+    if check is None:
+        said = f"{gate.metric}: no check measures it before production"
+        return Finding.refused(name, "metric_not_measured", said)
     try:
-        figure = desk.read(kind).figures.get(gate.metric)
+        figure = folder.read(check.name).figures.get(gate.metric)
     except InputError as error:
-        return Finding(check, False, str(error)[:500])
+        return Finding.refused_by(name, error)
     if isinstance(figure, bool) or not isinstance(figure, int | float):
-        said = f"{kind}.json: found no {gate.metric}, wanted its figure"
-        return Finding(check, False, said)
+        said = f"{check.file}: found no {gate.metric}, wanted its figure"
+        return Finding.refused(name, "figure_missing", said)
     within = (gate.max is None or figure <= gate.max) and (gate.min is None or figure >= gate.min)
     bound = f"at most {gate.max:g}" if gate.max is not None else f"at least {gate.min:g}"
-    return Finding(check, within, f"{gate.metric} {figure:.4g}, {bound}, owner {gate.owner}")
+    said = f"{gate.metric} {figure:.4g}, {bound}, owner {gate.owner}"
+    if within:
+        return Finding.passed(name, said)
+    return Finding.refused(name, "figure_out_of_bounds", said)

@@ -1,4 +1,4 @@
-"""Stage `register`: the release is what its contract and plan say, and good enough to look at."""
+"""Stage `register`: the release agrees with its contract and plan and reaches their quality."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from proviso.release.triton_config import triton_config
 
 @dataclass(frozen=True)
 class Subject:
-    """What a gate judges."""
+    """What the gate judges: a release, and the contract and plan that it is held to."""
 
     contracts: Path
     contract: Contract
@@ -45,7 +45,7 @@ class _Metrics(_Section):
 
 
 class _Card(_Section):
-    """What of the model card is judged; no digest covers it, so anybody may have edited it."""
+    """What of the model card is judged; no digest covers the card, so it may have been edited."""
 
     vector: list[str]
     onnx: _Proof
@@ -53,7 +53,7 @@ class _Card(_Section):
 
 
 def register_findings(subject: Subject) -> Iterator[Finding]:
-    """Everything that must hold before a release may be registered."""
+    """What the register stage needs."""
     yield _files_are_valid(subject)
     yield _service_agrees(subject)
     yield _names_agree(subject)
@@ -61,7 +61,7 @@ def register_findings(subject: Subject) -> Iterator[Finding]:
     try:
         card = parse_model(f"{RELEASE_FILE}: card", subject.release.parsed["card"], _Card)
     except ValidationFailed as error:
-        yield Finding("model card", False, "; ".join(map(str, error.problems)))
+        yield Finding.refused("model card", "card_invalid", *map(str, error.problems))
         return
     yield _order_agrees(subject, card)
     yield _onnx_is_the_model(card)
@@ -71,39 +71,43 @@ def register_findings(subject: Subject) -> Iterator[Finding]:
 
 def _files_are_valid(subject: Subject) -> Finding:
     problems = validate(subject.contracts)
-    said = f"{len(problems)} problems; first: {problems[0]}" if problems else "all four files pass"
-    return Finding("contract files", not problems, said)
+    if problems:
+        said = f"{len(problems)} problems; first: {problems[0]}"
+        return Finding.refused("contract files", "contract_invalid", said)
+    return Finding.passed("contract files", "all four files pass")
 
 
 def _service_agrees(subject: Subject) -> Finding:
     try:
         wanted = digest_of(service_section(subject.contract, subject.plan))
     except ValidationFailed as error:
-        return Finding("service section", False, str(error))
-    found = subject.release.digests["service"]
-    if found == wanted:
-        return Finding("service section", True, "schema and policies are the contract's")
-    return Finding("service section", False, f"found {found}, wanted {wanted} of today's contract")
+        return Finding.refused_by("service section", error)
+    actual = subject.release.digests["service"]
+    if actual == wanted:
+        return Finding.passed("service section", "schema and policies are the contract's")
+    said = f"found {actual}, wanted {wanted} of today's contract"
+    return Finding.refused("service section", "service_digest_mismatch", said)
 
 
 def _names_agree(subject: Subject) -> Finding:
-    found = (subject.release.model, subject.release.model_name)
+    actual = (subject.release.model, subject.release.model_name)
     wanted = (subject.plan.model, subject.plan.model_name)
-    return Finding("model", found == wanted, f"found {found}, wanted {wanted}")
+    if actual == wanted:
+        return Finding.passed("model", f"{actual[0]}, served as {actual[1]}")
+    return Finding.refused("model", "model_mismatch", f"found {actual}, wanted {wanted}")
 
 
 def _order_agrees(subject: Subject, card: _Card) -> Finding:
-    found = tuple(card.vector)
+    actual = tuple(card.vector)
     wanted = subject.release.service.vector
-    if found == wanted:
-        return Finding("feature order", True, f"{len(wanted)} features in contract order")
+    if actual == wanted:
+        return Finding.passed("feature order", f"{len(wanted)} features in contract order")
     first = next(
-        (i for i, (a, b) in enumerate(zip(found, wanted, strict=False)) if a != b),
-        min(len(found), len(wanted)),
+        (i for i, (a, b) in enumerate(zip(actual, wanted, strict=False)) if a != b),
+        min(len(actual), len(wanted)),
     )
-    return Finding(
-        "feature order", False, f"the card differs from the contract at position {first}"
-    )
+    said = f"the card differs from the contract at position {first}"
+    return Finding.refused("feature order", "feature_order_mismatch", said)
 
 
 def _signature_agrees(subject: Subject) -> Finding:
@@ -112,32 +116,36 @@ def _signature_agrees(subject: Subject) -> Finding:
     width = len(release.service.vector)
     wanted = triton_config(subject.plan, width, release.id)
     if release.config_file.read_text(encoding="utf-8") == wanted:
-        return Finding("model signature", True, f"ONNX and config.pbtxt take {width} features")
+        return Finding.passed("model signature", f"ONNX and config.pbtxt take {width} features")
     detail = f"{release.config_file} differs from what the plan derives for {width} features"
-    return Finding("model signature", False, detail)
+    return Finding.refused("model signature", "model_config_mismatch", detail)
 
 
 def _onnx_is_the_model(card: _Card) -> Finding:
-    found = card.onnx.model_max_difference
-    detail = f"max |dp| {found:.1e}, at most {TOLERANCE:.0e}"
-    return Finding("ONNX equals XGBoost", found <= TOLERANCE, detail)
+    difference = card.onnx.model_max_difference
+    detail = f"max |dp| {difference:.1e}, at most {TOLERANCE:.0e}"
+    return _compared("ONNX equals XGBoost", difference <= TOLERANCE, "onnx_differs", detail)
 
 
 def _reaches_the_floor(subject: Subject, card: _Card) -> Finding:
     floor = subject.plan.quality_floor
-    found = card.metrics.model.get(floor.metric)
-    if found is None:
-        return Finding(
-            "quality floor", False, f"{floor.metric}: found nothing, wanted >= {floor.min}"
-        )
-    detail = f"{floor.metric} {found:.3f}, at least {floor.min}"
-    return Finding("quality floor", found >= floor.min, detail)
+    value = card.metrics.model.get(floor.metric)
+    if value is None:
+        said = f"{floor.metric}: found nothing, wanted >= {floor.min}"
+        return Finding.refused("quality floor", "metric_missing", said)
+    detail = f"{floor.metric} {value:.3f}, at least {floor.min}"
+    return _compared("quality floor", value >= floor.min, "below_quality_floor", detail)
 
 
 def _beats_its_baseline(subject: Subject, card: _Card) -> Finding:
     metric = subject.plan.quality_floor.metric
     model, baseline = card.metrics.model.get(metric), card.metrics.baseline.get(metric)
     if model is None or baseline is None:
-        return Finding("beats its baseline", False, f"{metric}: found {model} and {baseline}")
+        said = f"{metric}: found {model} for the model and {baseline} for the baseline"
+        return Finding.refused("beats its baseline", "metric_missing", said)
     detail = f"{metric} {model:.3f} against {baseline:.3f}"
-    return Finding("beats its baseline", model > baseline, detail)
+    return _compared("beats its baseline", model > baseline, "not_above_baseline", detail)
+
+
+def _compared(check: str, holds: bool, code: str, detail: str) -> Finding:
+    return Finding.passed(check, detail) if holds else Finding.refused(check, code, detail)

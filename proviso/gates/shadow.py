@@ -1,4 +1,4 @@
-"""Stage `shadow`: the online side serves what offline says, and the four stakeholders agree."""
+"""Stage `shadow`: the store serves what the history says, and the four stakeholders have signed."""
 
 from __future__ import annotations
 
@@ -9,60 +9,66 @@ from pathlib import Path
 from typing import Any, get_args
 
 from feature_runtime.core.moments import parse_moment
+from proviso.checks.registry import checks_of_stage
 from proviso.contracts.base import InputError
 from proviso.contracts.plan import Role
 from proviso.gates.certificate import certificate_findings
-from proviso.gates.evidence import Desk, judged
+from proviso.gates.evidence import EvidenceFolder, evidence_finding
 from proviso.gates.files import read_evidence
 from proviso.gates.monitors import quality_gate_findings
 from proviso.gates.register import Subject
-from proviso.gates.skew import replayed_rows, skew_findings
+from proviso.gates.skew import replayed_rows, signed_rows_findings
 from proviso.gates.verdict import Finding
 from proviso.replay.evidence import REPLAY_FILE, passed
 
 
-def shadow_findings(subject: Subject, desk: Desk) -> Iterator[Finding]:
+def shadow_findings(subject: Subject, folder: EvidenceFolder) -> Iterator[Finding]:
     """What the shadow stage needs beside all of `register`."""
     yield from certificate_findings(subject)
-    yield judged(desk, "coverage", "populated keys", "every live entity has its key")
-    yield judged(desk, "freshness", "freshness", "every view is within its objective")
-    yield from skew_findings(subject, desk)
-    yield from _replay(subject, desk)
-    yield from quality_gate_findings(subject, desk, "shadow")
-    yield _signed_off(subject, desk)
+    for check in checks_of_stage("shadow"):
+        if check.signed_rows:
+            yield from signed_rows_findings(subject, folder, check)
+        else:
+            yield evidence_finding(folder, check)
+    yield from _replay(subject, folder)
+    yield from quality_gate_findings(subject, folder, "shadow")
+    yield _signed_off(subject, folder)
 
 
-def _replay(subject: Subject, desk: Desk) -> Iterator[Finding]:
-    path = desk.where / REPLAY_FILE
+def _replay(subject: Subject, folder: EvidenceFolder) -> Iterator[Finding]:
+    path = folder.directory / REPLAY_FILE
     try:
         summary = _json_of(path)
-        desk.check_release(path, str(summary.get("release")))
+        folder.check_release(path, str(summary.get("release")))
     except InputError as error:
-        yield Finding("replay", False, str(error)[:2_000])
+        yield Finding.refused_by("replay", error)
         return
-    reasons = [*passed(summary), *_too_old(desk, path, summary)]
-    if reasons:
-        yield Finding("replay", False, "; ".join(reasons)[:2_000])
+    expired = _too_old(folder, path, summary)
+    if expired is not None:
+        yield expired
+    elif reasons := passed(summary):
+        yield Finding.refused("replay", "replay_failed", *reasons)
     else:
         count, most = summary["requests"], summary["max_probability_difference"]
         said = f"{count} requests equal their offline rows, max |dp| {most:.1e}"
-        yield Finding("replay", True, said)
-    yield from replayed_rows(subject, desk, str(summary.get("skew_digest")))
+        yield Finding.passed("replay", said)
+    yield from replayed_rows(subject, folder, str(summary.get("skew_digest")))
 
 
-def _too_old(desk: Desk, path: Path, summary: dict[str, Any]) -> list[str]:
+def _too_old(folder: EvidenceFolder, path: Path, summary: dict[str, Any]) -> Finding | None:
     try:
-        desk.check_age(path, parse_moment(str(summary.get("made_at"))))
+        folder.check_age(path, parse_moment(str(summary.get("made_at"))))
     except InputError as error:
-        return [str(error)]
+        return Finding.refused_by("replay", error)
     except ValueError:
-        return [f"{path}: made_at: found no moment, wanted when the replay was made"]
-    return []
+        said = f"{path}: made_at: found no moment, wanted when the replay was made"
+        return Finding.refused("replay", "evidence_invalid", said)
+    return None
 
 
-def _signed_off(subject: Subject, desk: Desk) -> Finding:
+def _signed_off(subject: Subject, folder: EvidenceFolder) -> Finding:
     """Each of the four by a name and a day that is not in the future."""
-    today = datetime.fromtimestamp(desk.now / 1e6, UTC).date()
+    today = datetime.fromtimestamp(folder.now / 1e6, UTC).date()
     signed = {
         s.role
         for s in subject.plan.stakeholders
@@ -70,8 +76,9 @@ def _signed_off(subject: Subject, desk: Desk) -> Finding:
     }
     unsigned = [role for role in get_args(Role) if role not in signed]
     if unsigned:
-        return Finding("sign-off", False, f"found none of {', '.join(unsigned)}, wanted all four")
-    return Finding("sign-off", True, f"{len(signed)} stakeholders have signed")
+        said = f"found none of {', '.join(unsigned)}, wanted all four"
+        return Finding.refused("sign-off", "sign_off_missing", said)
+    return Finding.passed("sign-off", f"{len(signed)} stakeholders have signed")
 
 
 def _json_of(path: Path) -> dict[str, Any]:
@@ -80,7 +87,10 @@ def _json_of(path: Path) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         if isinstance(error, InputError):
             raise
-        raise InputError.of(path, "no JSON", "what a replay writes") from None
+        raise InputError.of(
+            path, "no JSON", "what a replay writes", code="evidence_invalid"
+        ) from None
     if not isinstance(found, dict):
-        raise InputError.of(path, f"a {type(found).__name__}", "a JSON object")
+        actual = f"a {type(found).__name__}"
+        raise InputError.of(path, actual, "a JSON object", code="evidence_invalid")
     return found

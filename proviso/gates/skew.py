@@ -1,19 +1,21 @@
 """Skew at the gate: the rows of the skew test and of the replay, judged with today's signatures.
 
-A signature may have ended since the test said that it passed, so the rows decide and not the
-evidence's own word. Rows count only with the digest that their evidence has of them.
+A signature may have expired since the test passed, so the rows are judged again and the evidence's
+own verdict is not used. Rows count only with the digest that their evidence has of them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
-from proviso.checks.signing import critical_features, read_signatures, unsigned
-from proviso.checks.skew_evidence import KIND, TEST_FILE, said_of
-from proviso.checks.skew_rows import parse_rows
+from proviso.checks.registry import Check
+from proviso.checks.skew.evidence import describe_row
+from proviso.checks.skew.rows import parse_rows
+from proviso.checks.skew.signing import critical_features, read_signatures, unsigned
 from proviso.contracts.base import InputError
-from proviso.gates.evidence import Desk
+from proviso.gates.evidence import EvidenceFolder
 from proviso.gates.files import read_evidence
 from proviso.gates.register import Subject
 from proviso.gates.verdict import Finding
@@ -22,55 +24,65 @@ from proviso.replay.evidence import SKEW_FILE
 _SHOWN = 20
 
 
-def skew_findings(subject: Subject, desk: Desk) -> Iterator[Finding]:
-    """The sampled skew test."""
+def signed_rows_findings(
+    subject: Subject, folder: EvidenceFolder, check: Check[Any]
+) -> Iterator[Finding]:
+    """A check whose rows owners may sign: a sample of every view, each row PASS or signed."""
+    path = folder.directory / check.file
     try:
-        evidence = desk.read(KIND)
-        if TEST_FILE not in evidence.files:
-            said = "; ".join(evidence.reasons) or f"no digest of {TEST_FILE}"
-            raise InputError.of(desk.where / f"{KIND}.json", said, "a finished skew test")
-        small = _too_small(subject, evidence.figures.get("strata"))
-        if small:
-            raise InputError.of(desk.where / f"{KIND}.json", small, "a sample of every view")
+        evidence = folder.read(check.name)
     except InputError as error:
-        yield Finding("skew", False, str(error)[:2_000])
+        yield Finding.refused_by(check.finding, error)
         return
-    yield from _judged("skew", subject, desk, desk.where / TEST_FILE)
+    if check.signed_rows not in evidence.files:
+        said = "; ".join(evidence.reasons) or f"no digest of {check.signed_rows}"
+        reason = f"{path}: found {said}, wanted a finished test"
+        yield Finding.refused(check.finding, "check_unfinished", reason)
+    elif small := _too_small(subject, evidence.figures.get("strata")):
+        reason = f"{path}: found {small}, wanted a sample of every view"
+        yield Finding.refused(check.finding, "sample_incomplete", reason)
+    else:
+        yield from _row_findings(
+            check.finding, subject, folder, folder.directory / check.signed_rows
+        )
 
 
-def replayed_rows(subject: Subject, desk: Desk, stated: str) -> Iterator[Finding]:
+def replayed_rows(subject: Subject, folder: EvidenceFolder, stated: str) -> Iterator[Finding]:
     """The rows that a replay left, which must be those of its `stated` digest."""
     try:
-        desk.check_file(SKEW_FILE, stated)
+        folder.check_file(SKEW_FILE, stated)
     except InputError as error:
-        yield Finding("replayed values", False, str(error)[:2_000])
+        yield Finding.refused_by("replayed values", error)
         return
-    yield from _judged("replayed values", subject, desk, desk.where / SKEW_FILE)
+    yield from _row_findings("replayed values", subject, folder, folder.directory / SKEW_FILE)
 
 
-def _judged(check: str, subject: Subject, desk: Desk, path: Path) -> Iterator[Finding]:
+def _row_findings(
+    check: str, subject: Subject, folder: EvidenceFolder, path: Path
+) -> Iterator[Finding]:
     try:
         rows = parse_rows(path, read_evidence(path, "rows of skew evidence"))
         if not rows:
-            raise InputError.of(path, "no rows", "values that were compared")
+            raise InputError.of(path, "no rows", "compared values", code="evidence_invalid")
         signatures = read_signatures(path)
     except InputError as error:
-        yield Finding(check, False, str(error)[:2_000])
+        yield Finding.refused_by(check, error)
         return
     critical = critical_features(subject.contract)
-    blocking = unsigned(rows, signatures, desk.now, critical)
+    blocking = unsigned(rows, signatures, folder.now, critical)
     for row in blocking[:_SHOWN]:
-        yield Finding(check, False, said_of(row))
+        yield Finding.refused(check, "skew_row_unsigned", describe_row(row))
     if len(blocking) > _SHOWN:
-        yield Finding(check, False, f"and {len(blocking) - _SHOWN} more rows in REVIEW")
+        said = f"and {len(blocking) - _SHOWN} more rows in REVIEW"
+        yield Finding.refused(check, "skew_row_unsigned", said)
     if not blocking:
         review = sum(row["verdict"] != "PASS" for row in rows)
         said = f"{review} signed by their owners" if review else "all PASS"
-        yield Finding(check, True, f"{len(rows)} values compared, {said}")
+        yield Finding.passed(check, f"{len(rows)} values compared, {said}")
 
 
 def _too_small(subject: Subject, strata: object) -> str:
-    """Which views a test did not look at closely enough, or ''."""
+    """The views of which the test has no entity, in words; '' when it has some of each."""
     counts = strata if isinstance(strata, dict) else {}
     views: Sequence[str] = [view.name for view in subject.release.service.views]
     missing = [view for view in views if not counts.get(view)]

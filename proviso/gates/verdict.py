@@ -1,25 +1,46 @@
-"""The gate's answer: findings, one verdict, and the evidence file that keeps both."""
+"""The gate's result: findings, the verdict over them, and the file that keeps both."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from feature_runtime.core.moments import format_moment
-from proviso.contracts.base import InputError
+from proviso.checks.registry import Stage
+from proviso.contracts.base import InputError, ValidationFailed
 
-Stage = Literal["register", "shadow", "promote"]
+_LONGEST = 2_000
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing the gate looked at. `detail` says what was found, and what was wanted if not ok."""
+    """The result of one requirement of a stage.
+
+    detail: what was found, and what was expected if not ok. code: `ok`, or which fault it is
+    (docs/errors.md); of a quality gate that only warns, the fault that it warns of.
+    """
 
     check: str
     ok: bool
     detail: str
+    code: str = "ok"
+
+    @classmethod
+    def passed(cls, check: str, detail: str) -> Finding:
+        """The requirement is met."""
+        return cls(check, True, detail[:_LONGEST])
+
+    @classmethod
+    def refused(cls, check: str, code: str, *reasons: str) -> Finding:
+        """The requirement is not met, for these reasons."""
+        return cls(check, False, "; ".join(reasons)[:_LONGEST], code)
+
+    @classmethod
+    def refused_by(cls, check: str, error: ValidationFailed) -> Finding:
+        """The requirement is not met because a file cannot be used; the code is the error's."""
+        return cls.refused(check, error.problems[0].code, *map(str, error.problems))
 
 
 @dataclass(frozen=True)
@@ -60,13 +81,13 @@ class Verdict:
             directory.mkdir(parents=True, exist_ok=True)
             path.write_text(json.dumps(self.as_dict(), indent=1) + "\n", encoding="utf-8")
         except OSError as error:
-            wanted = "a directory that can be written (--evidence)"
-            raise InputError.of(directory, error.strerror or str(error), wanted) from error
+            reason = f"cannot write the verdict: {error.strerror or error}"
+            raise InputError.event("file_unwritable", reason, directory, "--evidence") from error
         return path
 
 
 def text_of(verdict: Verdict) -> str:
-    """The verdict as a person reads it."""
+    """The verdict as text: a line a finding, the verdict last."""
     lines = [
         f"{'ok  ' if finding.ok else 'NO  '}{finding.check}: {finding.detail}"
         for finding in verdict.findings

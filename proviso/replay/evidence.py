@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from feature_runtime.core.availability import Status
 from feature_runtime.core.identity import digest
 from feature_runtime.core.moments import format_moment, now
-from proviso.checks.skew_rows import write_rows
+from proviso.checks.skew.rows import write_rows
 from proviso.contracts.base import ValidationFailed
 from proviso.contracts.contract import Contract
 from proviso.contracts.loading import parse_model

@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 import httpx
 
 from feature_runtime.core.moments import now
-from proviso.checks.load import questions
+from proviso.checks.load import load_requests
 from proviso.clients.endpoint import EndpointRequest, rest_body
 from proviso.contracts.contract import Contract
 from proviso.contracts.loading import load_contract
@@ -103,7 +103,9 @@ class Place:
     @cached_property
     def asked(self) -> list[EndpointRequest]:
         """The newest transactions of the cluster's own history, to be asked about now."""
-        return questions(self.contract, self.candidate.service, self.data / "transactions.parquet")
+        return load_requests(
+            self.contract, self.candidate.service, self.data / "transactions.parquet"
+        )
 
     @cached_property
     def data(self) -> Path:

@@ -13,7 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from proviso.checks.load import questions
+from proviso.checks.load import load_requests
 from proviso.clients.endpoint import Client, EndpointRequest, RestClient
 from proviso.contracts.contract import Contract
 from proviso.contracts.loading import CONTRACT_FILE, PLAN_FILE, load_contract, load_plan
@@ -93,7 +93,9 @@ class Revised:
     @cached_property
     def asked(self) -> list[EndpointRequest]:
         """The newest transactions of the cluster's own history, to be asked about now."""
-        return questions(self.contract, self.candidate.service, self.data / "transactions.parquet")
+        return load_requests(
+            self.contract, self.candidate.service, self.data / "transactions.parquet"
+        )
 
     @cached_property
     def data(self) -> Path:

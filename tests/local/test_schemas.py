@@ -11,7 +11,8 @@ import pytest
 from feature_runtime.core.keys import entity_key, timeline_key, watermark_key
 from feature_runtime.core.moments import HOUR, SECOND, format_moment, now
 from feature_runtime.serving.lookup import winner
-from proviso.gates.evidence import Desk, judged
+from proviso.checks.coverage import CHECK
+from proviso.gates.evidence import EvidenceFolder, evidence_finding
 from proviso.online.schemas import held_schemas
 from proviso.release.directory import Release
 from tests.parcel_data import Held, Project, all_rows, make, running_store, tiny_release
@@ -154,8 +155,8 @@ def test_a_candidate_is_covered_once_it_is_backfilled_and_the_gate_says_so(
     stable.materialize(held)
 
     def gate() -> tuple[bool, str]:
-        desk = Desk(tmp_path, candidate.release.id, candidate.project.plan, now())
-        found = judged(desk, "coverage", "populated keys", "every live entity has its key")
+        folder = EvidenceFolder(tmp_path, candidate.release.id, candidate.project.plan, now())
+        found = evidence_finding(folder, CHECK)
         return found.ok, found.detail
 
     assert gate()[0] is False

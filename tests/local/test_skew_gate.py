@@ -17,15 +17,16 @@ from feature_runtime.core.availability import Row, Value, availability
 from feature_runtime.core.identity import digest
 from feature_runtime.core.moments import DAY, HOUR, MINUTE, SECOND, format_moment
 from proviso.checks.evidence import Evidence, parse_evidence
-from proviso.checks.skew import Sides, SkewSample, skew_test
-from proviso.checks.skew_case_rules import skew_problems
-from proviso.checks.skew_cases import parse_cases
-from proviso.checks.skew_window import Inconclusive
+from proviso.checks.skew.case_rules import skew_problems
+from proviso.checks.skew.cases import parse_cases
+from proviso.checks.skew.check import CHECK
+from proviso.checks.skew.compare import SkewSample, SkewSources, skew_test
+from proviso.checks.skew.window import Inconclusive
 from proviso.contracts.base import InputError
 from proviso.contracts.section import runtime_service
-from proviso.gates.evidence import Desk
+from proviso.gates.evidence import EvidenceFolder
 from proviso.gates.register import Subject
-from proviso.gates.skew import skew_findings
+from proviso.gates.skew import signed_rows_findings
 from proviso.online.materialize import times_of
 from proviso.online.store import Merged, OnlineStore
 from proviso.release.directory import Release
@@ -343,7 +344,7 @@ def overtaken(world: World, at: int | None) -> Any:
     store = Overtaken(world.held.url, world.held.password_file)
     store.world, store.writings = world, 1
     service = runtime_service(world.project.contract, world.project.plan)
-    sides = Sides(world.project.contract, service, world.project.history, store)
+    sides = SkewSources(world.project.contract, service, world.project.history, store)
     try:
         return skew_test(sides, SkewSample(at, 60, 7), lambda _: None)
     finally:
@@ -483,8 +484,9 @@ def test_the_gate_says_no_until_the_owner_has_signed(world: World) -> None:
     subject = Subject(project.contracts, project.contract, project.plan, world.release)
 
     def said(now: int) -> list[tuple[bool, str]]:
-        desk = Desk(here.out, world.release.id, project.plan, now)
-        return [(finding.ok, finding.detail) for finding in skew_findings(subject, desk)]
+        folder = EvidenceFolder(here.out, world.release.id, project.plan, now)
+        found = signed_rows_findings(subject, folder, CHECK)
+        return [(finding.ok, finding.detail) for finding in found]
 
     [(ok, detail)] = said(moments.now())
     assert not ok

@@ -9,11 +9,11 @@ import pytest
 from feature_runtime.core.availability import ViewTimes
 from feature_runtime.core.moments import DAY, HOUR
 from feature_runtime.core.service import View
-from proviso.checks.coverage import METRIC, Covered, evidence_of
+from proviso.checks.coverage import METRIC, ViewCoverage, evidence_of
 from proviso.online.store import Watermark
 
 T = 20_000 * DAY
-GOOD = Covered(
+GOOD = ViewCoverage(
     View("customer_daily", ("customer",), "0" * 16, ViewTimes(HOUR, DAY, HOUR), ()),
     Watermark(T + HOUR, T),
     live=40,
@@ -40,7 +40,7 @@ def test_a_release_is_covered_when_every_live_entity_has_its_key() -> None:
         ),
     ],
 )
-def test_one_thing_that_is_missing_is_a_no(wrong: Covered, reason: str) -> None:
+def test_one_thing_that_is_missing_is_a_no(wrong: ViewCoverage, reason: str) -> None:
     found = evidence_of("r1", [GOOD, wrong], T)
     [said] = found.reasons
     assert reason in said

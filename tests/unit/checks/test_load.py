@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from feature_runtime.core.moments import MINUTE, now
-from proviso.checks.load import Level, evidence, measure, questions
+from proviso.checks.load import Level, evidence_of, load_requests, measure
 from proviso.clients.endpoint import Answer, Clients, EndpointRequest
 from proviso.contracts.loading import load_contract, load_plan
 from proviso.contracts.section import runtime_service
@@ -41,7 +41,7 @@ def some(tmp_path_factory: pytest.TempPathFactory) -> list[EndpointRequest]:
     service = runtime_service(contract, load_plan(ROOT / "contracts"))
     path = tmp_path_factory.mktemp("load") / "transactions.parquet"
     simulate(ROOT / "contracts", contract, path, days=2)
-    return questions(contract, service, path)
+    return load_requests(contract, service, path)
 
 
 def test_questions_are_real_transactions(some: list[EndpointRequest]) -> None:
@@ -73,7 +73,7 @@ def test_every_level_is_asked_with_fresh_moments_and_its_own_ids(
 
 def test_evidence_is_the_worst_of_all_levels() -> None:
     levels = [Level(1, 100, 0, 30.0, 1, 2, 3), Level(8, 300, 4, 29.5, 2, 9, 20)]
-    found = evidence("r-1", levels)
+    found = evidence_of("r-1", levels)
     assert found.passed
     wanted = {
         "latency_p95_ms": 9,
@@ -88,5 +88,5 @@ def test_evidence_is_the_worst_of_all_levels() -> None:
 
 def test_no_answer_at_all_is_a_no() -> None:
     nothing = float("inf")
-    found = evidence("r-1", [Level(1, 5, 5, 1.0, nothing, nothing, nothing)])
+    found = evidence_of("r-1", [Level(1, 5, 5, 1.0, nothing, nothing, nothing)])
     assert found.reasons == ("no request was answered",)

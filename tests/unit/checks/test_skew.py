@@ -7,7 +7,7 @@ import math
 import pytest
 
 from feature_runtime.core.availability import Status, Value
-from proviso.checks.skew_rows import Side, judge
+from proviso.checks.skew.rows import Side, judge
 from proviso.contracts.contract import Tolerance
 
 EXACT = Tolerance(absolute=0.0, relative=0.0)

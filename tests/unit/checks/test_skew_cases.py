@@ -6,7 +6,7 @@ import pytest
 
 from feature_runtime.core.availability import ViewTimes
 from feature_runtime.core.moments import DAY, HOUR, MINUTE
-from proviso.checks.skew_cases import HEADER, SkewCase, parse_cases, recompute
+from proviso.checks.skew.cases import HEADER, SkewCase, parse_cases, recompute
 
 TIMES = ViewTimes(source_delay=10 * MINUTE, lookback=7 * DAY, ttl=2 * HOUR)
 OLD, NOON, ONE = "2026-05-31T03:00:00Z", "2026-05-31T12:00:00Z", "2026-05-31T13:00:00Z"

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from feature_runtime.core.availability import Row, Status, Value, availability, feature_statuses
 from feature_runtime.core.moments import HOUR, SECOND
 from feature_runtime.core.service import FeatureRef
-from proviso.checks.skew_case_rules import skew_problems
-from proviso.checks.skew_cases import parse_cases, recompute
-from proviso.checks.skew_rows import SkewRow, write_rows
+from proviso.checks.skew.case_rules import skew_problems
+from proviso.checks.skew.cases import parse_cases, recompute
+from proviso.checks.skew.rows import SkewRow, write_rows
 from proviso.clients.endpoint import Answer, EndpointRequest
 from proviso.contracts.contract import Contract
 from proviso.contracts.loading import load_contract

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from feature_runtime.core.moments import DAY, format_moment
-from proviso.checks.signing import (
+from proviso.checks.skew.signing import (
     LASTS,
     LONGEST,
     Signature,
-    Wish,
+    SignatureRequest,
     append_signature,
     critical_features,
     read_signatures,
@@ -42,8 +42,8 @@ ROW = {
     "review_note": "offline OK 10.0, online OK 12.0",
 }
 PASSING = {**ROW, "case_id": "other", "verdict": "PASS", "kind": ""}
-WISH = Wish(OWNER, "Known since Monday.", NOW, NOW + LASTS)
-SIGNED = sign(ROW, WISH, NOBODY)
+REQUEST = SignatureRequest(OWNER, "Known since Monday.", NOW, NOW + LASTS)
+SIGNED = sign(ROW, REQUEST, NOBODY)
 
 
 def test_without_a_signature_a_row_in_review_blocks_and_others_do_not() -> None:
@@ -99,29 +99,29 @@ def test_features_whose_absence_rejects_are_critical() -> None:
 
 def test_only_the_owner_signs() -> None:
     with pytest.raises(ContractError, match=f"wanted {OWNER}"):
-        sign(ROW, replace(WISH, owner="science@shop.example"), NOBODY)
+        sign(ROW, replace(REQUEST, owner="science@shop.example"), NOBODY)
 
 
 def test_what_is_critical_is_refused() -> None:
     with pytest.raises(ContractError, match="mend it and test again"):
-        sign(ROW, WISH, frozenset({"buyer_hourly:spent_3h"}))
+        sign(ROW, REQUEST, frozenset({"buyer_hourly:spent_3h"}))
 
 
 def test_a_row_that_passes_needs_none() -> None:
     with pytest.raises(InputError, match="wanted one in REVIEW"):
-        sign(PASSING, WISH, NOBODY)
+        sign(PASSING, REQUEST, NOBODY)
 
 
 @pytest.mark.parametrize("expires", [NOW, NOW - DAY, NOW + LONGEST + 1])
 def test_the_end_is_to_come_and_bounded(expires: int) -> None:
     with pytest.raises(InputError, match="lasts at most P30D"):
-        sign(ROW, replace(WISH, expires=expires), NOBODY)
+        sign(ROW, replace(REQUEST, expires=expires), NOBODY)
 
 
 @pytest.mark.parametrize("reason", ["", "  \n", "x" * 2_001])
 def test_a_reason_is_words(reason: str) -> None:
     with pytest.raises(InputError, match="--reason"):
-        sign(ROW, replace(WISH, reason=reason), NOBODY)
+        sign(ROW, replace(REQUEST, reason=reason), NOBODY)
 
 
 def test_signatures_are_kept_beside_the_rows_and_read_back(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from feature_runtime.core.moments import HOUR, MINUTE
-from proviso.checks.skew_window import (
+from proviso.checks.skew.window import (
     Inconclusive,
     Window,
     common,

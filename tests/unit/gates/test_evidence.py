@@ -11,7 +11,7 @@ import pytest
 from feature_runtime.core.identity import digest
 from feature_runtime.core.moments import DAY, MINUTE
 from proviso.checks.evidence import Evidence, write_evidence
-from tests.gate_case import FIGURES, NOW, Case, refusals
+from tests.gate_case import FIGURES, NOW, Case, codes, refusals
 
 
 @pytest.fixture
@@ -30,8 +30,9 @@ CHECKS = {
 @pytest.mark.parametrize("kind", CHECKS)
 def test_missing_evidence_is_a_no(case: Case, kind: str) -> None:
     (case.evidence / f"{kind}.json").unlink()
-    wanted = f"{kind}.json: found nothing, wanted what `proviso {kind}` writes"
-    assert wanted in refusals(case.judged("promote"))[CHECKS[kind]]
+    verdict = case.judged("promote")
+    assert codes(verdict)[CHECKS[kind]] == "evidence_missing"
+    assert f"wanted what `proviso check {kind}` writes" in refusals(verdict)[CHECKS[kind]]
 
 
 @pytest.mark.parametrize("kind", CHECKS)
@@ -39,19 +40,21 @@ def test_expired_evidence_is_a_no(case: Case, kind: str) -> None:
     case.measure(kind, made_at=NOW - DAY)
     assert case.judged("promote").passed
     case.measure(kind, made_at=NOW - DAY - 1)
-    assert "evidence lasts P1D" in refusals(case.judged("promote"))[CHECKS[kind]]
+    assert codes(case.judged("promote"))[CHECKS[kind]] == "evidence_expired"
 
 
 @pytest.mark.parametrize("kind", CHECKS)
 def test_evidence_from_a_time_to_come_is_a_no(case: Case, kind: str) -> None:
     case.measure(kind, made_at=NOW + MINUTE + 1)
-    assert "wanted a moment of the past" in refusals(case.judged("promote"))[CHECKS[kind]]
+    assert codes(case.judged("promote"))[CHECKS[kind]] == "evidence_from_future"
 
 
 @pytest.mark.parametrize("kind", CHECKS)
 def test_evidence_of_another_release_is_a_no(case: Case, kind: str) -> None:
     case.measure(kind, release="r-0000000000000000")
-    assert "found evidence of r-0000" in refusals(case.judged("promote"))[CHECKS[kind]]
+    verdict = case.judged("promote")
+    assert codes(verdict)[CHECKS[kind]] == "evidence_release_mismatch"
+    assert "found evidence of r-0000" in refusals(verdict)[CHECKS[kind]]
 
 
 @pytest.mark.parametrize("kind", CHECKS)
@@ -59,25 +62,30 @@ def test_a_check_that_said_no_is_a_no_with_its_reasons(case: Case, kind: str) ->
     case.measure(kind, "view a: nothing new", "view b: nothing at all")
     said = refusals(case.judged("promote"))[CHECKS[kind]]
     assert "view a: nothing new; view b: nothing at all" in said
+    assert codes(case.judged("promote"))[CHECKS[kind]] == "check_failed"
 
 
 @pytest.mark.parametrize("kind", CHECKS)
 def test_one_kind_of_evidence_is_not_another(case: Case, kind: str) -> None:
     other = next(name for name in CHECKS if name != kind)
     shutil.copy(case.evidence / f"{other}.json", case.evidence / f"{kind}.json")
-    assert f"found evidence of {other}" in refusals(case.judged("promote"))[CHECKS[kind]]
+    verdict = case.judged("promote")
+    assert codes(verdict)[CHECKS[kind]] == "evidence_kind_mismatch"
+    assert f"found evidence of {other}" in refusals(verdict)[CHECKS[kind]]
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"{}", b"\xff", b"[" * 200_000])
 def test_damaged_evidence_is_a_no(case: Case, content: bytes) -> None:
     (case.evidence / "freshness.json").write_bytes(content)
-    assert "found no evidence" in refusals(case.judged())["freshness"]
+    assert codes(case.judged())["freshness"] == "evidence_invalid"
 
 
 def test_evidence_that_contradicts_itself_is_a_no(case: Case) -> None:
     path = case.evidence / "freshness.json"
     path.write_text(path.read_text().replace('"reasons": []', '"reasons": ["too old"]'))
-    assert "found passed True with reasons" in refusals(case.judged())["freshness"]
+    verdict = case.judged()
+    assert codes(verdict)["freshness"] == "evidence_invalid"
+    assert "found passed True with 1 reasons" in refusals(verdict)["freshness"]
 
 
 def test_a_file_altered_after_its_evidence_is_seen(case: Case) -> None:
@@ -89,13 +97,13 @@ def test_a_file_altered_after_its_evidence_is_seen(case: Case) -> None:
     write_evidence(case.evidence, stated)
     assert case.judged().passed
     table.write_text("none there")
-    assert "other content than its evidence" in refusals(case.judged())["populated keys"]
+    assert codes(case.judged())["populated keys"] == "evidence_file_changed"
 
 
 def test_evidence_cannot_point_out_of_its_directory(case: Case) -> None:
     files = {"../contracts/training.yml": "sha256:00"}
     write_evidence(case.evidence, Evidence("coverage", case.id, NOW, NOW, (), files=files))
-    assert "wanted one in this directory" in refusals(case.judged())["populated keys"]
+    assert codes(case.judged())["populated keys"] == "evidence_file_outside"
 
 
 @pytest.mark.parametrize(
@@ -117,7 +125,9 @@ def test_promotion_is_held_to_the_plans_budget(
     case: Case, kind: str, changes: dict[str, Any], said: str
 ) -> None:
     case.measure(kind, **changes)
-    assert said in refusals(case.judged("promote"))[CHECKS[kind]]
+    verdict = case.judged("promote")
+    assert said in refusals(verdict)[CHECKS[kind]]
+    assert codes(verdict)[CHECKS[kind]] == "figure_out_of_bounds"
 
 
 @pytest.mark.parametrize(
@@ -153,14 +163,39 @@ def test_drift_blocks_where_the_contract_says_so(case: Case) -> None:
     assert "at most 0.25" in refusals(case.judged())["quality gate features_drift"]
 
 
+def test_a_quality_gate_that_blocks_promotion_is_held_there(case: Case) -> None:
+    drift = "max: 0.25, schedule: P1D, blocks: "
+    case.edit("feature_store_contract.yml", f"{drift}none", f"{drift}promote")
+    case.measure("drift", feature_drift_psi=0.5)
+    assert case.judged().passed
+    assert codes(case.judged("promote")) == {"quality gate features_drift": "figure_out_of_bounds"}
+
+
+def test_a_quality_gate_that_blocks_registration_is_held_there(case: Case) -> None:
+    drift = "max: 0.25, schedule: P1D, blocks: "
+    case.edit("feature_store_contract.yml", f"{drift}none", f"{drift}register")
+    assert case.judged("register").passed
+    (case.evidence / "drift.json").unlink()
+    assert codes(case.judged("register")) == {"quality gate features_drift": "evidence_missing"}
+
+
 def test_a_sign_off_of_a_day_to_come_does_not_count(case: Case) -> None:
     path = case.contracts / "serving_release_plan.yml"
     text = path.read_text()
     path.write_text(text.replace("signed_off_on: 2026-11-20}", "signed_off_on: 2026-11-25}", 1))
-    assert "found none of data_engineering" in refusals(case.judged())["sign-off"]
+    verdict = case.judged()
+    assert codes(verdict)["sign-off"] == "sign_off_missing"
+    assert "data_engineering" in refusals(verdict)["sign-off"]
 
 
-@pytest.mark.parametrize("made_at", ["2026-11-23T11:59:59Z", "2026-11-25T00:00:00Z", "today"])
-def test_a_replay_of_another_time_is_refused(case: Case, made_at: str) -> None:
+@pytest.mark.parametrize(
+    ("made_at", "code"),
+    [
+        ("2026-11-23T11:59:59Z", "evidence_expired"),
+        ("2026-11-25T00:00:00Z", "evidence_from_future"),
+        ("today", "evidence_invalid"),
+    ],
+)
+def test_a_replay_of_another_time_is_refused(case: Case, made_at: str, code: str) -> None:
     case.replay(made_at=made_at)
-    assert "made" in refusals(case.judged())["replay"]
+    assert codes(case.judged())["replay"] == code

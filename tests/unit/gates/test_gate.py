@@ -10,11 +10,11 @@ import pytest
 import yaml
 
 from feature_runtime.core.identity import digest
-from proviso.checks.skew_evidence import TEST_FILE
-from proviso.gates.verdict import Stage
+from proviso.checks.registry import Stage
+from proviso.checks.skew.evidence import TEST_FILE
 from proviso.replay.evidence import REPLAY_FILE, SKEW_FILE
 from proviso.replay.sampling import FLOORS
-from tests.gate_case import FIGURES, REVIEW, Case, Edit, refusals
+from tests.gate_case import FIGURES, REVIEW, Case, Edit, codes, refusals
 
 
 @pytest.fixture
@@ -65,7 +65,7 @@ def _proof(**changes: Any) -> Edit:
         (_proof(model_max_difference=float("nan")), "ONNX equals XGBoost", "max |dp| nan"),
         (_metric("model", 0.29), "quality floor", "average_precision 0.290, at least 0.3"),
         (_metric("model", None), "quality floor", "found nothing, wanted >= 0.3"),
-        (_metric("model", None), "beats its baseline", "found None and"),
+        (_metric("model", None), "beats its baseline", "found None for the model"),
         (_metric("baseline", 0.99), "beats its baseline", "against 0.990"),
         (_metric("baseline", None), "beats its baseline", "and None"),
         (_metric("model", "high"), "model card", "metrics.model.average_precision"),
@@ -147,17 +147,18 @@ def test_an_unsigned_stakeholder_is_named(case: Case) -> None:
     parsed["stakeholders"][3]["signed_off_on"] = None
     path.write_text(yaml.safe_dump(parsed))
     role = parsed["stakeholders"][3]["role"]
+    assert codes(case.judged())["sign-off"] == "sign_off_missing"
     assert refusals(case.judged())["sign-off"] == f"found none of {role}, wanted all four"
 
 
 def test_without_a_replay_there_is_no_shadow(case: Case) -> None:
     (case.evidence / REPLAY_FILE).unlink()
-    assert "replay.json: found nothing, wanted a replay" in refusals(case.judged())["replay"]
+    assert codes(case.judged())["replay"] == "evidence_missing"
 
 
 def test_without_replayed_values_there_is_no_shadow(case: Case) -> None:
     (case.evidence / SKEW_FILE).unlink()
-    assert "skew.csv: found nothing" in refusals(case.judged())["replayed values"]
+    assert codes(case.judged())["replayed values"] == "evidence_missing"
 
 
 @pytest.mark.parametrize(
@@ -217,7 +218,7 @@ def test_the_command_says_and_keeps_the_verdict(case: Case, stage: str, code: in
     assert done.json == kept
     assert kept["passed"] is (code == 0)
     assert kept["release"] == case.id
-    assert all(set(finding) == {"check", "ok", "detail"} for finding in kept["findings"])
+    assert all(set(finding) == {"check", "ok", "detail", "code"} for finding in kept["findings"])
 
 
 def test_an_earlier_verdict_is_no_evidence(case: Case) -> None:

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 
 from feature_runtime.core.moments import DAY
-from proviso.checks.signing import Wish, append_signature, sign
-from proviso.checks.skew_evidence import TEST_FILE
-from proviso.checks.skew_rows import SkewRow
+from proviso.checks.skew.evidence import TEST_FILE
+from proviso.checks.skew.rows import SkewRow
+from proviso.checks.skew.signing import SignatureRequest, append_signature, sign
 from proviso.gates.gate import judge
 from proviso.replay.evidence import REPLAY_FILE, SKEW_FILE
-from tests.gate_case import NOW, REVIEW, ROW, VIEWS, Case, refusals
+from tests.gate_case import NOW, REVIEW, ROW, VIEWS, Case, codes, refusals
 
 CHECKS = {TEST_FILE: "skew", SKEW_FILE: "replayed values"}
 SAID = (
@@ -76,7 +76,7 @@ def test_evidence_beyond_any_sane_size_is_not_read(case: Case, name: str, check:
     with (case.evidence / name).open("r+b") as file:
         file.truncate(65 * 1024 * 1024)
     verdict = case.judged()
-    assert "found more than 67108864 bytes" in refusals(verdict)[check]
+    assert codes(verdict)[check] == "evidence_too_large"
     assert name not in verdict.evidence
 
 
@@ -89,11 +89,12 @@ def test_a_folder_in_the_place_of_rows_is_refused(case: Case, name: str) -> None
 def test_rows_altered_after_their_evidence_are_seen(case: Case, name: str) -> None:
     with (case.evidence / name).open("a") as file:
         file.write(",".join(asdict(ROW).values()) + "\n")
-    assert "found other content" in refusals(case.judged())[CHECKS[name]]
+    assert codes(case.judged())[CHECKS[name]] == "evidence_file_changed"
 
 
 def test_a_row_in_review_is_named_with_its_kind_and_owner(case: Case, name: str) -> None:
     write(case, name, ROW, REVIEW)
+    assert codes(case.judged())[CHECKS[name]] == "skew_row_unsigned"
     assert refusals(case.judged())[CHECKS[name]].startswith(SAID)
 
 
@@ -110,9 +111,9 @@ def test_a_verdict_that_is_neither_is_not_a_pass(case: Case, name: str) -> None:
 
 
 def signed(case: Case, name: str, expires: int, row: SkewRow = REVIEW) -> None:
-    wish = Wish(row.owner, "a refund that the source took back", NOW - 1, expires)
+    request = SignatureRequest(row.owner, "a refund that the source took back", NOW - 1, expires)
     cells = asdict(row)
-    append_signature(case.evidence / name, sign(cells, wish, frozenset()))
+    append_signature(case.evidence / name, sign(cells, request, frozenset()))
 
 
 def test_a_signed_row_passes_until_its_signature_ends(case: Case, name: str) -> None:
@@ -141,6 +142,7 @@ def test_a_test_without_a_conclusion_is_no_test(case: Case) -> None:
     path = case.evidence / "skew.json"
     path.write_text(path.read_text().replace(f'"{TEST_FILE}"', '"other.csv"'))
     (case.evidence / "other.csv").write_bytes((case.evidence / TEST_FILE).read_bytes())
+    assert codes(case.judged())["skew"] == "check_unfinished"
     assert "INCONCLUSIVE: the interval is empty" in refusals(case.judged())["skew"]
 
 
@@ -154,4 +156,4 @@ def test_a_test_that_left_a_view_out_is_no_test(case: Case, strata: Any) -> None
 
 def test_evidence_of_a_skew_test_expires(case: Case) -> None:
     case.measure("skew", made_at=NOW - DAY - 1)
-    assert "evidence lasts P1D" in refusals(case.judged())["skew"]
+    assert codes(case.judged())["skew"] == "evidence_expired"

@@ -52,7 +52,7 @@ class Signature:
 
 
 @dataclass(frozen=True)
-class Wish:
+class SignatureRequest:
     """What somebody wants to sign, as stated."""
 
     owner: str
@@ -116,9 +116,9 @@ def row_digest(row: RowCells) -> str:
     return digest_of(dict(row))
 
 
-def sign(row: RowCells, wish: Wish, critical: frozenset[str]) -> Signature:
+def sign(row: RowCells, request: SignatureRequest, critical: frozenset[str]) -> Signature:
     """The signature of a row. Raises ContractError when it may not be signed by this owner."""
-    _check_times(wish)
+    _check_times(request)
     place = row["case_id"]
     if row["verdict"] == "PASS":
         raise InputError.of(
@@ -129,21 +129,26 @@ def sign(row: RowCells, wish: Wish, critical: frozenset[str]) -> Signature:
         raise ContractError(
             [Problem(place, f"critical feature {feature_of(row)}", "one that may be signed", why)]
         )
-    if wish.owner != row["owner"]:
+    if request.owner != row["owner"]:
         why = "only the owner can answer for it"
-        raise ContractError([Problem(f"{place}: --owner", wish.owner, row["owner"], why)])
+        raise ContractError([Problem(f"{place}: --owner", request.owner, row["owner"], why)])
     return Signature(
-        place, row_digest(row), wish.owner, wish.reason.strip(), wish.signed_at, wish.expires
+        place,
+        row_digest(row),
+        request.owner,
+        request.reason.strip(),
+        request.signed_at,
+        request.expires,
     )
 
 
-def _check_times(wish: Wish) -> None:
-    if not wish.reason.strip() or len(wish.reason) > 2_000:
-        raise InputError.of("--reason", f"{len(wish.reason)} characters", "1 to 2000, not blank")
-    if not wish.signed_at < wish.expires <= wish.signed_at + LONGEST:
-        latest = format_moment(wish.signed_at + LONGEST)
+def _check_times(request: SignatureRequest) -> None:
+    if not request.reason.strip() or len(request.reason) > 2_000:
+        raise InputError.of("--reason", f"{len(request.reason)} characters", "1 to 2000, not blank")
+    if not request.signed_at < request.expires <= request.signed_at + LONGEST:
+        latest = format_moment(request.signed_at + LONGEST)
         why = f"a signature lasts at most {format_duration(LONGEST)}"
-        found = format_moment(wish.expires)
+        found = format_moment(request.expires)
         raise InputError.of("--expires", found, f"a moment to come, at most {latest}", why)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from feature_runtime.core.availability import Status, ViewTimes
 from feature_runtime.core.moments import format_duration, format_moment
 from feature_runtime.core.service import FeatureRef
-from proviso.checks.skew_cases import CaseRow, SkewCase, recompute, sides
+from proviso.checks.skew.cases import CaseRow, SkewCase, recompute, sides
 from proviso.contracts.base import Problem
 from proviso.contracts.contract import Contract, Feature, FeatureView
 from proviso.contracts.loading import SKEW_FILE

@@ -17,8 +17,8 @@ from feature_runtime.core.availability import Row, availability, feature_statuse
 from feature_runtime.core.moments import format_moment
 from feature_runtime.core.service import FeatureRef, Service, View
 from feature_runtime.serving.lookup import Winner, winner
-from proviso.checks.skew_rows import Compared, Side, SkewRow, row_of
-from proviso.checks.skew_window import Inconclusive, Window, known_offline, moment_in, window_of
+from proviso.checks.skew.rows import Compared, Side, SkewRow, row_of
+from proviso.checks.skew.window import Inconclusive, Window, known_offline, moment_in, window_of
 from proviso.contracts.base import InputError
 from proviso.contracts.contract import Contract, FeatureView
 from proviso.history.duckdb.entities import Ask, Ids, Sampled, sample_entities
@@ -32,7 +32,7 @@ Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class Sides:
+class SkewSources:
     """What is compared: a service's features, the history of a contract, and a store."""
 
     contract: Contract
@@ -60,7 +60,7 @@ class SkewSample:
 
 
 @dataclass(frozen=True)
-class Found:
+class SkewResult:
     """A finished test. strata, sizes: per view, entities of the sample and of the whole history.
 
     left_out: per view, entities whose row was just being written at the moment. clock: the
@@ -84,45 +84,47 @@ class _Tally:
     left_out: dict[str, int] = field(default_factory=dict)
 
 
-def skew_test(sides: Sides, chosen: SkewSample, progress: Progress) -> Found:
+def skew_test(sources: SkewSources, chosen: SkewSample, progress: Progress) -> SkewResult:
     """Compares a sample. Raises Inconclusive where no comparison would mean anything.
 
     A test of now begins again when a writer has moved on while it was reading.
     """
-    views = [sides.view_of(view) for view in sides.service.views]
+    views = [sources.view_of(view) for view in sources.service.views]
     for left in reversed(range(_TRIES)):
-        clock = sides.store.clock()
+        clock = sources.store.clock()
         window = known_offline(
-            window_of(sides.service, sides.store), sides.contract, sides.history, views
+            window_of(sources.service, sources.store), sources.contract, sources.history, views
         )
         at = moment_in(window, chosen.at, clock)
         tally = _Tally()
-        for view in sides.service.views:
+        for view in sources.service.views:
             progress(f"{view.name}: comparing at {format_moment(at)}")
-            _compare_view(sides, view, Ask(at, chosen.size, chosen.seed, ()), window, tally)
-        after = window_of(sides.service, sides.store)
+            _compare_view(sources, view, Ask(at, chosen.size, chosen.seed, ()), window, tally)
+        after = window_of(sources.service, sources.store)
         if after.low <= at:
             counts = (tally.strata, tally.sizes, tally.left_out)
-            return Found(at, clock, window, tuple(tally.rows), *counts)
+            return SkewResult(at, clock, window, tuple(tally.rows), *counts)
         if chosen.at is not None or not left:
             break
     raise Inconclusive(f"a writer moved the interval to {after} while keys were read")
 
 
-def _compare_view(sides: Sides, view: View, ask: Ask, window: Window, tally: _Tally) -> None:
-    definition = sides.view_of(view)
+def _compare_view(
+    sources: SkewSources, view: View, ask: Ask, window: Window, tally: _Tally
+) -> None:
+    definition = sources.view_of(view)
     consumed = tuple(f.name for f in view.features if f.policy is not None)
     ask = Ask(ask.at, ask.size, ask.seed, consumed)
-    found = sample_entities(sides.contract, sides.history, definition, ask)
+    found = sample_entities(sources.contract, sources.history, definition, ask)
     if not any(found.sizes[name] for name in ("fresh", "stale")):
         raise Inconclusive(f"{view.name}: no entity has a row at {format_moment(ask.at)}")
-    clear = _clear_of_writes(sides, definition, ask.at, found.sampled)
+    clear = _clear_of_writes(sources, definition, ask.at, found.sampled)
     tally.sizes[view.name] = found.sizes
     tally.left_out[view.name] = len(found.sampled) - len(clear)
     tally.strata[view.name] = Counter(name for one in clear for name in one.strata)
-    comparison = _Comparison(sides, view, definition, ask.at, window)
+    comparison = _Comparison(sources, view, definition, ask.at, window)
     for some in _batches(clear):
-        blobs = sides.store.read([comparison.key(one.ids) for one in some])
+        blobs = sources.store.read([comparison.key(one.ids) for one in some])
         pairs = list(zip(some, blobs, strict=True))
         lost = [one.ids for one, blob in pairs if blob is None and one.rows]
         elsewhere = comparison.elsewhere(lost)
@@ -132,11 +134,11 @@ def _compare_view(sides: Sides, view: View, ask: Ask, window: Window, tally: _Ta
 
 
 def _clear_of_writes(
-    sides: Sides, view: FeatureView, at: int, sampled: Sequence[Sampled]
+    sources: SkewSources, view: FeatureView, at: int, sampled: Sequence[Sampled]
 ) -> Sequence[Sampled]:
     """Those without a row that offline reads already while it was still being written."""
-    late = late_intervals(sides.contract, sides.history, view)
-    margin = sides.service.limits.clock_margin
+    late = late_intervals(sources.contract, sources.history, view)
+    margin = sources.service.limits.clock_margin
     return [
         one
         for one in sampled
@@ -151,7 +153,7 @@ def _clear_of_writes(
 class _Comparison:
     """One view at one moment."""
 
-    sides: Sides
+    sources: SkewSources
     view: View
     definition: FeatureView
     at: int
@@ -163,7 +165,7 @@ class _Comparison:
 
     @cached_property
     def other_schemas(self) -> list[str]:
-        return sorted(self.sides.store.schemas(self.view.name) - {self.view.schema})
+        return sorted(self.sources.store.schemas(self.view.name) - {self.view.schema})
 
     def elsewhere(self, lost: Sequence[Ids]) -> dict[Ids, str]:
         """Which entities without a key have one under another schema, in words."""
@@ -171,7 +173,7 @@ class _Comparison:
             return {}
         found = {}
         for schema in self.other_schemas:
-            blobs = self.sides.store.read([self.key(ids, schema) for ids in lost])
+            blobs = self.sources.store.read([self.key(ids, schema) for ids in lost])
             for ids, blob in zip(lost, blobs, strict=True):
                 if blob is not None:
                     found[ids] = f"found a key of schema {schema}, wanted {self.view.schema}"
@@ -204,7 +206,7 @@ class _Comparison:
     @property
     def latest(self) -> int:
         """The event_ts beyond which no writer accepts a row."""
-        margin = self.sides.service.limits.clock_margin
+        margin = self.sources.service.limits.clock_margin
         return max(self.at, self.window.merge_clock) + margin
 
     def _seen(self, blob: bytes | None, online: Winner, early: Row | None) -> str:

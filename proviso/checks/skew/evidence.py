@@ -14,9 +14,9 @@ from typing import Any
 
 from feature_runtime.core.moments import format_moment
 from proviso.checks.evidence import Evidence, digests_of, parse_evidence, write_evidence
-from proviso.checks.signing import RowCells, Signature, feature_of, unsigned
-from proviso.checks.skew import Found
-from proviso.checks.skew_rows import SkewRow, write_rows
+from proviso.checks.skew.compare import SkewResult
+from proviso.checks.skew.rows import SkewRow, write_rows
+from proviso.checks.skew.signing import RowCells, Signature, feature_of, unsigned
 from proviso.contracts.base import InputError
 from proviso.contracts.files import replacing
 
@@ -28,8 +28,8 @@ _SHOWN = 20
 
 
 @dataclass(frozen=True)
-class Judged:
-    """Rows and those of them that block."""
+class SkewVerdict:
+    """The rows of a test, and those that block: in REVIEW without a valid signature."""
 
     rows: Sequence[RowCells]
     blocking: Sequence[RowCells]
@@ -41,7 +41,7 @@ class Judged:
     @property
     def reasons(self) -> tuple[str, ...]:
         """A line a blocking row, the first of them."""
-        lines = [said_of(row) for row in self.blocking[:_SHOWN]]
+        lines = [describe_row(row) for row in self.blocking[:_SHOWN]]
         more = len(self.blocking) - len(lines)
         return (*lines, f"and {more} more rows in REVIEW") if more else tuple(lines)
 
@@ -59,12 +59,12 @@ class Judged:
 
 def judge_rows(
     rows: Sequence[RowCells], signatures: Sequence[Signature], now: int, critical: frozenset[str]
-) -> Judged:
+) -> SkewVerdict:
     """The verdict over some rows at a moment (us, wall clock)."""
-    return Judged(rows, unsigned(rows, signatures, now, critical))
+    return SkewVerdict(rows, unsigned(rows, signatures, now, critical))
 
 
-def said_of(row: RowCells) -> str:
+def describe_row(row: RowCells) -> str:
     """A row in REVIEW as one line: what, of whom, when, and who mends it."""
     return (
         f"REVIEW {row['kind']} {feature_of(row)} of {row['entity_type']} {row['entity_key']} "
@@ -79,45 +79,43 @@ def write_test(path: Path, rows: Sequence[SkewRow]) -> list[dict[str, str]]:
     return [asdict(row) for row in rows]
 
 
-def figures_of(found: Found, judged: Judged) -> dict[str, Any]:
+def figures_of(result: SkewResult, verdict: SkewVerdict) -> dict[str, Any]:
     """What a test measured: how much, where, and how it came out."""
-    return judged.figures | {
-        "interval": [format_moment(found.window.low), format_moment(found.window.high)],
-        "strata": _plain(found.strata),
-        "entities": _plain(found.sizes),
-        "left_out": dict(found.left_out),
+    return verdict.figures | {
+        "interval": [format_moment(result.window.low), format_moment(result.window.high)],
+        "strata": _plain(result.strata),
+        "entities": _plain(result.sizes),
+        "left_out": dict(result.left_out),
     }
 
 
-def write_found(
-    directory: Path,
+def evidence_of(
     release: str,
-    found: Found,
-    judged: Judged,
+    result: SkewResult,
+    verdict: SkewVerdict,
     made_at: int,
     warnings: Sequence[str],
-) -> Path:
-    """Evidence of a finished test beside its rows, which are in `directory` already."""
-    evidence = Evidence(
+    rows: Path,
+) -> Evidence:
+    """Evidence of a finished test, whose rows are written in the file `rows` already."""
+    return Evidence(
         KIND,
         release,
         made_at,
-        found.at,
-        judged.reasons,
+        result.at,
+        verdict.reasons,
         tuple(warnings),
-        figures_of(found, judged),
-        digests_of(directory, [TEST_FILE]),
+        figures_of(result, verdict),
+        digests_of(rows.parent, [rows.name]),
     )
-    return write_evidence(directory, evidence)
 
 
-def write_inconclusive(directory: Path, release: str, why: str, made_at: int, as_of: int) -> Path:
-    """Evidence that says no, because nothing could be concluded."""
-    reasons = (f"INCONCLUSIVE: {why}",)
-    return write_evidence(directory, Evidence(KIND, release, made_at, as_of, reasons))
+def inconclusive_evidence(release: str, why: str, made_at: int, as_of: int) -> Evidence:
+    """Evidence that does not pass, because nothing could be concluded."""
+    return Evidence(KIND, release, made_at, as_of, (f"INCONCLUSIVE: {why}",))
 
 
-def refresh(rows: Path, judged: Judged) -> Path | None:
+def refresh(rows: Path, verdict: SkewVerdict) -> Path | None:
     """Works the verdict of the evidence beside signed rows out again; None where there is none.
 
     When it was measured stays: a signature makes evidence no younger.
@@ -131,8 +129,8 @@ def refresh(rows: Path, judged: Judged) -> Path | None:
     if evidence.files != digests_of(rows.parent, list(evidence.files)):
         wanted = "the rows that it speaks of"
         raise InputError.of(path, "other rows beside it", wanted, "run the skew test again")
-    figures = {**evidence.figures, **judged.figures}
-    return write_evidence(rows.parent, replace(evidence, reasons=judged.reasons, figures=figures))
+    figures = {**evidence.figures, **verdict.figures}
+    return write_evidence(rows.parent, replace(evidence, reasons=verdict.reasons, figures=figures))
 
 
 def _plain(counts: Mapping[str, Mapping[str, int]]) -> dict[str, dict[str, int]]:

@@ -1,0 +1,1 @@
+"""Skew: what the store serves at a moment against the offline row of the same moment."""

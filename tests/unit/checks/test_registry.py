@@ -1,0 +1,164 @@
+"""The registry of checks, and a check that this test adds: a module, a registration, a test."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from proviso.checks.evidence import Evidence, parse_evidence
+from proviso.checks.options import Records
+from proviso.checks.registry import (
+    REGISTERED,
+    Bound,
+    Check,
+    CheckContext,
+    Registration,
+    all_checks,
+    check_measuring,
+    check_named,
+    checks_of_stage,
+)
+from proviso.contracts.base import InputError
+from proviso.contracts.loading import load_contract, load_plan
+from proviso.contracts.metrics import METRICS
+from proviso.contracts.plan import Plan
+from proviso.release.directory import read_release
+from tests.gate_case import NOW, Case, codes, refusals
+
+
+@dataclass(frozen=True)
+class NullRateOptions:
+    record: Records
+
+
+def _measure(context: CheckContext, options: NullRateOptions) -> Evidence:
+    texts = [path.read_text() for path in options.record]
+    lines = [json.loads(line) for text in texts for line in text.splitlines()]
+    statuses = [f["status"] for line in lines for f in line["features"].values()]
+    rate = statuses.count("NULL") / len(statuses)
+    return Evidence("null_rate", context.release_id, NOW, NOW, (), figures={"null_rate": rate})
+
+
+def _bounds(_plan: Plan) -> tuple[Bound, ...]:
+    return (Bound("null_rate", 0.5),)
+
+
+CHECK = Check(
+    name="null_rate",
+    options=NullRateOptions,
+    measure=_measure,
+    figures=("null_rate",),
+    stage="shadow",
+    finding="null rate",
+    bounds=_bounds,
+)
+
+
+@pytest.fixture
+def registered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The one line that adds a check."""
+    monkeypatch.setitem(REGISTERED, "null_rate", Registration(__name__, "Measure nulls."))
+
+
+@pytest.fixture
+def case(tmp_path: Path) -> Case:
+    return Case(tmp_path)
+
+
+def context_of(case: Case) -> CheckContext:
+    contract, plan = load_contract(case.contracts), load_plan(case.contracts)
+    return CheckContext(contract, plan, read_release(case.release), case.evidence, print)
+
+
+def record(directory: Path, *statuses: str) -> Path:
+    path = directory / "record.jsonl"
+    path.write_text(
+        "".join(json.dumps({"features": {"f": {"status": s}}}) + "\n" for s in statuses)
+    )
+    return path
+
+
+@pytest.mark.usefixtures("registered")
+def test_the_gate_demands_the_evidence_of_a_registered_check(case: Case) -> None:
+    assert case.judged("register").passed
+    assert codes(case.judged("shadow")) == {"null rate": "evidence_missing"}
+
+
+@pytest.mark.usefixtures("registered")
+def test_a_registered_check_runs_keeps_evidence_and_is_judged(case: Case, tmp_path: Path) -> None:
+    given = {"record": (record(tmp_path, "OK", "OK", "NULL"),), "store": "not an option of it"}
+    evidence = check_named("null_rate").run(context_of(case), given)
+    path = case.evidence / "null_rate.json"
+    assert parse_evidence(path, path.read_bytes()) == evidence
+    assert evidence.figures == {"null_rate": 1 / 3}
+    verdict = case.judged()
+    assert verdict.passed
+    assert "null_rate.json" in verdict.evidence
+    [finding] = [f for f in verdict.findings if f.check == "null rate"]
+    assert finding.detail.startswith("null_rate 0.333333, as of ")
+
+    given["record"] = (record(tmp_path, "NULL", "NULL", "OK"),)
+    check_named("null_rate").run(context_of(case), given)
+    assert codes(case.judged()) == {"null rate": "figure_out_of_bounds"}
+    assert refusals(case.judged())["null rate"] == "null_rate: found 0.666667, wanted at most 0.5"
+
+
+@pytest.mark.usefixtures("registered")
+def test_a_required_option_must_be_given(case: Case) -> None:
+    with pytest.raises(InputError) as raised:
+        check_named("null_rate").run(context_of(case), {"record": None})
+    [problem] = raised.value.problems
+    assert (problem.path, problem.code) == ("--record", "option_missing")
+
+
+def test_a_check_that_needs_a_release_is_not_run_without_one(case: Case, tmp_path: Path) -> None:
+    context = context_of(case)
+    without = CheckContext(context.contract, context.plan, None, None, print)
+    with pytest.raises(InputError) as raised:
+        check_named("drift").run(without, {"record": (record(tmp_path),)})
+    assert raised.value.problems[0].code == "no_release"
+
+
+def test_an_unknown_check_is_named_with_those_there_are() -> None:
+    with pytest.raises(InputError) as raised:
+        check_named("nulls")
+    [problem] = raised.value.problems
+    assert problem.code == "unknown_check"
+    assert problem.wanted == "one of coverage, freshness, skew, drift, shadow, load"
+
+
+def test_a_module_must_define_the_check_of_its_registration(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(REGISTERED, "other", Registration(__name__, "Another name."))
+    with pytest.raises(TypeError, match="found no CHECK named other"):
+        check_named("other")
+
+
+def test_every_registered_check_has_what_the_gate_shows() -> None:
+    for check in all_checks():
+        assert check.finding
+        assert REGISTERED[check.name].measures.endswith(".")
+        assert set(check.figures) <= set(METRICS), check.name
+
+
+def test_checks_come_with_the_stage_that_needs_them() -> None:
+    def names(checks: tuple[Check[Any], ...]) -> list[str]:
+        return [check.name for check in checks]
+
+    assert names(checks_of_stage("register")) == []
+    assert names(checks_of_stage("shadow")) == ["coverage", "freshness", "skew"]
+    assert names(checks_of_stage("promote")) == ["shadow", "load"]
+
+
+def test_a_figure_has_one_check() -> None:
+    figures = [figure for check in all_checks() for figure in check.figures]
+    assert len(figures) == len(set(figures))
+    found = check_measuring("feature_drift_psi")
+    assert found is not None
+    assert found.name == "drift"
+    assert check_measuring("review_rate") is None
