@@ -14,12 +14,12 @@ import typer
 from proviso.cli.console import Json, emit, note
 from proviso.contracts.base import InputError
 from proviso.contracts.loading import load_plan
-from proviso.deploy.deployment import Installer, Settings, shown
+from proviso.deploy.installer import Installer, Settings, shown
 from proviso.deploy.kind import OWN, Kind
 from proviso.deploy.removal import remove
 from proviso.deploy.rotation import rotate_passwords
+from proviso.deploy.secrets import our_namespace
 from proviso.kube.api import Cluster
-from proviso.kube.namespace import Inside
 from proviso.rollout.deployed import Mode
 
 ADDRESSES: dict[Mode, str] = {"standard": "127.0.0.1:8080", "knative": "127.0.0.1:8081"}
@@ -124,7 +124,7 @@ def rotate_command(
     chosen = context or _own(mode)
     _ask_first(chosen, yes, "change passwords in")
     began = time.monotonic()
-    rotate_passwords(Inside(Cluster(chosen).core), note)
+    rotate_passwords(our_namespace(Cluster(chosen)), note)
     seconds = round(time.monotonic() - began, 1)
     emit({"seconds": seconds}, as_json, lambda: f"passwords changed in {seconds} s")
 

@@ -1,7 +1,7 @@
-"""Who may do what in the online store: its users' file, as a value.
+"""The users of the online store and their rights: the server's ACL file, as a value.
 
-The server reads the file from the Secret `store-acl`; it holds hashes only. Rights are those that
-the programs were found to need, command by command (docs/store.md).
+The server reads the file from the Secret `store-acl`; it has hashes only. Rights are those that
+the programs were measured to need, command by command (docs/store.md).
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from dataclasses import dataclass, replace
 from proviso.contracts.base import InputError
 
 CLIENTS = ("serving", "writer")
-"""The users whose passwords clients read from a Secret `store-<user>`."""
+"""Users whose passwords clients read from a Secret `store-<user>`."""
 
 KEEPER = "keeper"
-"""The user with which the store's own pod loads the file again."""
+"""The user that the store's own pod reloads the file with."""
 
 RIGHTS: Mapping[str, str] = {
     "serving": "resetchannels %R~fs:* -@all +mget +ping +client|setinfo",
@@ -43,13 +43,13 @@ _USER = re.compile(r"user ([a-z]+) on ((?:#[0-9a-f]{64} )+)([^#>]+)")
 
 
 def digest(password: str) -> str:
-    """A password as the users' file holds it."""
+    """A password as the ACL file holds it: its SHA-256 in hexadecimal."""
     return hashlib.sha256(password.encode()).hexdigest()
 
 
 @dataclass(frozen=True)
 class User:
-    """A user with rights and the digests of all passwords that let it in, the newest last."""
+    """A user with its rights and the digests of all passwords that it may use, the newest last."""
 
     name: str
     digests: tuple[str, ...]
@@ -69,7 +69,7 @@ class Acl:
         return "".join(f"{line}\n" for line in (*_OTHERS, *map(str, self.users)))
 
     def digests(self, name: str) -> tuple[str, ...]:
-        """What lets a user in; nothing where there is no such user."""
+        """The digests of a user's passwords; empty where there is no such user."""
         return next((user.digests for user in self.users if user.name == name), ())
 
     def with_digests(self, name: str, *digests: str) -> Acl:
@@ -92,9 +92,11 @@ def parse_acl(text: str) -> Acl:
     for line in text.splitlines():
         if line in _OTHERS:
             continue
-        found = _USER.fullmatch(line)
-        if found is None:
-            raise InputError.of("Secret store-acl", "a line of another form", "what was written")
-        digests = tuple(one.lstrip("#") for one in found[2].split())
-        users.append(User(found[1], digests, found[3]))
+        user = _USER.fullmatch(line)
+        if user is None:
+            why = "it was changed by hand: delete the Secret and run the deployment again"
+            message = "has a line that this program did not write"
+            raise InputError.event("acl_file_invalid", message, "Secret store-acl", why)
+        digests = tuple(one.lstrip("#") for one in user[2].split())
+        users.append(User(user[1], digests, user[3]))
     return Acl(tuple(users))

@@ -1,4 +1,4 @@
-"""Small changes that a deployment makes to objects on their way from a file to the API server."""
+"""Changes to objects on their way from a file to the API server: image names, a pod annotation."""
 
 from __future__ import annotations
 
@@ -31,20 +31,9 @@ def with_image(value: Any, name: str, image: str) -> Any:
     return [with_image(inner, name, image) for inner in value] if isinstance(value, list) else value
 
 
-def with_note(document: dict[str, Any], key: str, value: str) -> dict[str, Any]:
-    """A Deployment whose pods are made anew when the note is another."""
+def with_pod_annotation(document: dict[str, Any], key: str, value: str) -> dict[str, Any]:
+    """A Deployment with an annotation on its pods: they restart when its value changes."""
     if document["kind"] == "Deployment":
         metadata = document["spec"]["template"]["metadata"]
         metadata["annotations"] = {**metadata.get("annotations", {}), key: value}
     return document
-
-
-def units_of_route(spec: Mapping[str, Any]) -> Iterator[str]:
-    """Units by name that a route's rules lead to, mirrors included."""
-    for rule in spec.get("rules", []):
-        for backend in rule.get("backendRefs", []):
-            if backend.get("weight", 1):
-                yield backend["name"].removesuffix("-public")
-        for one in rule.get("filters", []):
-            if one["type"] == "RequestMirror":
-                yield one["requestMirror"]["backendRef"]["name"].removesuffix("-shadow")

@@ -1,4 +1,4 @@
-"""The proof that a deployment ends with: one transaction, scored through the gateway."""
+"""The last step of a deployment: one transaction is scored through the gateway."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Id = int | str
 
 @dataclass(frozen=True)
 class Endpoint:
-    """Where a release is asked: host:port of the gateway, and the host that it routes by."""
+    """A release behind a gateway. address: host:port; host: the Host header that it routes by."""
 
     address: str
     host: str
@@ -29,22 +29,22 @@ class Endpoint:
 
 @dataclass(frozen=True)
 class Scored:
-    """An answer with a probability, and the line of a shell that asks again."""
+    """An answer with a probability, and the shell command that sends the request again."""
 
     answer: Answer
     command: str
 
     def __str__(self) -> str:
-        said, milliseconds = self.answer, self.answer.seconds * 1e3
-        probability = f"{said.probability:.6f}"
-        return f"{said.decision} at {probability} by {said.release}, {milliseconds:.0f} ms"
+        answer, milliseconds = self.answer, self.answer.seconds * 1e3
+        probability = f"{answer.probability:.6f}"
+        return f"{answer.decision} at {probability} by {answer.release}, {milliseconds:.0f} ms"
 
 
 def ask(endpoint: Endpoint, ids: Mapping[str, Sequence[Id]], progress: Progress) -> Scored:
-    """Asks about one entity after the other until one is scored.
+    """Sends one request after the other, each about another entity, until one is scored.
 
-    ids: by entity, those that the data may have. Raises ContractError after two minutes: rows
-    that were just written are seen when their deadline is over, half a minute later.
+    ids: by entity, those that the data may have. Raises ContractError after two minutes: rows that
+    were just written become visible about half a minute later, when their deadline has passed.
     """
     return asyncio.run(_ask(endpoint, ids, progress))
 
@@ -57,34 +57,38 @@ async def _ask(endpoint: Endpoint, ids: Mapping[str, Sequence[Id]], progress: Pr
     ends, number = time.monotonic() + _SECONDS, 0
     try:
         while True:
-            asked = _question(release, ids, number)
+            asked = _request(release, ids, number)
             answer = await client.ask(asked)
             if answer.probability is not None:
                 return Scored(answer, curl(endpoint, asked))
-            said = answer.error or f"{answer.decision} without a score: {answer.status}"
+            reason = answer.error or f"{answer.decision} without a score: {answer.status}"
             if time.monotonic() > ends:
-                raise ContractError(
-                    [Problem(f"{endpoint.host} at {endpoint.address}", said[:500], "a score")]
-                )
+                raise _unscored(endpoint, reason)
             if number == 0:
-                progress(f"not scored yet: {said[:200]}")
+                progress(f"not scored yet: {reason[:200]}")
             number += 1
             await asyncio.sleep(0.2)
     finally:
         await client.close()
 
 
-def _question(release: Release, ids: Mapping[str, Sequence[Id]], number: int) -> EndpointRequest:
+def _request(release: Release, ids: Mapping[str, Sequence[Id]], number: int) -> EndpointRequest:
     service = release.service
     chosen = {e.join_key: ids[e.name][number % len(ids[e.name])] for e in service.entities}
     fields = dict.fromkeys(service.fields, 20.0)
     return EndpointRequest(f"deploy-{time.time_ns()}-{number}", now(), chosen, fields)
 
 
+def _unscored(endpoint: Endpoint, reason: str) -> ContractError:
+    message = f"no request was scored within {_SECONDS:.0f} s; the last answer: {reason[:500]}"
+    path = f"{endpoint.host} at {endpoint.address}"
+    return ContractError([Problem(path, code="first_request_not_scored", message=message)])
+
+
 def curl(endpoint: Endpoint, asked: EndpointRequest) -> str:
-    """A line for a shell that asks the same over V1."""
+    """A shell command that sends the same request over V1."""
     instance = {**asked.ids, **asked.fields, "event_ts": "NOW"}
-    # The shell puts its own moment there: a request may be no older than the plan allows.
+    # The shell fills in the present moment: the plan bounds the age of a request.
     body = json.dumps({"instances": [instance]}).replace("NOW", "'$(date -u +%FT%TZ)'")
     url = f"http://{endpoint.address}/v1/models/{endpoint.release.model_name}:predict"
     header = "content-type: application/json"

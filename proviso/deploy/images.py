@@ -1,15 +1,15 @@
-"""Builds the images that pods run and brings them into a kind cluster.
+"""Builds the images that pods run and loads them into a kind cluster.
 
-A name says what is inside (manifests/images.py), so what exists under its name is done: a second
-run asks Docker and the node once each. A build sees exactly the files that the name was made of,
-with modes of its own, so that no checkout's umask or stray file gets into an image.
+An image's name is derived from its content (manifests/images.py), so one that exists under its
+name is not built again: a second run asks Docker and the node once each. A build sees exactly the
+files that the name was derived from, with fixed modes, so that no checkout's umask or stray file
+gets into an image.
 """
 
 from __future__ import annotations
 
 import json
 import shutil
-import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -18,13 +18,13 @@ from pathlib import Path
 from typing import Any
 
 from proviso.contracts.base import ContractError, InputError, Problem
+from proviso.kube.programs import attempt, call
 from proviso.manifests import images as named
 from proviso.release.directory import RELEASE_FILE, Release
 
 Progress = Callable[[str], None]
 
-_ASK, _WORK = 60, 3600  # seconds: a question, a build or a load
-_TAIL = 15
+_BUILD_SECONDS = _LOAD_SECONDS = 3600.0
 _REGISTRY = "docker.io"
 
 
@@ -32,7 +32,7 @@ _REGISTRY = "docker.io"
 class Image:
     """One image to build: its name, its Dockerfile and all that the Dockerfile may copy.
 
-    source and base: what the name was made of, unless a release's id is the name.
+    source and base: what the name was derived from; source None: a release's id is the name.
     """
 
     name: str
@@ -56,7 +56,7 @@ def needed(releases: Sequence[Release]) -> tuple[Image, ...]:
 
 
 def model(release: Release) -> Image:
-    """A release's own image: what its id stands for and nothing else that lies in its folder."""
+    """A release's own image: the files that its id is made of, and no others of its folder."""
     files = [release.directory / RELEASE_FILE, release.config_file, release.model_file]
     if release.baseline_file.is_file():
         files.append(release.baseline_file)
@@ -68,18 +68,18 @@ def model(release: Release) -> Image:
 
 
 def build_all(releases: Sequence[Release], progress: Progress) -> tuple[str, ...]:
-    """Builds what is missing. The names of all that these releases need, to be loaded."""
+    """Builds the images that are missing; returns the names of all that these releases need."""
     images = needed(releases)
     build(images, progress)
     return tuple(image.name for image in images)
 
 
 def build(images: Sequence[Image], progress: Progress) -> tuple[str, ...]:
-    """Builds the images whose names Docker does not know; the names of those.
+    """Builds the images that Docker does not have; returns the names of those.
 
-    Raises InputError where Docker cannot be asked, ContractError where a build fails.
+    Raises InputError where Docker does not answer, ContractError where a build fails.
     """
-    _ask("docker", "version", "--format", "{{.Server.Version}}")
+    call(["docker", "version", "--format", "{{.Server.Version}}"])
     there = _in_docker([image.name for image in images])
     missing = [image for image in images if image.name not in there]
     for image in missing:
@@ -89,22 +89,21 @@ def build(images: Sequence[Image], progress: Progress) -> tuple[str, ...]:
 
 
 def load(cluster: str, names: Sequence[str], progress: Progress) -> tuple[str, ...]:
-    """Copies images from Docker to a kind cluster's nodes, those that one of them lacks.
+    """Copies images from Docker to a kind cluster's nodes; returns the names that one lacked.
 
-    One question to each node is quicker than kind's own check, which asks once an image; and all
-    that is missing goes in one archive, where shared layers lie once.
+    Listing each node once is quicker than kind's own check, which asks once an image. All missing
+    images go in one archive, which has shared layers once.
     """
-    nodes = _ask("kind", "get", "nodes", "--name", cluster).split()
+    nodes = call(["kind", "get", "nodes", "--name", cluster]).split()
     if not nodes:
-        raise InputError.of(f"kind cluster {cluster}", "no nodes", "a running cluster")
+        message, why = "has no nodes", f"create it, or look at `kind get nodes --name {cluster}`"
+        raise InputError.event("cluster_without_nodes", message, f"kind cluster {cluster}", why)
     held = [_on_node(node) for node in nodes]
     missing = [name for name in names if not all(_full(name) in tags for tags in held)]
     if missing:
         progress(f"loading into {cluster}: {', '.join(missing)}")
         started = time.monotonic()
-        _work(
-            f"kind cluster {cluster}", "kind", "load", "docker-image", "--name", cluster, *missing
-        )
+        _load(cluster, missing)
         progress(f"loaded {len(missing)} images: {time.monotonic() - started:.1f} s")
     progress(f"images on {cluster}: {len(missing)} loaded, {len(names) - len(missing)} there")
     return tuple(missing)
@@ -128,15 +127,32 @@ def _build(image: Image, progress: Progress) -> None:
         _check_name(image, context)
         arguments = ["--build-arg", f"BASE={image.base}"] if image.source else []
         arguments += ["--tag", image.name, "--file", str(image.dockerfile), str(context)]
-        _work(image.name, "docker", "build", *arguments)
+        _run_build(image.name, arguments)
     progress(f"{image.name}: built, {time.monotonic() - started:.1f} s")
 
 
 def _check_name(image: Image, context: Path) -> None:
-    """Who edits while this runs must not get new files under an old name."""
+    """Files that are edited while this runs must not be built under the old name."""
     if image.source and named.image_name(image.source, image.base, context) != image.name:
-        found = "files that changed since it was named"
-        raise ContractError([Problem(image.name, found, "the same", "run it again")])
+        message, why = "its files changed after it was named", "run the command again"
+        problem = Problem(image.name, why=why, code="image_files_changed", message=message)
+        raise ContractError([problem])
+
+
+def _run_build(name: str, arguments: Sequence[str]) -> None:
+    done = attempt(["docker", "build", *arguments], _BUILD_SECONDS)
+    if done.status != 0:
+        message = f"the build ended with exit code {done.status}; its last lines:\n{done.tail}"
+        raise ContractError([Problem(name, code="image_build_failed", message=message)])
+
+
+def _load(cluster: str, names: Sequence[str]) -> None:
+    command = ["kind", "load", "docker-image", "--name", cluster, *names]
+    done = attempt(command, _LOAD_SECONDS)
+    if done.status != 0:
+        message = f"loading images ended with exit code {done.status}; last lines:\n{done.tail}"
+        path = f"kind cluster {cluster}"
+        raise ContractError([Problem(path, code="image_load_failed", message=message)])
 
 
 def lay_out(files: Mapping[str, Path], context: Path) -> None:
@@ -154,13 +170,13 @@ def lay_out(files: Mapping[str, Path], context: Path) -> None:
 
 
 def _in_docker(names: Sequence[str]) -> set[str]:
-    """Which of the names Docker knows. It answers for those, and fails because of the others."""
-    done = _run("docker", "image", "inspect", *names, timeout=_ASK)
+    """Which of the names Docker has. It prints those, and fails because of the others."""
+    done = attempt(["docker", "image", "inspect", *names])
     return {tag for image in _parsed(done.stdout) for tag in image["RepoTags"] or ()}
 
 
 def _on_node(node: str) -> set[str]:
-    return set(_ask("docker", "exec", node, "ctr", "-n", "k8s.io", "images", "ls", "-q").split())
+    return set(call(["docker", "exec", node, "ctr", "-n", "k8s.io", "images", "ls", "-q"]).split())
 
 
 def _full(name: str) -> str:
@@ -175,37 +191,5 @@ def _parsed(text: str) -> Any:
     try:
         return json.loads(text)
     except json.JSONDecodeError as error:
-        raise InputError.of("docker", repr(text[:200]), "JSON") from error
-
-
-def _ask(*command: str) -> str:
-    """What a command prints. Raises InputError when it fails: nothing can be asked."""
-    done = _run(*command, timeout=_ASK)
-    if done.returncode != 0:
-        found = "; ".join(_last_lines(done)) or f"status {done.returncode}"
-        raise InputError.of(" ".join(command), found, "an answer")
-    return done.stdout
-
-
-def _work(place: str, *command: str) -> None:
-    """Runs a long command for `place`. Raises ContractError with the last lines of its output."""
-    done = _run(*command, timeout=_WORK)
-    if done.returncode != 0:
-        found = f"`{command[0]} {command[1]}` ended with status {done.returncode}"
-        why = "its last lines:\n" + "\n".join(_last_lines(done))
-        raise ContractError([Problem(place, found, "status 0", why)])
-
-
-def _last_lines(done: subprocess.CompletedProcess[str]) -> list[str]:
-    return (done.stdout + done.stderr).strip().splitlines()[-_TAIL:]
-
-
-def _run(*command: str, timeout: float) -> subprocess.CompletedProcess[str]:
-    try:
-        return subprocess.run(
-            command, capture_output=True, text=True, errors="replace", timeout=timeout, check=False
-        )
-    except FileNotFoundError:
-        raise InputError.of(command[0], "no such program", "it on PATH") from None
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise InputError.of(" ".join(command), str(error), "an answer") from error
+        message = f"printed {text[:200]!r}, which is not JSON"
+        raise InputError.event("program_failed", message, "docker image inspect") from error

@@ -1,4 +1,4 @@
-"""The local cluster: made from kind-config.yaml, found again by its name, taken away whole."""
+"""The local kind cluster: created from kind-config.yaml, found by its name, deleted whole."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from proviso.kube.programs import call
 from proviso.rollout.deployed import Mode
 
 NODE_IMAGE = "kindest/node:v1.34.4"
-"""Used where Docker has it already, as behind an air gap; else kind takes its own default."""
+"""The node image, where Docker has it already (behind an air gap); else kind's own default."""
 PREFIX = "kind-"
 OWN: dict[Mode, str] = {"standard": "proviso", "knative": "proviso-knative"}
-"""Names of the clusters that `deploy` makes by itself. Both want the same ports: one at a time."""
+"""Names of the clusters that `deploy` creates. Both need the same ports: one at a time."""
 _CREATE_SECONDS = 600.0
 _START_SECONDS = 180.0
 State = Literal["made", "started", "there"]
@@ -43,9 +43,9 @@ class Kind:
         return self.name in call(["kind", "get", "clusters"]).split()
 
     def up(self, config: Path) -> State:
-        """Made where there is none, started where it was stopped; answers when this returns.
+        """Creates the cluster, or starts one that was stopped; it answers when this returns.
 
-        Raises InputError where another cluster has its ports.
+        Raises InputError where another container has its ports.
         """
         made = not self.exists()
         if not made and self._runs():
@@ -75,7 +75,7 @@ class Kind:
         return state.strip() == "true"
 
     def create(self, config: Path) -> None:
-        """Makes it; the user's kubeconfig gets its context."""
+        """Creates it; the user's kubeconfig gets its context."""
         image = ["--image", NODE_IMAGE] if _present(NODE_IMAGE) else []
         command = ["kind", "create", "cluster", "--name", self.name, "--config", str(config)]
         call([*command, *image, "--wait", "120s"], _CREATE_SECONDS)
@@ -85,18 +85,19 @@ class Kind:
 
 
 def named(context: str) -> Kind | None:
-    """The kind cluster that a context means; None for a cluster of another kind."""
+    """The kind cluster of a kubeconfig context; None where it is not of kind."""
     return Kind(context.removeprefix(PREFIX)) if context.startswith(PREFIX) else None
 
 
 def _check_ports(config: Path) -> None:
-    """One cluster at a time: kind says only that a port cannot be bound, not whose it is."""
+    """Names the container that has a port: kind's own message only says that it is taken."""
     for port in _ports(config):
         listing = ["docker", "ps", "--filter", f"publish={port}", "--format", "{{.Names}}"]
         holders = call(listing).split()
         if holders:
-            wanted = f"free for this one: `docker stop {holders[0]}`, or take that cluster down"
-            raise InputError.of(f"port {port}", f"taken by container {holders[0]}", wanted)
+            message = f"container {holders[0]} already has this port"
+            why = f"`docker stop {holders[0]}`, or delete that cluster"
+            raise InputError.event("port_in_use", message, f"port {port}", why)
 
 
 def _ports(config: Path) -> list[int]:
@@ -109,5 +110,5 @@ def _present(image: str) -> bool:
 
 
 def present(images: tuple[str, ...]) -> tuple[str, ...]:
-    """Those that Docker has: a node without a way out needs them loaded, others pull them."""
+    """Those that Docker has: they are loaded, as a node may be unable to pull them."""
     return tuple(image for image in images if _present(image))

@@ -1,7 +1,7 @@
-"""cert-manager, Envoy Gateway (or Knative) and KServe, in order, each waited for; then our gateway.
+"""Applies cert-manager, Envoy Gateway (or Knative) and KServe, waits for each; then our gateway.
 
-What was applied last is written on a component's namespace, with the Deployments that came of it,
-so that a run that would change nothing only asks whether these are there and ready.
+An annotation of a component's namespace has the hash of what was applied last and the names of its
+Deployments, so that a run without changes only asks whether these exist and are ready (ADR 0058).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import yaml
 from proviso.deploy.upstream import Component, Pins, bring
 from proviso.kube.api import Applied, Cluster, Progress, Ref, ref_of
 from proviso.kube.programs import call
-from proviso.kube.waiting import condition, rolled_out, wait
+from proviso.kube.waiting import has_condition, rolled_out, wait
 from proviso.rollout.deployed import Mode
 
 ANNOTATION = "proviso.dev/applied"
@@ -29,7 +29,7 @@ Object = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Platform:
-    """Where kustomizations are (k8s/platform), what is pinned there, where files come from."""
+    """The kustomizations' folder (k8s/platform), its pins, and the mirror that files come from."""
 
     folder: Path
     pins: Pins
@@ -41,16 +41,16 @@ class Platform:
         return [one for one in self.pins.components if self.mode in one.modes]
 
     def own_of(self, component: Component) -> Path:
-        """The kustomization over a component's file."""
+        """The folder with a component's kustomization and upstream file."""
         return self.folder / component.name
 
     def folder_of(self, component: Component) -> Path:
-        """What is applied: that, or the mode's variation on it."""
+        """The kustomization that is applied: that one, or the mode's variant."""
         return self.folder / component.variants.get(self.mode, component.name)
 
     @property
     def images(self) -> tuple[str, ...]:
-        """Of every component of this mode."""
+        """The images of every component of this mode."""
         return tuple(image for one in self.components for image in one.images)
 
 
@@ -61,7 +61,7 @@ def kustomize(folder: Path) -> list[dict[str, Any]]:
 
 
 def bring_up(cluster: Cluster, platform: Platform, progress: Progress) -> Applied:
-    """Every component of the mode, applied where it is another than before, and ready."""
+    """Applies every component of the mode that has changed, and waits until it is ready."""
     total = Applied()
     for component in platform.components:
         applied = _component(cluster, platform, component, progress)
@@ -78,33 +78,33 @@ def _component(
     place = Ref("v1", "Namespace", component.namespace)
     key, digest = f"{ANNOTATION}-{component.name}", _digest({platform.own_of(component), folder})
     notes = _notes(cluster.get(place))
-    if _stands(cluster, place, notes.get(key, ""), digest, progress):
+    if _in_force(cluster, place, notes.get(key, ""), digest, progress):
         return Applied({component.name: "unchanged"})
     documents = kustomize(folder)
     applied = cluster.apply(documents, progress)
     if not cluster.dry_run:
         for document in documents:
             _wait_for(cluster, document, progress)
-        # One owner holds the notes of all components in a namespace, so it says them all.
+        # The notes of a namespace have one owner: server-side apply drops those that it omits.
         note = " ".join([digest, *_deployments(documents, component.namespace)])
         cluster.annotate(place, {**_notes(cluster.get(place)), key: note})
     return applied
 
 
 def _notes(namespace: Object | None) -> dict[str, str]:
-    """What was applied last, by the annotations' names."""
+    """The annotations that state what was applied last."""
     annotations = (namespace or {}).get("metadata", {}).get("annotations", {})
     return {key: value for key, value in annotations.items() if key.startswith(f"{ANNOTATION}-")}
 
 
-def _stands(cluster: Cluster, place: Ref, note: str, digest: str, progress: Progress) -> bool:
-    """Whether a note speaks of the same files, and all that it names is there and ready."""
+def _in_force(cluster: Cluster, place: Ref, note: str, digest: str, progress: Progress) -> bool:
+    """Whether a note has the same hash, and all Deployments that it names exist and are ready."""
     noted, *names = note.split() or [""]
     if noted != digest:
         return False
     deployments = [Ref("apps/v1", "Deployment", name, place.name) for name in names]
     if not all(map(cluster.get, deployments)):
-        progress(f"{place}: found less than was applied, applying all of it again")
+        progress(f"{place}: a Deployment is missing; applying the component again")
         return False
     for deployment in () if cluster.dry_run else deployments:
         wait(cluster, deployment, rolled_out, READY_SECONDS, progress)
@@ -112,7 +112,7 @@ def _stands(cluster: Cluster, place: Ref, note: str, digest: str, progress: Prog
 
 
 def _deployments(documents: Iterable[Object], namespace: str) -> list[str]:
-    """Those in the component's own namespace: the note is a list of names there."""
+    """Names of the Deployments in the component's own namespace."""
     found = [one["metadata"] for one in documents if one["kind"] == "Deployment"]
     return [one["name"] for one in found if one["namespace"] == namespace]
 
@@ -121,11 +121,11 @@ def _wait_for(cluster: Cluster, document: Object, progress: Progress) -> None:
     if document["kind"] in _WORKLOADS:
         wait(cluster, ref_of(document), rolled_out, READY_SECONDS, progress)
     elif document["kind"] == "CustomResourceDefinition":
-        wait(cluster, ref_of(document), condition("Established"), READY_SECONDS, progress)
+        wait(cluster, ref_of(document), has_condition("Established"), READY_SECONDS, progress)
 
 
 def _digest(folders: Iterable[Path]) -> str:
-    """Of everything that a component's kustomizations are made of."""
+    """The hash of all files of a component's kustomizations."""
     files = sorted(path for folder in folders for path in folder.iterdir() if path.is_file())
     lines = (f"{path.parent.name}/{path.name}={_hash(path.read_bytes())}\n" for path in files)
     return _hash("".join(lines).encode())[:16]
@@ -136,10 +136,10 @@ def _hash(data: bytes) -> str:
 
 
 def gateway_up(cluster: Cluster, folder: Path, progress: Progress) -> Applied:
-    """Our gateway, programmed. folder: its kustomization."""
+    """Applies our Gateway and waits until it is programmed. folder: its kustomization."""
     documents = kustomize(folder)
     applied = cluster.apply(documents, progress)
     for document in documents:
         if document["kind"] == "Gateway" and not cluster.dry_run:
-            wait(cluster, ref_of(document), condition("Programmed"), READY_SECONDS, progress)
+            wait(cluster, ref_of(document), has_condition("Programmed"), READY_SECONDS, progress)
     return applied

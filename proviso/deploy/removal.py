@@ -1,4 +1,4 @@
-"""`make undeploy`: a kind cluster of ours goes whole; in another's cluster, what we made goes."""
+"""`make undeploy`: deletes our kind cluster; in any other cluster, only the objects we made."""
 
 from __future__ import annotations
 
@@ -6,22 +6,25 @@ from collections.abc import Iterator
 
 from proviso.deploy.kind import OWN, named
 from proviso.kube.api import Cluster, Ref
+from proviso.manifests.network import MONITORING
+from proviso.rollout.deployed import GATEWAY, NAMESPACE
 
-NAMESPACES = ("proviso", "proviso-monitoring")
-_GATEWAY_CLASS = Ref("gateway.networking.k8s.io/v1", "GatewayClass", "proviso")
+_GATEWAY_CLASS = Ref("gateway.networking.k8s.io/v1", "GatewayClass", GATEWAY)
 
 
 def remove(context: str) -> Iterator[str]:
-    """Says what went. The platform stays in a cluster that is not ours: others may use it."""
-    cluster_of_ours = named(context)
-    if cluster_of_ours is not None and cluster_of_ours.name in OWN.values():
-        there = cluster_of_ours.exists()
+    """Yields a line for each thing deleted. In another cluster the platform stays: it may have
+    other users.
+    """
+    own = named(context)
+    if own is not None and own.name in OWN.values():
+        there = own.exists()
         if there:
-            cluster_of_ours.delete()
-        yield f"kind cluster {cluster_of_ours.name}: {'deleted' if there else 'not there'}"
+            own.delete()
+        yield f"kind cluster {own.name}: {'deleted' if there else 'not there'}"
         return
     cluster = Cluster(context)
-    for name in NAMESPACES:
+    for name in (NAMESPACE, MONITORING):
         gone = cluster.delete(Ref("v1", "Namespace", name))
         yield f"namespace {name}: {'deleted' if gone else 'not there'}"
     gone = cluster.delete(_GATEWAY_CLASS)

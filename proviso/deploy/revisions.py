@@ -1,19 +1,18 @@
 """Mode knative: the model's one InferenceService, whose revisions are its releases.
 
-A release is brought as the newest revision with a share that is always said (ADR 0055). What is
-under way already is left as it is: a second deployment takes no traffic from anybody.
+A release is applied as the newest revision with a share that is always stated (ADR 0055). A rollout
+in progress is left as it is: a second deployment takes traffic from no release.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from typing import Any
 
 from proviso.kube.api import Cluster, Outcome, Progress, Ref
-from proviso.kube.programs import call
-from proviso.kube.waiting import Missing, ready, wait
+from proviso.kube.ownership import with_last_applied
+from proviso.kube.waiting import Readiness, inference_service_ready, wait
 from proviso.rollout.deployed import NAMESPACE, PREFIX, DeployedRelease
 
 SERVICE = ("serving.kserve.io/v1beta1", "InferenceService")
@@ -25,10 +24,10 @@ Object = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Traffic:
-    """What the InferenceService was told last, and who answers.
+    """What the InferenceService states, and which deployed releases answer, by their names.
 
-    newest: the unit that was applied last; percent: the share that it was given; shares: percent
-    of the requests by unit, of those that have any.
+    newest: the release that was applied last; percent: the share that it was given; shares:
+    percent of the requests by release, of those that have any.
     """
 
     newest: str
@@ -36,20 +35,20 @@ class Traffic:
     shares: Mapping[str, int]
 
     def is_of(self, ours: Set[str]) -> bool:
-        """Whether somebody answers, and nobody but ours; the newest is ours, too."""
+        """Whether all that answer are ours, and at least one does; the newest is ours, too."""
         return self.newest in ours and bool(self.shares) and self.shares.keys() <= ours
 
 
-def share_for(unit: str, rendered: int, found: Traffic | None, ours: Set[str]) -> int | None:
-    """The percentage that a release of a deployment is applied with. None: it stays an older one.
+def share_for(name: str, rendered: int, traffic: Traffic | None, ours: Set[str]) -> int | None:
+    """The percentage that a release is applied with. None: it stays an earlier revision.
 
-    rendered: what its own file says, 100 for the first release and 0 for a candidate. ours: all
-    units of the deployment.
+    name: of the deployed release; rendered: what its own file says, 100 for the first release and
+    0 for a candidate; ours: the names of all releases of the deployment.
     """
-    if found is None or not found.is_of(ours):
+    if traffic is None or not traffic.is_of(ours):
         return rendered
-    if found.newest == unit:
-        return found.percent
+    if traffic.newest == name:
+        return traffic.percent
     # The stable release was before the newest; to apply it again would promote it.
     return None if rendered else 0
 
@@ -68,84 +67,74 @@ class Revisions:
 
     def traffic(self) -> Traffic | None:
         """None where there is no InferenceService."""
-        found = self.cluster.get(self.ref)
-        if found is None:
+        service = self.cluster.get(self.ref)
+        if service is None:
             return None
-        percent = found["spec"]["predictor"].get("canaryTrafficPercent", _ALL)
-        return Traffic(_unit(found), percent, self._shares(found))
+        percent = service["spec"]["predictor"].get("canaryTrafficPercent", _ALL)
+        return Traffic(_name(service), percent, self._shares(service))
 
-    def bring(self, unit: str, document: Object, ours: Set[str]) -> Outcome:
+    def serving(self) -> set[str]:
+        """Names of the deployed releases that have a share of the traffic."""
+        traffic = self.traffic()
+        return set(traffic.shares) if traffic else set()
+
+    def bring(self, name: str, document: Object, ours: Set[str]) -> Outcome:
         """Applies a release's InferenceService, and waits until its pods are ready."""
         rendered = document["spec"]["predictor"]["canaryTrafficPercent"]
-        share = share_for(unit, rendered, self.traffic(), ours)
+        share = share_for(name, rendered, self.traffic(), ours)
         if share is None:
             return "unchanged"
-        before = self.cluster.get(self.ref)
-        after = self._apply(_with_share(document, share))
+        # The steps that follow are taken with kubectl: it has to know what is stated now.
+        stated = with_last_applied(_with_share(document, share))
+        [outcome] = self.cluster.apply([stated], self.progress).outcomes.values()
         if not self.cluster.dry_run:
-            wait(self.cluster, self.ref, self._missing(unit, share), _SECONDS, self.progress)
-        if before is None:
-            return "created"
-        return "unchanged" if _said(before) == _said(after) else "configured"
+            wait(self.cluster, self.ref, self._readiness(name, share), _SECONDS, self.progress)
+        return outcome
 
-    def _apply(self, document: Object) -> Object:
-        """With kubectl, as the steps that follow will be: so it knows what was applied before."""
-        dry = ["--dry-run=server"] if self.cluster.dry_run else []
-        command = ["kubectl", "--context", self.cluster.context, "apply", *dry]
-        text = call([*command, "-o", "json", "-f", "-"], text=json.dumps(document))
-        after: Object = json.loads(text)
-        return after
+    def _readiness(self, name: str, share: int) -> Readiness:
+        """A release is the newest revision, ready, and has its share."""
 
-    def _missing(self, unit: str, share: int) -> Missing:
-        """What lacks until a unit is the newest revision, ready, and has its share."""
-
-        def lack(found: Object) -> str | None:
-            state = _predictor(found)
+        def lack(service: Object) -> str | None:
+            state = _predictor(service)
             created, newest = state.get("latestCreatedRevision"), state.get("latestReadyRevision")
             if created is None or created != newest:
                 return f"revision {created or 'none'} is not ready"
-            if self._unit_of(created) != unit:
+            if self._name_of(created) != name:
                 return f"revision {created} is of an earlier release"
-            given = self._shares(found).get(unit, 0)
+            given = self._shares(service).get(name, 0)
             if given != share:
                 return f"{given}% of the requests, {share}% asked for"
-            return ready(found)
+            return inference_service_ready(service)
 
         return lack
 
-    def _shares(self, found: Object) -> dict[str, int]:
+    def _shares(self, service: Object) -> dict[str, int]:
         shares: dict[str, int] = {}
-        for target in _predictor(found).get("traffic", []):
-            unit, percent = self._unit_of(target.get("revisionName", "")), target.get("percent", 0)
-            if unit and percent:
-                shares[unit] = shares.get(unit, 0) + percent
+        for target in _predictor(service).get("traffic", []):
+            name, percent = self._name_of(target.get("revisionName", "")), target.get("percent", 0)
+            if name and percent:
+                shares[name] = shares.get(name, 0) + percent
         return shares
 
-    def _unit_of(self, revision: str) -> str:
-        """Empty for a revision that is gone."""
-        found = self.cluster.get(Ref(*_REVISION, revision, NAMESPACE)) if revision else None
-        return _unit(found) if found else ""
+    def _name_of(self, revision: str) -> str:
+        """The deployed release of a revision; empty for a revision that is gone."""
+        ref = Ref(*_REVISION, revision, NAMESPACE)
+        present = self.cluster.get(ref) if revision else None
+        return _name(present) if present else ""
 
 
-def _predictor(found: Object) -> Mapping[str, Any]:
-    state: Mapping[str, Any] = found.get("status", {}).get("components", {}).get("predictor", {})
+def _predictor(service: Object) -> Mapping[str, Any]:
+    state: Mapping[str, Any] = service.get("status", {}).get("components", {}).get("predictor", {})
     return state
 
 
-def _unit(found: Object) -> str:
-    """The unit that an object of ours, or a revision, is of."""
-    labels = found["metadata"].get("labels", {})
+def _name(document: Object) -> str:
+    """The deployed release's name by the labels of an object of ours, or of a revision."""
+    labels = document["metadata"].get("labels", {})
     model, version, release = (
         labels.get(f"{PREFIX}/{name}", "") for name in ("model", "version", "release")
     )
     return DeployedRelease(model, version, release, {}).name
-
-
-def _said(found: Object) -> Object:
-    """What an InferenceService asks for, without kubectl's notes."""
-    metadata, noted = found["metadata"], "kubectl.kubernetes.io/last-applied-configuration"
-    annotations = {k: v for k, v in metadata["annotations"].items() if k != noted}
-    return {"spec": found["spec"], "labels": metadata["labels"], "annotations": annotations}
 
 
 def _with_share(document: Object, percent: int) -> dict[str, Any]:

@@ -1,8 +1,8 @@
 """New passwords for the store's clients while they work: nothing restarts, no request fails.
 
-The server takes old and new; then clients get the new one; then, when every pod that reads it has
-it mounted, the server takes the new one only. All that is known lies in the Secrets, so whoever
-was interrupted is finished by whoever comes next.
+The server accepts old and new; then clients get the new one; then, when every pod that reads it
+has it mounted, the server accepts the new one only. All state is in the Secrets, so the next run
+finishes a rotation that was interrupted.
 """
 
 from __future__ import annotations
@@ -18,12 +18,13 @@ from proviso.deploy.secrets import (
     ACL_KEY,
     ACL_SECRET,
     PASSWORD_KEY,
-    Vault,
+    Secrets,
     client_passwords,
+    missing_secret,
     new_password,
     secret_of,
 )
-from proviso.kube.namespace import Reader
+from proviso.kube.namespace import SecretMount
 
 STORE = "store"
 PATIENCE = 180.0
@@ -36,27 +37,27 @@ _MOUNTED = (
     "-c",
     "import hashlib, sys;print(hashlib.sha256(open(sys.argv[1], 'rb').read().strip()).hexdigest())",
 )
-"""Says the digest of a file: what a pod reads is known without reading it out."""
+"""Prints the digest of a file: the password itself never leaves the pod."""
 
 Progress = Callable[[str], None]
 
 
-class Namespace(Vault, Protocol):
-    """What a rotation asks of a cluster, all of it in our namespace."""
+class Workloads(Secrets, Protocol):
+    """What a rotation needs of a cluster, all of it in our namespace (kube.NamespaceClient)."""
 
-    def readers(self, secret: str) -> list[Reader]:
+    def mounts(self, secret: str) -> list[SecretMount]:
         """Every running container that mounts a Secret, of pods that are not being deleted."""
 
     def nudge(self, pod: str) -> None:
-        """Makes kubelet look at a pod now (an annotation changes). A pod that is gone is fine."""
+        """Makes kubelet look at a pod now. A pod that is gone is fine."""
 
-    def ask(self, pod: str, container: str, command: list[str]) -> str | None:
-        """What a command in a container says; None when pod or container is gone."""
+    def execute(self, pod: str, container: str, command: list[str]) -> str | None:
+        """The output of a command in a container; None when pod or container is gone."""
 
 
 @dataclass(frozen=True)
 class State:
-    """Where a rotation stands: the users' file, and what the clients' Secrets hold."""
+    """The state of a rotation: the users' file, and the passwords in the clients' Secrets."""
 
     acl: Acl
     passwords: Mapping[str, str]
@@ -67,11 +68,11 @@ class State:
         return len(digests) > 1 and digests[-1] == digest(self.passwords[user])
 
     def begun(self, fresh: Mapping[str, str]) -> State:
-        """The server takes the present password and a fresh one, which is last.
+        """The server accepts the present password and a fresh one, which is last.
 
-        What an interrupted rotation had not handed out nobody knows any more: it is dropped. A
-        user whose newest password has been handed out keeps it: that rotation goes on. So does
-        one whose Secret somebody has changed by hand: the server learns of it beside the old.
+        A password that an interrupted rotation had not handed out is known nowhere: it is dropped.
+        A user whose newest password has been handed out keeps it, and that rotation continues. A
+        Secret that was changed by hand counts: the server accepts its password beside the old.
         """
         acl, passwords = self.acl, dict(self.passwords)
         for user in CLIENTS:
@@ -84,109 +85,112 @@ class State:
         return State(acl, passwords)
 
     def ended(self) -> State:
-        """The server takes nothing but what the clients have."""
+        """The server accepts the passwords that the clients have, and no others."""
         acl = self.acl
         for user in CLIENTS:
             acl = acl.with_digests(user, digest(self.passwords[user]))
         return State(acl, self.passwords)
 
 
-def read_state(vault: Vault) -> State:
-    """Where the Secrets say that it stands. Raises InputError where they are missing."""
-    found = vault.secret(ACL_SECRET)
-    if found is None:
-        raise InputError.of(f"Secret {ACL_SECRET}", "none", "one", "run the deployment")
-    return State(parse_acl(found[ACL_KEY]), client_passwords(vault))
+def read_state(present: Secrets) -> State:
+    """The state that the Secrets have. Raises InputError where they are missing."""
+    stored = present.secret(ACL_SECRET)
+    if stored is None:
+        raise missing_secret(ACL_SECRET)
+    return State(parse_acl(stored[ACL_KEY]), client_passwords(present))
 
 
 def rotate_passwords(
-    inside: Namespace,
+    cluster: Workloads,
     progress: Progress,
-    given: Mapping[str, str] | None = None,
     patience: float = PATIENCE,
 ) -> tuple[str, ...]:
     """Gives the store's clients new passwords; returns the users whose rotation was finished.
 
-    given: by user, instead of random ones. Raises InputError when a pod does not get the new one
-    in time: the old one is then still taken, and the same call goes on.
+    Raises InputError when a pod does not get the new one in time: the old one is then still
+    accepted, and the same call continues.
     """
-    fresh = {user: (given or {}).get(user) or new_password() for user in CLIENTS}
-    before = read_state(inside)
+    fresh = {user: new_password() for user in CLIENTS}
+    before = read_state(cluster)
     resumed = [user for user in CLIENTS if before.handed_out(user)]
     if resumed:
-        progress(f"an interrupted rotation goes on: {', '.join(resumed)}")
+        progress(f"continuing an interrupted rotation: {', '.join(resumed)}")
     state = before.begun(fresh)
-    _admit(inside, state.acl, progress, patience)
+    _admit(cluster, state.acl, progress, patience)
     for user in CLIENTS:
         if state.passwords[user] != before.passwords[user]:
-            inside.write_secret(secret_of(user), {PASSWORD_KEY: state.passwords[user]})
+            cluster.write_secret(secret_of(user), {PASSWORD_KEY: state.passwords[user]})
     for user in CLIENTS:
-        _await_readers(inside, user, digest(state.passwords[user]), progress, patience)
-    _admit(inside, state.ended().acl, progress, patience)
+        _await_readers(cluster, user, digest(state.passwords[user]), progress, patience)
+    _admit(cluster, state.ended().acl, progress, patience)
     return CLIENTS
 
 
-def load_users(inside: Namespace, progress: Progress, patience: float = PATIENCE) -> None:
-    """Sees to it that the server's users are those of the Secret: after a deployment."""
-    _admit(inside, read_state(inside).acl, progress, patience)
+def load_users(cluster: Workloads, progress: Progress, patience: float = PATIENCE) -> None:
+    """Makes the server load the users of the Secret."""
+    _admit(cluster, read_state(cluster).acl, progress, patience)
 
 
-def _admit(inside: Namespace, acl: Acl, progress: Progress, patience: float) -> None:
-    """The Secret first, so that a server that restarts knows it; then each server, until it has
-    loaded this and nothing else."""
-    if (inside.secret(ACL_SECRET) or {}).get(ACL_KEY) != str(acl):
-        inside.write_secret(ACL_SECRET, {ACL_KEY: str(acl)})
+def _admit(cluster: Workloads, acl: Acl, progress: Progress, patience: float) -> None:
+    """Writes the Secret, so that a server that restarts reads it; then waits until each server has
+    loaded this very file.
+    """
+    if (cluster.secret(ACL_SECRET) or {}).get(ACL_KEY) != str(acl):
+        cluster.write_secret(ACL_SECRET, {ACL_KEY: str(acl)})
 
     def missing() -> list[str]:
-        servers = [r for r in inside.readers(ACL_SECRET) if r.container == STORE]
-        return [r.pod for r in servers if not _loaded(inside, r, str(acl))] if servers else [STORE]
+        servers = [m for m in cluster.mounts(ACL_SECRET) if m.container == STORE]
+        return [m.pod for m in servers if not _loaded(cluster, m, str(acl))] if servers else [STORE]
 
-    _until_none(inside, missing, "the server takes these passwords", progress, patience)
+    _until_none(cluster, missing, "the server accepts these passwords", progress, patience)
 
 
-def _loaded(inside: Namespace, server: Reader, text: str) -> bool:
-    """Whether a server has this very file mounted and says that it has loaded it."""
-    mounted = inside.ask(server.pod, server.container, ["sha256sum", _FILE])
+def _loaded(cluster: Workloads, server: SecretMount, text: str) -> bool:
+    """Whether a server has this very file mounted, and loads it when asked to."""
+    mounted = cluster.execute(server.pod, server.container, ["sha256sum", _FILE])
     if not (mounted or "").startswith(digest(text)):
         return False
-    said = inside.ask(server.pod, server.container, list(_LOAD))
-    return (said or "").strip() == "OK"
+    reply = cluster.execute(server.pod, server.container, list(_LOAD))
+    return (reply or "").strip() == "OK"
 
 
 def _await_readers(
-    inside: Namespace, user: str, wanted: str, progress: Progress, patience: float
+    cluster: Workloads, user: str, wanted: str, progress: Progress, patience: float
 ) -> None:
     def missing() -> list[str]:
         return [
-            reader.pod
-            for reader in inside.readers(secret_of(user))
-            if (said := _mounted(inside, reader)) is not None and said != wanted
+            mount.pod
+            for mount in cluster.mounts(secret_of(user))
+            if (actual := _mounted(cluster, mount)) is not None and actual != wanted
         ]
 
-    _until_none(inside, missing, f"every pod has {user}'s", progress, patience)
+    _until_none(cluster, missing, f"every pod has {user}'s password", progress, patience)
 
 
-def _mounted(inside: Namespace, reader: Reader) -> str | None:
-    said = inside.ask(reader.pod, reader.container, [*_MOUNTED, reader.path])
-    return None if said is None else said.strip()
+def _mounted(cluster: Workloads, mount: SecretMount) -> str | None:
+    """The digest of the password that a container sees; None when it is gone."""
+    path = f"{mount.folder}/{PASSWORD_KEY}"
+    output = cluster.execute(mount.pod, mount.container, [*_MOUNTED, path])
+    return None if output is None else output.strip()
 
 
 def _until_none(
-    inside: Namespace,
+    cluster: Workloads,
     missing: Callable[[], list[str]],
-    what: str,
+    goal: str,
     progress: Progress,
     patience: float,
 ) -> None:
-    """Asks every second who is missing, and makes kubelet look at them at once."""
+    """Asks every second which pods are missing, and makes kubelet look at them at once."""
     started = time.monotonic()
     nudged: set[str] = set()
     while left := missing():
         if time.monotonic() - started > patience:
-            found = f"not yet: {', '.join(left)}"
-            raise InputError.of("rotation", found, what, "run it again: it goes on from here")
+            message = f"not within {patience:.0f} s: {goal}; missing: {', '.join(left)}"
+            why = "run it again: it continues from here, and the old password is still accepted"
+            raise InputError.event("rotation_incomplete", message, "rotation", why)
         for pod in set(left) - nudged:
-            inside.nudge(pod)
+            cluster.nudge(pod)
         nudged |= set(left)
         time.sleep(1)
-    progress(f"{what}: {time.monotonic() - started:.0f} s")
+    progress(f"{goal}: {time.monotonic() - started:.0f} s")

@@ -1,7 +1,7 @@
-"""The store's passwords: made at random where nobody gives one, kept in Secrets and nowhere else.
+"""The store's passwords: random, kept in Secrets and nowhere else.
 
-Each client's Secret holds its password in clear, as a file for whoever mounts it; the server's
-holds digests. What is there already stays: this can be repeated, also after it was interrupted.
+Each client's Secret has its password in clear, as a file for the pods that mount it; the server's
+has digests. Existing passwords stay: a run can be repeated, also after an interruption.
 """
 
 from __future__ import annotations
@@ -9,24 +9,30 @@ from __future__ import annotations
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol
 
 from proviso.contracts.base import InputError
 from proviso.deploy.acl import CLIENTS, REPLICATION, RIGHTS, Acl, digest, parse_acl
+from proviso.kube.api import Cluster
+from proviso.kube.namespace import NamespaceClient
+from proviso.rollout.deployed import NAMESPACE, PART_OF
 
 ACL_SECRET, ACL_KEY, PASSWORD_KEY = "store-acl", "users.acl", "password"
-LEAST, MOST = 16, 512
 
 
-class Vault(Protocol):
+class Secrets(Protocol):
     """The Secrets of our namespace; values are text."""
 
     def secret(self, name: str) -> Mapping[str, str] | None:
-        """What a Secret holds; None where there is none."""
+        """The values of a Secret; None where there is none."""
 
     def write_secret(self, name: str, values: Mapping[str, str]) -> None:
         """Makes a Secret, or gives it these values instead of those that it has."""
+
+
+def our_namespace(cluster: Cluster) -> NamespaceClient:
+    """Our namespace in a cluster."""
+    return NamespaceClient(cluster, NAMESPACE, {PART_OF: "proviso"})
 
 
 @dataclass(frozen=True)
@@ -46,57 +52,45 @@ def new_password() -> str:
     return secrets.token_urlsafe(32)
 
 
-def read_password(path: Path) -> str:
-    """A password that a user gives, from a file. Raises InputError; never says what it read."""
-    wanted = f"{LEAST} to {MOST} visible characters on one line"
-    try:
-        text = path.read_text(encoding="utf-8").removesuffix("\n")
-    except UnicodeDecodeError:
-        raise InputError.of(path, "no text", wanted) from None
-    except OSError as error:
-        raise InputError.of(path, error.strerror or "an error", "a readable file") from None
-    if not LEAST <= len(text) <= MOST or not text.isascii() or not text.isprintable():
-        raise InputError.of(path, "something else", wanted)
-    if " " in text:
-        raise InputError.of(path, "a blank", wanted)
-    return text
+def ensure_passwords(present: Secrets, replicated: bool = False) -> Ensured:
+    """Makes those of the store's Secrets that are missing.
 
-
-def ensure_passwords(
-    vault: Vault, given: Mapping[str, str] | None = None, replicated: bool = False
-) -> Ensured:
-    """Makes what is missing of the store's Secrets.
-
-    given: passwords by user, for those that have none yet; a password that is there is changed by
-    a rotation only. replicated: also the users of a replica and Sentinel.
+    A password that exists is changed by a rotation only. replicated: also the users of a replica
+    and Sentinel.
     """
-    found = vault.secret(ACL_SECRET)
-    before = parse_acl(found[ACL_KEY]) if found else Acl()
+    stored = present.secret(ACL_SECRET)
+    before = parse_acl(stored[ACL_KEY]) if stored else Acl()
     acl, written = before.with_known_rights(), []
     for user in (*RIGHTS, *(REPLICATION if replicated else ())):
-        password = _password_of(vault, user)
+        password = _password_of(present, user)
         if password is None:
-            password = (given or {}).get(user) or new_password()
-            vault.write_secret(secret_of(user), {PASSWORD_KEY: password})
+            password = new_password()
+            present.write_secret(secret_of(user), {PASSWORD_KEY: password})
             written.append(secret_of(user))
         if digest(password) not in acl.digests(user):
             acl = acl.with_digests(user, *acl.digests(user), digest(password))
-    if found is None or acl != before:
-        vault.write_secret(ACL_SECRET, {ACL_KEY: str(acl)})
+    if stored is None or acl != before:
+        present.write_secret(ACL_SECRET, {ACL_KEY: str(acl)})
         written.append(ACL_SECRET)
     return Ensured(tuple(written))
 
 
-def _password_of(vault: Vault, user: str) -> str | None:
-    return (vault.secret(secret_of(user)) or {}).get(PASSWORD_KEY)
+def _password_of(present: Secrets, user: str) -> str | None:
+    return (present.secret(secret_of(user)) or {}).get(PASSWORD_KEY)
 
 
-def client_passwords(vault: Vault) -> dict[str, str]:
-    """What the clients' Secrets hold. Raises InputError where one is missing."""
-    found = {}
+def client_passwords(present: Secrets) -> dict[str, str]:
+    """The passwords in the clients' Secrets. Raises InputError where one is missing."""
+    passwords = {}
     for user in CLIENTS:
-        password = _password_of(vault, user)
+        password = _password_of(present, user)
         if password is None:
-            raise InputError.of(f"Secret {secret_of(user)}", "none", "one", "run the deployment")
-        found[user] = password
-    return found
+            raise missing_secret(secret_of(user))
+        passwords[user] = password
+    return passwords
+
+
+def missing_secret(name: str) -> InputError:
+    """The error of a Secret that a deployment makes and that does not exist."""
+    why = "run the deployment first: it makes the store's Secrets"
+    return InputError.event("secret_missing", "no such Secret", f"Secret {name}", why)

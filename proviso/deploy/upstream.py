@@ -1,5 +1,7 @@
-"""What is not ours, pinned in k8s/platform/platform.yml: found in a mirror or downloaded, and
-accepted by its checksum alone. Kustomize then finds it as `upstream.yaml` beside our patches.
+"""The platform's upstream manifests, pinned in k8s/platform/platform.yml by checksum.
+
+A file comes from a mirror directory or is downloaded; kustomize then finds it as `upstream.yaml`
+beside our patches.
 """
 
 from __future__ import annotations
@@ -26,9 +28,10 @@ Folder = Annotated[str, Field(pattern=r"^[a-z][a-z-]*$")]
 
 
 class Component(Strict):
-    """One upstream: `url` downloads `file`; without one, `made_by` says how it is rendered.
+    """One upstream manifest: `url` downloads `file`; without a url, `made_by` is the command that
+    renders it.
 
-    variants: the folder of its kustomization in a mode, where that is not the one of its name.
+    variants: by mode, the folder of its kustomization where that is not the component's name.
     """
 
     name: Folder
@@ -56,7 +59,8 @@ def read_pins(platform: Path) -> Pins:
     try:
         return Pins.model_validate(yaml.safe_load(path.read_text()))
     except (OSError, yaml.YAMLError, ValidationError) as error:
-        raise InputError.of(path, str(error), "the pins of the platform") from error
+        message = f"cannot be read as the platform's pins: {error}"
+        raise InputError.event("platform_pins_invalid", message, path) from error
 
 
 def bring(component: Component, platform: Path, mirror: Path | None) -> None:
@@ -69,7 +73,8 @@ def bring(component: Component, platform: Path, mirror: Path | None) -> None:
         return
     data, origin = _found(component, mirror)
     if _digest(data) != component.sha256:
-        raise InputError.of(origin, f"sha256 {_digest(data)}", f"{component.sha256} ({PINS})")
+        actual, wanted = f"sha256 {_digest(data)}", f"{component.sha256} ({PINS})"
+        raise InputError.of(origin, actual, wanted, code="checksum_mismatch")
     with replacing(place) as temporary:
         temporary.write_bytes(data)
 
@@ -79,11 +84,12 @@ def _found(component: Component, mirror: Path | None) -> tuple[bytes, str]:
     if mirror is not None:
         path = mirror / component.file
         if not path.is_file():
-            raise InputError.of(path, "no such file", f"{component.name} {component.version}")
+            wanted = f"{component.name} {component.version}"
+            raise InputError.of(path, "no such file", wanted, code="file_missing")
         return path.read_bytes(), str(path)
     if component.url is None:
         wanted = f"a mirror directory with {component.file}, made by `{component.made_by}`"
-        raise InputError.of("--mirror", "none", wanted)
+        raise InputError.of("--mirror", "none", wanted, code="mirror_required")
     return _downloaded(component.url), component.url
 
 
@@ -95,10 +101,12 @@ def _downloaded(url: str) -> bytes:
             for chunk in reply.iter_bytes():
                 data += chunk
                 if len(data) > _MOST:
-                    raise InputError.of(url, f"more than {_MOST} bytes", "a manifest")
+                    message = f"the download is larger than {_MOST} bytes"
+                    raise InputError.event("download_failed", message, url)
     except httpx.HTTPError as error:
-        wanted = "a download, or a mirror directory (--mirror, PROVISO_MIRROR)"
-        raise InputError.of(url, str(error) or type(error).__name__, wanted) from error
+        message = f"the download failed: {str(error) or type(error).__name__}"
+        why = "or name a directory that has the file: --mirror, PROVISO_MIRROR"
+        raise InputError.event("download_failed", message, url, why) from error
     return bytes(data)
 
 

@@ -1,1 +1,1 @@
-"""The only place that talks to a Kubernetes API server."""
+"""The only room that talks to a Kubernetes API server, and the programs beside it."""

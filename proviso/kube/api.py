@@ -1,7 +1,7 @@
-"""The API server as a deployment uses it: server-side apply, reading back, deleting, explaining.
+"""The API server: server-side apply, reading, deleting, logs, commands in containers.
 
-The one module (with inside.py, for Secrets and commands in pods) that owns the `kubernetes` client.
-Objects are plain mappings, as they come out of YAML.
+The only module that imports the `kubernetes` client. Objects are plain mappings, as they come out
+of YAML. There is one way to write: server-side apply under the field manager `proviso`.
 """
 
 from __future__ import annotations
@@ -19,18 +19,21 @@ from kubernetes import config
 from kubernetes.client import ApiClient, ApiException, CoreV1Api
 from kubernetes.dynamic import DynamicClient
 from kubernetes.dynamic.exceptions import ResourceNotFoundError
+from kubernetes.stream import stream
 from urllib3.exceptions import HTTPError
 
 from proviso.contracts.base import InputError
+from proviso.kube.ownership import LAST_APPLIED, MANAGER, taken_over
 
 Object = Mapping[str, Any]
 Outcome = Literal["created", "configured", "unchanged"]
 Progress = Callable[[str], None]
-MANAGER = "proviso"
 SECONDS = 30
 PATIENCE = 90.0
 """Seconds in which a CRD or webhook that was just applied has to answer."""
 GONE_SECONDS = 180.0
+_CONFLICTS = 5
+"""Attempts to change the owner of fields while controllers write the same object."""
 _FIRST = ("Namespace", "CustomResourceDefinition")
 _NOT_YET = (
     "failed calling webhook",
@@ -39,13 +42,18 @@ _NOT_YET = (
     "the server could not find",
     "failed to find resource referenced by paramKind",
 )
-"""How the API server says that a webhook or a kind that was just applied does not answer yet."""
+"""Parts of the API server's message when a webhook or kind just applied does not answer yet."""
 _APPLY = "application/apply-patch+yaml"
+_JSON_PATCH = "application/json-patch+json"
+
+
+def silent(_: str) -> None:
+    """Progress that is not shown."""
 
 
 @dataclass(frozen=True)
 class Ref:
-    """Which object: apiVersion, kind, name and namespace (None where it has none)."""
+    """A reference to an object; namespace is None where the object has none."""
 
     api_version: str
     kind: str
@@ -67,7 +75,7 @@ def ref_of(document: Object) -> Ref:
 
 @dataclass
 class Applied:
-    """What became of the objects that were applied."""
+    """The outcome of each object that was applied, by its reference as text."""
 
     outcomes: dict[str, Outcome] = field(default_factory=dict)
 
@@ -76,38 +84,43 @@ class Applied:
         return sum(outcome != "unchanged" for outcome in self.outcomes.values())
 
     def __str__(self) -> str:
-        found = list(self.outcomes.values())
-        counts = {name: found.count(name) for name in ("created", "configured", "unchanged")}
+        outcomes = list(self.outcomes.values())
+        counts = {name: outcomes.count(name) for name in ("created", "configured", "unchanged")}
         return ", ".join(f"{count} {name}" for name, count in counts.items() if count)
 
 
 class Cluster:
-    """One cluster by its kubeconfig context. dry_run: the server checks all and keeps nothing."""
+    """One cluster by its kubeconfig context. dry_run: the server checks every write, keeps none."""
 
     def __init__(self, context: str, *, dry_run: bool = False) -> None:
         try:
             self._api: ApiClient = config.new_client_from_config(  # type: ignore[no-untyped-call]
                 context=context
             )
-            # What the server knew for another run is not what it knows now.
+            # The client would keep the discovery of an earlier run, which may lack new kinds.
             cache = tempfile.mkdtemp(prefix="proviso-api-")
             weakref.finalize(self, shutil.rmtree, cache, ignore_errors=True)
             self._dynamic = DynamicClient(  # type: ignore[no-untyped-call]
                 self._api, cache_file=f"{cache}/discovery.json"
             )
-        except (config.ConfigException, ApiException, HTTPError) as error:
-            wanted = "a context of a cluster that answers"
-            raise InputError.of(f"context {context}", str(error)[:300], wanted) from error
+        except config.ConfigException as error:
+            wanted, code = "a context of the kubeconfig", "unknown_context"
+            raise InputError.of(
+                "--context", context, wanted, str(error)[:300], code=code
+            ) from error
+        except (ApiException, HTTPError) as error:
+            raise _unanswered(f"context {context}", error) from error
         self.context = context
-        self.core = CoreV1Api(self._api)
+        self._core = CoreV1Api(self._api)
         self.dry_run = dry_run
 
     # --- writing -------------------------------------------------------------------------------
 
-    def apply(self, documents: Iterable[Object], progress: Progress) -> Applied:
-        """Server-side apply, what others depend on first. Raises InputError with the reason.
+    def apply(self, documents: Iterable[Object], progress: Progress = silent) -> Applied:
+        """Server-side apply; Namespaces and CRDs first. Raises InputError with the reason.
 
-        A CRD or webhook that is not there yet is waited for; unknown fields are an error.
+        Waits for a CRD or webhook that does not answer yet; unknown fields are an error. Fields
+        that `kubectl apply` owned become ours, so that those we no longer state are removed.
         """
         applied = Applied()
         for document in sorted(documents, key=_rank):
@@ -122,63 +135,110 @@ class Cluster:
                 return self._apply(document)
             except (ApiException, ResourceNotFoundError, HTTPError) as error:
                 if self.dry_run or not _passing(error) or time.monotonic() > ends:
-                    raise InputError.of(
-                        str(ref_of(document)), said(error), "accepted by the API server"
-                    ) from error
+                    message = f"refused by the API server: {message_of(error)}"
+                    raise InputError.event("apply_refused", message, ref_of(document)) from error
                 if not told:
-                    progress(f"waiting until {ref_of(document)} can be applied: {said(error)}")
+                    progress(
+                        f"waiting until {ref_of(document)} can be applied: {message_of(error)}"
+                    )
                     told = True
                 time.sleep(1)
 
     def _apply(self, document: Object) -> Outcome:
         ref = ref_of(document)
         before = self._read(ref)
-        query = [("fieldManager", MANAGER), ("force", "true"), ("fieldValidation", "Strict")]
-        if self.dry_run:
-            query.append(("dryRun", "All"))
+        if before is not None:
+            self._take_over(ref, before)
+        query = self._query(fieldManager=MANAGER, force="true", fieldValidation="Strict")
         after = self._call("PATCH", self._path(ref), query, document, _APPLY)
         if before is None:
             return "created"
         return "unchanged" if _content(before) == _content(after) else "configured"
 
-    def annotate(self, ref: Ref, annotations: Mapping[str, str]) -> None:
-        """Adds annotations to what is there; the other fields stay whose they are."""
+    def _take_over(self, ref: Ref, present: Object) -> None:
+        """Makes us the owner of what `kubectl apply` owns. Controllers may write meanwhile."""
+        for left in reversed(range(_CONFLICTS)):
+            metadata = present["metadata"]
+            managed = taken_over(metadata.get("managedFields", []), present["apiVersion"])
+            if managed is None:
+                return
+            patch = [
+                {"op": "replace", "path": "/metadata/managedFields", "value": managed},
+                # The server refuses the patch when the object has changed since it was read.
+                *_replacing("/metadata/resourceVersion", metadata.get("resourceVersion")),
+            ]
+            try:
+                self._call("PATCH", self._path(ref), self._query(), patch, _JSON_PATCH)
+            except ApiException as error:
+                if error.status != 409 or not left:
+                    raise
+                present = self._read(ref) or {"apiVersion": ref.api_version, "metadata": {}}
+            else:
+                return
+
+    def annotate(self, ref: Ref, annotations: Mapping[str, str]) -> bool:
+        """Adds annotations to an object; its other fields keep their owners.
+
+        False where there is no such object. Annotations of an earlier call that are not named
+        again are removed.
+        """
+        present = self.get(ref)
+        if present is None:
+            return False
+        # With its uid, so that an object deleted meanwhile is not created again.
         metadata: dict[str, Any] = {"name": ref.name, "annotations": dict(annotations)}
+        if "uid" in present["metadata"]:
+            metadata["uid"] = present["metadata"]["uid"]
         body = {"apiVersion": ref.api_version, "kind": ref.kind, "metadata": metadata}
-        query = [("fieldManager", f"{MANAGER}-notes"), ("force", "true")]
-        self._call("PATCH", self._path(ref), query, body, _APPLY)
+        query = self._query(fieldManager=f"{MANAGER}-notes", force="true")
+        try:
+            self._call("PATCH", self._path(ref), query, body, _APPLY)
+        except (ApiException, HTTPError) as error:
+            if getattr(error, "status", 0) in (404, 409):
+                return False
+            message = f"refused by the API server: {message_of(error)}"
+            raise InputError.event("apply_refused", message, ref) from error
+        return True
 
     def delete(self, ref: Ref) -> bool:
-        """Whether there was one. What it owns goes first; returns when all is gone."""
-        query = [("propagationPolicy", "Foreground")]
-        if self.dry_run:
-            query.append(("dryRun", "All"))
+        """Deletes an object and what it owns; returns when all is gone. False: there was none."""
         try:
+            query = self._query(propagationPolicy="Foreground")
             self._call("DELETE", self._path(ref), query)
         except ResourceNotFoundError:
             return False
         except (ApiException, HTTPError) as error:
             if getattr(error, "status", 0) == 404:
                 return False
-            raise InputError.of(str(ref), said(error), "deleted") from error
+            message = f"cannot be deleted: {message_of(error)}"
+            raise InputError.event("delete_refused", message, ref) from error
         self._await_end(ref)
         return True
+
+    def _query(self, **parameters: str) -> list[tuple[str, str]]:
+        dry = {"dryRun": "All"} if self.dry_run else {}
+        return list({**parameters, **dry}.items())
 
     def _await_end(self, ref: Ref) -> None:
         ends = time.monotonic() + GONE_SECONDS
         while not self.dry_run and self.get(ref) is not None:
             if time.monotonic() > ends:
-                raise InputError.of(str(ref), f"still there after {GONE_SECONDS:.0f} s", "deleted")
+                message = f"still there {GONE_SECONDS:.0f} s after it was deleted"
+                why = "a finalizer may hold it: see its metadata.finalizers"
+                raise InputError.event("not_deleted_in_time", message, ref, why)
             time.sleep(0.5)
 
     # --- reading -------------------------------------------------------------------------------
 
     def get(self, ref: Ref) -> dict[str, Any] | None:
-        """None where there is none, or no such kind. Raises InputError where nobody can tell."""
+        """The object; None where there is none, or no such kind.
+
+        Raises InputError where the API server does not tell.
+        """
         try:
             return self._read(ref)
         except (ApiException, HTTPError) as error:
-            raise InputError.of(str(ref), said(error), "an answer of the API server") from error
+            raise _unanswered(str(ref), error) from error
 
     def _read(self, ref: Ref) -> dict[str, Any] | None:
         try:
@@ -193,26 +253,25 @@ class Cluster:
     def all(
         self, api_version: str, kind: str, namespace: str | None, labels: Mapping[str, str]
     ) -> list[dict[str, Any]]:
-        """Every object of a kind with these labels."""
+        """Every object of a kind with these labels; an empty mapping: every object."""
         path = self._path(Ref(api_version, kind, "", namespace)).rstrip("/")
         selector = ",".join(f"{name}={value}" for name, value in labels.items())
         try:
-            found = self._call("GET", path, [("labelSelector", selector)])
+            listed = self._call("GET", path, [("labelSelector", selector)])
         except (ApiException, HTTPError) as error:
-            wanted = "an answer of the API server"
-            raise InputError.of(f"{kind} in {namespace}", said(error), wanted) from error
-        # A list says once what its items are.
-        return [{"apiVersion": api_version, "kind": kind, **item} for item in found["items"]]
+            raise _unanswered(f"{kind} in {namespace}", error) from error
+        # The items of a list have no apiVersion and kind of their own.
+        return [{"apiVersion": api_version, "kind": kind, **item} for item in listed["items"]]
 
     def events(self, namespace: str) -> list[dict[str, Any]]:
-        """What happened in a namespace, as far as the cluster remembers."""
+        """The events of a namespace that the cluster still keeps (an hour by default)."""
         return self.all("v1", "Event", namespace, {})
 
     def log(self, pod: str, container: str, namespace: str, lines: int, *, previous: bool) -> str:
         """The last lines of a container; empty where there are none."""
         try:
             return str(
-                self.core.read_namespaced_pod_log(
+                self._core.read_namespaced_pod_log(
                     pod,
                     namespace,
                     container=container,
@@ -223,6 +282,27 @@ class Cluster:
             )
         except ApiException:
             return ""
+
+    def execute(
+        self, pod: str, container: str, namespace: str, command: Sequence[str]
+    ) -> str | None:
+        """stdout and stderr of a command in a container; None where it could not be started."""
+        try:
+            output = stream(
+                self._core.connect_get_namespaced_pod_exec,
+                pod,
+                namespace,
+                container=container,
+                command=list(command),
+                stdout=True,
+                stderr=True,
+                stdin=False,
+                tty=False,
+                _request_timeout=SECONDS,
+            )
+        except ApiException:
+            return None
+        return str(output)
 
     # --- the wire ------------------------------------------------------------------------------
 
@@ -237,7 +317,7 @@ class Cluster:
         method: str,
         path: str,
         query: Sequence[tuple[str, str]],
-        body: Object | None = None,
+        body: Object | Sequence[Object] | None = None,
         content: str = "application/json",
     ) -> dict[str, Any]:
         request = self._api.param_serialize(
@@ -261,11 +341,18 @@ def _rank(document: Object) -> int:
     return _FIRST.index(kind) if kind in _FIRST else len(_FIRST)
 
 
-def _content(found: Object) -> Object:
-    """What an object says, without the server's book-keeping: a dry run gives no new version."""
+def _replacing(path: str, value: object) -> list[Object]:
+    return [{"op": "replace", "path": path, "value": value}] if value is not None else []
+
+
+def _content(document: Object) -> Object:
+    """An object without status and the server's book-keeping: a dry run makes no new version."""
     kept = {"managedFields", "resourceVersion", "generation"}
-    metadata = {name: value for name, value in found["metadata"].items() if name not in kept}
-    return {name: value for name, value in found.items() if name != "status"} | {
+    metadata = {name: value for name, value in document["metadata"].items() if name not in kept}
+    if "annotations" in metadata:
+        notes = {k: v for k, v in metadata["annotations"].items() if k != LAST_APPLIED}
+        metadata["annotations"] = notes
+    return {name: value for name, value in document.items() if name != "status"} | {
         "metadata": metadata
     }
 
@@ -274,12 +361,21 @@ def _passing(error: Exception) -> bool:
     """Whether waiting can help: the server, the kind or the webhook may still come."""
     if isinstance(error, (ResourceNotFoundError, HTTPError)):
         return True
-    text = said(error)
+    text = message_of(error)
     return any(sign in text for sign in _NOT_YET) or getattr(error, "status", 0) in (429, 503)
 
 
-def said(error: Exception) -> str:
-    """What the API server says, without its envelope."""
+def _unanswered(path: str, error: Exception) -> InputError:
+    """The error of a question that the API server did not answer."""
+    if isinstance(error, HTTPError):
+        message = f"the API server cannot be reached: {str(error)[:300]}"
+        return InputError.event("api_server_unreachable", message, path)
+    message = f"the API server answered with an error: {message_of(error)[:300]}"
+    return InputError.event("api_server_error", message, path)
+
+
+def message_of(error: Exception) -> str:
+    """The message of an API server's error, without its envelope."""
     body = getattr(error, "body", None)
     try:
         return str(json.loads(body)["message"]) if body else str(error)

@@ -1,5 +1,6 @@
-"""Why an object is not ready: its conditions, its pods' reasons, the last events, the log that
-matters. For the person who has to mend it; never a Secret's content.
+"""Explains why an object is not ready: its conditions, its containers, the last events and logs.
+
+Never has the content of a Secret.
 """
 
 from __future__ import annotations
@@ -16,31 +17,31 @@ _PODS = 3
 
 
 def explain(cluster: Cluster, ref: Ref) -> str:
-    """Lines for stderr."""
-    found = cluster.get(ref)
-    lines = list(_conditions(found)) if found else ["it does not exist"]
+    """An indented text of several lines, for stderr."""
+    present = cluster.get(ref)
+    lines = list(_conditions(present)) if present else ["it does not exist"]
     if ref.namespace:
-        pods = _pods_of(cluster, ref, found)
+        pods = _pods_of(cluster, ref, present)
         events = cluster.events(ref.namespace)
         names = {ref.name, *(pod["metadata"]["name"] for pod in pods)}
         lines += event_lines([event for event in events if _about(event, names, ref.name)])
-        for pod in [pod for pod in pods if not _well(pod)][:_PODS]:
+        for pod in [pod for pod in pods if not _is_well(pod)][:_PODS]:
             lines += _pod_lines(cluster, pod)
     return "\n" + "\n".join(f"    {line}" for line in lines)
 
 
-def _conditions(found: Object) -> Iterator[str]:
-    for one in found.get("status", {}).get("conditions") or []:
-        said = f"{one.get('reason', '')} {one.get('message', '')}".strip()
-        yield f"{one['type']} {one['status']} {said}".rstrip()
+def _conditions(present: Object) -> Iterator[str]:
+    for one in present.get("status", {}).get("conditions") or []:
+        reason = f"{one.get('reason', '')} {one.get('message', '')}".strip()
+        yield f"{one['type']} {one['status']} {reason}".rstrip()
 
 
-def _pods_of(cluster: Cluster, ref: Ref, found: Object | None) -> list[dict[str, Any]]:
-    """The pods that an object stands for."""
+def _pods_of(cluster: Cluster, ref: Ref, present: Object | None) -> list[dict[str, Any]]:
+    """The pods of an InferenceService, or of what has a selector."""
     if ref.kind == "InferenceService":
         labels = {"serving.kserve.io/inferenceservice": ref.name}
     else:
-        selector = (found or {}).get("spec", {}).get("selector") or {}
+        selector = (present or {}).get("spec", {}).get("selector") or {}
         labels = selector.get("matchLabels", {})
     return cluster.all("v1", "Pod", ref.namespace, labels) if labels else []
 
@@ -51,7 +52,7 @@ def _about(event: Object, names: set[str], prefix: str) -> bool:
 
 
 def event_lines(events: Sequence[Object]) -> list[str]:
-    """The newest events that are worth reading, the newest last."""
+    """The last events that are not Normal, the newest last."""
     worth = [event for event in events if event.get("type") != "Normal"]
     worth.sort(key=lambda event: str(event.get("lastTimestamp") or event.get("eventTime") or ""))
     return [
@@ -61,15 +62,15 @@ def event_lines(events: Sequence[Object]) -> list[str]:
     ]
 
 
-def _well(pod: Object) -> bool:
-    """Whether a pod is ready, or has done its work."""
+def _is_well(pod: Object) -> bool:
+    """Whether a pod is ready, or has succeeded."""
     status = pod.get("status", {})
     ready = {one["type"]: one["status"] for one in status.get("conditions") or []}
     return ready.get("Ready") == "True" or status.get("phase") == "Succeeded"
 
 
 def _pod_lines(cluster: Cluster, pod: Object) -> Iterator[str]:
-    """Each container that does not run, with the end of its log."""
+    """Each container that is not well, with the end of its log."""
     name, namespace = pod["metadata"]["name"], pod["metadata"]["namespace"]
     yield f"pod {name}: {pod.get('status', {}).get('phase')}"
     for status in container_statuses(pod):
@@ -89,7 +90,7 @@ def container_statuses(pod: Object) -> list[Object]:
 
 
 def trouble_of(status: Object) -> str | None:
-    """What a container has to say for not being ready; None when all is well."""
+    """Why a container is not ready, by its status; None when all is well."""
     state = status.get("state", {})
     if "waiting" in state:
         reason = state["waiting"].get("reason", "")

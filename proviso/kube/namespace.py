@@ -1,117 +1,94 @@
-"""Our namespace as secrets and rotations see it, through the `kubernetes` client: Secrets, the
-containers that mount one, a command inside a container."""
+"""One namespace of a cluster: its Secrets, the containers that mount one, commands in them."""
 
 from __future__ import annotations
 
 import base64
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from kubernetes.client import ApiException, CoreV1Api, V1ObjectMeta, V1Secret
-from kubernetes.stream import stream
+from proviso.kube.api import Cluster, Ref
 
-NAMESPACE = "proviso"
-FIELD_MANAGER = "proviso"
-SECONDS = 20
+Object = Mapping[str, Any]
 _NUDGED = "proviso.dev/looked-at"
 
 
 @dataclass(frozen=True)
-class Reader:
-    """A running container that has a Secret mounted, and where it sees the password."""
+class SecretMount:
+    """A running container that has a Secret mounted, and the folder where it sees it."""
 
     pod: str
     container: str
-    path: str
+    folder: str
 
 
 @dataclass(frozen=True)
-class Inside:
-    """The namespace of one cluster; `api` speaks to its API server."""
+class NamespaceClient:
+    """A namespace by its name. labels: of every Secret that is written."""
 
-    api: CoreV1Api
-    namespace: str = NAMESPACE
+    cluster: Cluster
+    name: str
+    labels: Mapping[str, str] = field(default_factory=dict)
 
     def secret(self, name: str) -> Mapping[str, str] | None:
-        try:
-            found = self.api.read_namespaced_secret(name, self.namespace)
-        except ApiException as error:
-            if error.status == 404:
-                return None
-            raise
-        return {key: base64.b64decode(value).decode() for key, value in (found.data or {}).items()}
+        """The values of a Secret as text; None where there is none."""
+        found = self.cluster.get(self._ref("Secret", name))
+        if found is None:
+            return None
+        data = found.get("data") or {}
+        return {key: base64.b64decode(value).decode() for key, value in data.items()}
 
     def write_secret(self, name: str, values: Mapping[str, str]) -> None:
-        labels = {"app.kubernetes.io/part-of": "proviso"}
-        metadata = V1ObjectMeta(name=name, labels=labels)
-        body = V1Secret(metadata=metadata, string_data=dict(values))
-        place = (self.namespace, body)
-        try:
-            self.api.create_namespaced_secret(*place, field_manager=FIELD_MANAGER)
-        except ApiException as error:
-            if error.status != 409:
-                raise
-            self.api.patch_namespaced_secret(name, *place, field_manager=FIELD_MANAGER)
+        """Makes a Secret, or gives it these values instead of those that it has."""
+        data = {key: base64.b64encode(value.encode()).decode() for key, value in values.items()}
+        metadata = {"name": name, "namespace": self.name, "labels": dict(self.labels)}
+        self.cluster.apply(
+            [{"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": data}]
+        )
 
-    def readers(self, secret: str) -> list[Reader]:
-        pods = self.api.list_namespaced_pod(self.namespace).items
-        return [reader for pod in pods if _lives(pod) for reader in _readers(pod, secret)]
+    def mounts(self, secret: str) -> list[SecretMount]:
+        """Every running container that mounts a Secret, of pods that are not being deleted."""
+        pods = self.cluster.all("v1", "Pod", self.name, {})
+        return [mount for pod in pods if _lives(pod) for mount in _mounts(pod, secret)]
 
     def nudge(self, pod: str) -> None:
-        body = {"metadata": {"annotations": {_NUDGED: str(time.time_ns())}}}
-        try:
-            self.api.patch_namespaced_pod(pod, self.namespace, body, field_manager=FIELD_MANAGER)
-        except ApiException as error:
-            if error.status != 404:
-                raise
+        """Makes kubelet look at a pod now: an annotation changes. A pod that is gone is fine."""
+        self.cluster.annotate(self._ref("Pod", pod), {_NUDGED: str(time.time_ns())})
 
-    def ask(self, pod: str, container: str, command: list[str]) -> str | None:
-        try:
-            said = stream(
-                self.api.connect_get_namespaced_pod_exec,
-                pod,
-                self.namespace,
-                container=container,
-                command=command,
-                stdout=True,
-                stderr=True,
-                stdin=False,
-                tty=False,
-                _request_timeout=SECONDS,
-            )
-        except ApiException as error:
-            return None if self._gone(pod) else f"{error.status} {error.reason}"
-        return str(said)
+    def execute(self, pod: str, container: str, command: list[str]) -> str | None:
+        """The output of a command in a container; None when pod or container is gone.
 
-    def _gone(self, pod: str) -> bool:
-        try:
-            return not _lives(self.api.read_namespaced_pod(pod, self.namespace))
-        except ApiException as error:
-            if error.status == 404:
-                return True
-            raise
+        Empty where the pod runs and the command could not be started: the caller asks again.
+        """
+        output = self.cluster.execute(pod, container, self.name, command)
+        if output is not None:
+            return output
+        found = self.cluster.get(self._ref("Pod", pod))
+        return "" if found is not None and _lives(found) else None
+
+    def _ref(self, kind: str, name: str) -> Ref:
+        return Ref("v1", kind, name, self.name)
 
 
-def _lives(pod: Any) -> bool:
-    return pod.status.phase == "Running" and pod.metadata.deletion_timestamp is None
+def _lives(pod: Object) -> bool:
+    running = pod.get("status", {}).get("phase") == "Running"
+    return running and "deletionTimestamp" not in pod["metadata"]
 
 
-def _readers(pod: Any, secret: str) -> Iterator[Reader]:
-    """The running containers of a pod that see a Secret's password."""
+def _mounts(pod: Object, secret: str) -> Iterator[SecretMount]:
+    """The running containers of a pod that mount a Secret."""
     volumes = {
-        volume.name
-        for volume in pod.spec.volumes or []
-        if volume.secret is not None and volume.secret.secret_name == secret
+        volume["name"]
+        for volume in pod["spec"].get("volumes", [])
+        if volume.get("secret", {}).get("secretName") == secret
     }
     running = {
-        status.name
-        for status in pod.status.container_statuses or []
-        if status.state is not None and status.state.running is not None
+        status["name"]
+        for status in pod["status"].get("containerStatuses", [])
+        if "running" in status.get("state", {})
     }
-    for container in pod.spec.containers:
-        for mount in container.volume_mounts or []:
-            if mount.name in volumes and container.name in running:
-                path = f"{mount.mount_path}/password"
-                yield Reader(pod.metadata.name, container.name, path)
+    for container in pod["spec"]["containers"]:
+        for mount in container.get("volumeMounts", []):
+            if mount["name"] in volumes and container["name"] in running:
+                yield SecretMount(pod["metadata"]["name"], container["name"], mount["mountPath"])

@@ -13,9 +13,8 @@ from functools import cached_property
 from typing import Any
 
 from proviso.deploy.platform import kustomize
-from proviso.deploy.secrets import ACL_KEY, ACL_SECRET, ensure_passwords
+from proviso.deploy.secrets import ACL_KEY, ACL_SECRET, ensure_passwords, our_namespace
 from proviso.kube.api import Cluster
-from proviso.kube.namespace import Inside
 from tests.cluster.place import (
     CONTEXT,
     NAMESPACE,
@@ -42,7 +41,7 @@ Object = Mapping[str, Any]
 @contextmanager
 def replicated(place: Place) -> Iterator[Pair]:
     """Primary and replica, known to all Sentinels; afterwards one store with all that it had."""
-    inside = Inside(Cluster(CONTEXT).core)
+    inside = our_namespace(Cluster(CONTEXT))
     found = inside.secret(ACL_SECRET)
     assert found is not None
     pair = Pair(place)

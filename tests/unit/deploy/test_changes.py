@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 import yaml
 
-from proviso.deploy.changes import images_in, units_of_route, with_image, with_note
+from proviso.deploy.changes import images_in, with_image, with_pod_annotation
+from proviso.deploy.route import backends_of
 
 ROLLOUT = Path(__file__).parents[3] / "k8s" / "releases" / "2.5.0" / "rollout"
 
@@ -29,15 +30,15 @@ def route(step: str) -> dict[str, Any]:
     ],
 )
 def test_a_route_leads_to_those_that_it_gives_something(step: str, versions: set[str]) -> None:
-    units = set(units_of_route(route(step)["spec"]))
-    assert {unit.removeprefix("fraud-risk-").rpartition("-")[0] for unit in units} == versions
+    names = set(backends_of(route(step)["spec"]))
+    assert {name.removeprefix("fraud-risk-").rpartition("-")[0] for name in names} == versions
 
 
-def test_a_withdrawn_route_leads_to_nobody() -> None:
+def test_a_withdrawn_route_leads_nowhere() -> None:
     path = ROLLOUT.parents[1] / "2.4.0" / "rollout" / "rollback.yaml"
     documents = yaml.safe_load_all(path.read_text())
     [withdrawn] = [one for one in documents if one["kind"] == "HTTPRoute"]
-    assert not set(units_of_route(withdrawn["spec"]))
+    assert not set(backends_of(withdrawn["spec"]))
 
 
 def test_only_images_of_that_name_are_named_anew() -> None:
@@ -51,6 +52,6 @@ def test_a_note_is_on_the_pods_of_a_deployment_only() -> None:
     def made(kind: str) -> dict[str, Any]:
         return {"kind": kind, "spec": {"template": {"metadata": {"annotations": {"a": "1"}}}}}
 
-    noted = with_note(made("Deployment"), "b", "2")
+    noted = with_pod_annotation(made("Deployment"), "b", "2")
     assert noted["spec"]["template"]["metadata"]["annotations"] == {"a": "1", "b": "2"}
-    assert with_note(made("Job"), "b", "2") == made("Job")
+    assert with_pod_annotation(made("Job"), "b", "2") == made("Job")

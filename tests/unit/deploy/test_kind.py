@@ -82,9 +82,12 @@ def test_a_cluster_that_is_not_there_is_made(calls: Path, free: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["new", "still"])
-def test_who_has_the_ports_is_named(calls: Path, name: str) -> None:
-    with pytest.raises(InputError, match="port 8081: found taken by container ours-control-plane"):
+def test_the_container_with_the_port_is_named(calls: Path, name: str) -> None:
+    with pytest.raises(InputError) as taken:
         Kind(name).up(CONFIG)
+    [problem] = taken.value.problems
+    assert (problem.code, problem.path) == ("port_in_use", "port 8081")
+    assert "ours-control-plane" in problem.message
     assert "create" not in calls.read_text()
     assert "start" not in calls.read_text()
 
@@ -119,21 +122,27 @@ def test_our_cluster_is_reached_from_this_machine_alone() -> None:
 
 def test_a_program_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
-    with pytest.raises(InputError, match="kind: found no such program on PATH"):
+    with pytest.raises(InputError) as missing:
         Kind("ours").exists()
+    [problem] = missing.value.problems
+    assert (problem.code, problem.path) == ("program_missing", "kind")
 
 
 def test_a_program_that_fails_is_quoted_with_its_last_lines() -> None:
     script = "i=0; while [ $i -lt 30 ]; do i=$((i+1)); echo line $i; done; echo why >&2; exit 3"
     with pytest.raises(InputError) as failed:
         call(["sh", "-c", script])
-    text = str(failed.value)
-    assert "found exit 3" in text
+    [problem] = failed.value.problems
+    assert problem.code == "program_failed"
+    text = problem.message
+    assert text.startswith("ended with exit code 3")
     assert "why" in text
     assert "line 30" in text
     assert "line 10\n" not in text
 
 
 def test_a_program_that_hangs_is_ended() -> None:
-    with pytest.raises(InputError, match="timed out"):
+    with pytest.raises(InputError) as hung:
         call(["sleep", "60"], seconds=0.1)
+    [problem] = hung.value.problems
+    assert (problem.code, problem.path) == ("program_timeout", "sleep 60")

@@ -1,9 +1,7 @@
-"""Mode knative: who gets which share, and when a revision counts as brought."""
+"""Mode knative: the share of each release, and when a revision counts as ready."""
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,7 +9,8 @@ import pytest
 from proviso.contracts.base import ContractError
 from proviso.deploy import revisions
 from proviso.deploy.revisions import Revisions, Traffic, share_for
-from proviso.kube.api import Cluster
+from proviso.kube.api import Cluster, silent
+from proviso.kube.ownership import LAST_APPLIED
 from tests.unit.kube.api_server import KINDS, ApiServer
 
 OLD, NEW, OTHER = "late-1-0-0-aaaaaa", "late-1-1-0-bbbbbb", "late-0-9-0-cccccc"
@@ -57,24 +56,16 @@ def split(**percents: int) -> list[dict[str, Any]]:
     return [{"revisionName": f"late-{name[1:]}", "percent": n} for name, n in percents.items()]
 
 
-def silent(_: str) -> None:
-    """Nobody listens."""
+ISVC = "/apis/serving.kserve.io/v1beta1/namespaces/proviso/inferenceservices/late"
 
 
 @pytest.fixture
-def brought(api: ApiServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A cluster with two revisions; what kubectl is asked to apply is written to this file.
-
-    It answers with what it was given.
-    """
+def revised(api: ApiServer) -> ApiServer:
+    """A cluster with two revisions."""
     api.kinds = {**KINDS, REVISION: [("revisions", "Revision", True)]}
     for number, unit in enumerate((OLD, NEW), start=1):
         api.keep(revision(number, unit))
-    kubectl, applied = tmp_path / "kubectl", tmp_path / "applied"
-    kubectl.write_text(f'#!/bin/sh\necho "$*" > {applied}\ntee -a {applied}\n')
-    kubectl.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
-    return applied
+    return api
 
 
 @pytest.mark.parametrize(
@@ -100,11 +91,10 @@ def test_a_deployment_takes_no_traffic_away(
     assert (share_for(OLD, 100, found, OURS), share_for(NEW, 0, found, OURS)) == shares
 
 
-@pytest.mark.usefixtures("brought")
-def test_traffic_is_read_by_unit(api: ApiServer) -> None:
+def test_traffic_is_read_by_release(revised: ApiServer) -> None:
     here = Revisions(Cluster("stand-in"), "late", silent)
     assert here.traffic() is None
-    api.keep(service(NEW, 5, traffic=[*split(r2=5), *split(r1=95), *split(r7=0)]))
+    revised.keep(service(NEW, 5, traffic=[*split(r2=5), *split(r1=95), *split(r7=0)]))
     assert here.traffic() == Traffic(NEW, 5, {NEW: 5, OLD: 95})
 
 
@@ -115,39 +105,38 @@ STANDS = {
 }
 
 
-def test_a_release_is_applied_with_the_share_it_has(api: ApiServer, brought: Path) -> None:
-    api.keep(service(NEW, 25, **STANDS))
+def test_a_release_is_applied_with_the_share_it_has(revised: ApiServer) -> None:
+    revised.keep(service(NEW, 25, **STANDS))
     here = Revisions(Cluster("stand-in"), "late", silent)
     assert here.bring(NEW, service(NEW, 0), OURS) == "unchanged"
-    command, document = brought.read_text().split("\n", 1)
-    assert command == "--context stand-in apply -o json -f -"
-    assert json.loads(document)["spec"]["predictor"]["canaryTrafficPercent"] == 25
+    assert revised.objects[ISVC]["spec"]["predictor"]["canaryTrafficPercent"] == 25
+    # The next step is taken with kubectl, which reads there what was stated before.
+    assert LAST_APPLIED in revised.objects[ISVC]["metadata"]["annotations"]
 
 
-@pytest.mark.usefixtures("brought")
-def test_what_became_of_a_release_is_said(api: ApiServer) -> None:
+def test_what_became_of_a_release_is_said(revised: ApiServer) -> None:
     here = Revisions(Cluster("stand-in", dry_run=True), "late", silent)
     document = service(NEW, 25)
     assert here.bring(NEW, document, OURS) == "created"
-    api.keep(service(NEW, 25, **STANDS))
+    revised.keep(service(NEW, 25, **STANDS))
     document["spec"]["predictor"]["minReplicas"] = 2
     assert here.bring(NEW, document, OURS) == "configured"
 
 
-def test_a_release_behind_the_newest_is_left_alone(api: ApiServer, brought: Path) -> None:
-    api.keep(service(NEW, 25, traffic=split(r2=25, r1=75)))
+def test_a_release_behind_the_newest_is_left_alone(revised: ApiServer) -> None:
+    revised.keep(service(NEW, 25, traffic=split(r2=25, r1=75)))
     here = Revisions(Cluster("stand-in"), "late", silent)
     assert here.bring(OLD, service(OLD, 100), OURS) == "unchanged"
-    assert not brought.exists()
+    assert revised.writes == []
 
 
-def test_a_dry_run_asks_the_server_and_waits_for_nothing(brought: Path) -> None:
+def test_a_dry_run_asks_the_server_and_waits_for_nothing(revised: ApiServer) -> None:
     here = Revisions(Cluster("stand-in", dry_run=True), "late", silent)
     here.bring(NEW, service(NEW, 0), OURS)
-    assert "--dry-run=server" in brought.read_text()
+    assert [query["dryRun"] for _, _, query in revised.writes] == [["All"]]
+    assert ISVC not in revised.objects
 
 
-@pytest.mark.usefixtures("brought")
 @pytest.mark.parametrize(
     ("state", "lack"),
     [
@@ -171,10 +160,10 @@ def test_a_dry_run_asks_the_server_and_waits_for_nothing(brought: Path) -> None:
     ],
 )
 def test_what_a_revision_lacks_is_said(
-    api: ApiServer, monkeypatch: pytest.MonkeyPatch, state: Object, lack: str
+    revised: ApiServer, monkeypatch: pytest.MonkeyPatch, state: Object, lack: str
 ) -> None:
     monkeypatch.setattr(revisions, "_SECONDS", 0.0)
-    api.keep(service(NEW, 5, **state))
+    revised.keep(service(NEW, 5, **state))
     here = Revisions(Cluster("stand-in"), "late", silent)
     found = here.traffic()
     assert found is not None

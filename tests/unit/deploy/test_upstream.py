@@ -119,7 +119,7 @@ def test_a_download_that_fails_or_never_ends_is_refused(
     with website(b"", 404) as url, pytest.raises(InputError, match="404"):
         bring(component(url=url), tmp_path, None)
     monkeypatch.setattr(upstream, "_MOST", 4)
-    with website(TEXT) as url, pytest.raises(InputError, match="more than 4 bytes"):
+    with website(TEXT) as url, pytest.raises(InputError, match="larger than 4 bytes"):
         bring(component(url=url), tmp_path, None)
 
 

@@ -23,6 +23,7 @@ KINDS: Mapping[str, list[tuple[str, str, bool]]] = {
     "v1": [
         ("namespaces", "Namespace", False),
         ("configmaps", "ConfigMap", True),
+        ("secrets", "Secret", True),
         ("pods", "Pod", True),
         ("events", "Event", True),
     ],
@@ -35,10 +36,12 @@ KINDS: Mapping[str, list[tuple[str, str, bool]]] = {
 @dataclass
 class ApiServer:
     """objects: by path. refusals: by path, answered one after the other before a write is taken.
-    logs: by pod, container and whether of the run before. kinds: what discovery tells."""
+    unreadable: by path, the answer to a read. logs: by pod, container and whether of the run
+    before. kinds: what discovery tells."""
 
     objects: dict[str, Object] = field(default_factory=dict)
     refusals: dict[str, list[tuple[int, str]]] = field(default_factory=dict)
+    unreadable: dict[str, tuple[int, str]] = field(default_factory=dict)
     logs: dict[tuple[str, str, bool], str] = field(default_factory=dict)
     kinds: dict[str, list[tuple[str, str, bool]]] = field(default_factory=lambda: dict(KINDS))
     writes: list[tuple[str, str, dict[str, list[str]]]] = field(default_factory=list)
@@ -55,8 +58,11 @@ class ApiServer:
         self.objects[path] = {**document, "metadata": kept}
 
     def answer(
-        self, method: str, path: str, query: dict[str, list[str]], body: Object
+        self, method: str, path: str, query: dict[str, list[str]], body: Any
     ) -> tuple[int, Any]:
+        if method == "GET" and path in self.unreadable:
+            status, message = self.unreadable[path]
+            return status, _status(status, message)
         if method == "GET":
             return self._read(path, query)
         self.writes.append((method, path, query))
@@ -90,9 +96,12 @@ class ApiServer:
             and pairs.items() <= found["metadata"].get("labels", {}).items()
         ]
 
-    def _merged(self, path: str, body: Object, *, keep: bool) -> Object:
+    def _merged(self, path: str, body: Any, *, keep: bool) -> Object:
+        """An apply configuration is merged; a JSON patch replaces metadata, field by field."""
         before = self.objects.get(path)
         after: Object = json.loads(json.dumps(before or {"metadata": {"resourceVersion": "0"}}))
+        if isinstance(body, list):
+            body = {"metadata": {one["path"].rpartition("/")[2]: one["value"] for one in body}}
         _merge(after, body)
         if keep and after != before:
             version = int(after["metadata"]["resourceVersion"]) + 1

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from proviso.contracts.base import InputError
-from proviso.kube.api import Cluster, Ref, ref_of
+from proviso.kube.api import Cluster, Ref, ref_of, silent
 from tests.unit.kube.api_server import KINDS, ApiServer
 
 SETTINGS = "/api/v1/namespaces/proviso/configmaps/settings"
@@ -21,10 +21,6 @@ def config_map(**data: str) -> dict[str, Any]:
 
 def namespace(name: str) -> dict[str, Any]:
     return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
-
-
-def silent(_: str) -> None:
-    """Nobody listens."""
 
 
 @pytest.mark.usefixtures("api")
@@ -69,7 +65,9 @@ def test_what_a_webhook_refuses_is_refused_at_once(api: ApiServer) -> None:
     api.refusals[SETTINGS] = [(400, message)]
     with pytest.raises(InputError) as refused:
         Cluster("stand-in").apply([config_map()], silent)
-    assert str(refused.value).startswith(f"ConfigMap settings in proviso: found {message}")
+    [problem] = refused.value.problems
+    assert (problem.code, problem.path) == ("apply_refused", "ConfigMap settings in proviso")
+    assert problem.message.endswith(message)
     assert SETTINGS not in api.objects
 
 
@@ -109,6 +107,18 @@ def test_objects_are_found_by_their_labels(api: ApiServer) -> None:
 
 
 @pytest.mark.usefixtures("api")
-def test_a_context_that_nobody_knows_is_named() -> None:
-    with pytest.raises(InputError, match=r"context elsewhere: found .*elsewhere"):
+def test_an_unknown_context_is_named() -> None:
+    with pytest.raises(InputError) as unknown:
         Cluster("elsewhere")
+    [problem] = unknown.value.problems
+    assert (problem.code, problem.path) == ("unknown_context", "--context")
+    assert problem.found == "elsewhere"
+
+
+def test_annotations_are_not_given_to_what_is_not_there(api: ApiServer) -> None:
+    cluster = Cluster("stand-in")
+    assert not cluster.annotate(ref_of(config_map()), {"a": "1"})
+    assert api.writes == []
+    api.keep(config_map())
+    assert cluster.annotate(ref_of(config_map()), {"a": "1"})
+    assert api.objects[SETTINGS]["metadata"]["annotations"] == {"a": "1"}

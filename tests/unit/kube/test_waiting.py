@@ -9,13 +9,13 @@ import pytest
 from proviso.contracts.base import ContractError
 from proviso.kube.api import Cluster, Ref
 from proviso.kube.waiting import (
-    Failed,
-    accepted,
-    completed,
-    condition,
-    ready,
+    PermanentFailure,
+    has_condition,
+    inference_service_ready,
+    job_complete,
     rolled_out,
-    runs,
+    route_accepted,
+    runs_component,
     wait,
 )
 from tests.unit.kube.api_server import ApiServer
@@ -34,7 +34,7 @@ def conditions(**states: str) -> list[dict[str, str]]:
 
 
 def test_a_condition_must_be_there_and_true() -> None:
-    programmed = condition("Programmed")
+    programmed = has_condition("Programmed")
     assert programmed(an_object({})) == "no condition Programmed"
     # A CRD that was made a moment ago says null.
     assert programmed(an_object({"conditions": None})) == "no condition Programmed"
@@ -50,8 +50,8 @@ def test_what_was_said_of_an_earlier_generation_does_not_count(of_the_status: bo
     seen = {"observedGeneration": 1}
     [one] = conditions(Ready="True")
     status = {**seen, "conditions": [one]} if of_the_status else {"conditions": [{**one, **seen}]}
-    assert condition("Ready")(an_object(status)) is not None
-    assert condition("Ready")(an_object(status, generation=1)) is None
+    assert has_condition("Ready")(an_object(status)) is not None
+    assert has_condition("Ready")(an_object(status, generation=1)) is None
 
 
 def test_pods_of_an_earlier_template_do_not_count() -> None:
@@ -73,7 +73,7 @@ def test_a_deployment_must_run_what_its_component_asks_for() -> None:
         return an_object(counts, replicas=replicas, template=template)
 
     container = {"name": "c", "image": "i:2", "args": ["--a"]}
-    wanted = runs({"minReplicas": 2, "containers": [container]})
+    wanted = runs_component({"minReplicas": 2, "containers": [container]})
     assert wanted(made("i:2", "--a")) is None
     assert wanted(made("i:1", "--a")) == "containers of an earlier generation"
     assert wanted(made("i:2", "--b")) == "containers of an earlier generation"
@@ -82,17 +82,17 @@ def test_a_deployment_must_run_what_its_component_asks_for() -> None:
 
 def test_an_inference_service_is_ready_whatever_generation_it_names() -> None:
     status = {"observedGeneration": 1, "conditions": conditions(Ready="True")}
-    assert ready(an_object(status, generation=5)) is None
+    assert inference_service_ready(an_object(status, generation=5)) is None
     status["conditions"] = conditions(Ready="False")
-    assert ready(an_object(status, generation=5)) is not None
+    assert inference_service_ready(an_object(status, generation=5)) is not None
 
 
 def test_a_job_is_done_at_work_or_failed() -> None:
-    assert completed(an_object({"active": 1})) == "1 pods at work"
-    assert completed(an_object({"conditions": conditions(Complete="True")})) is None
-    assert completed(an_object({"conditions": conditions(Failed="False")})) is not None
-    with pytest.raises(Failed):
-        completed(an_object({"conditions": conditions(Failed="True")}))
+    assert job_complete(an_object({"active": 1})) == "1 pods running"
+    assert job_complete(an_object({"conditions": conditions(Complete="True")})) is None
+    assert job_complete(an_object({"conditions": conditions(Failed="False")})) is not None
+    with pytest.raises(PermanentFailure):
+        job_complete(an_object({"conditions": conditions(Failed="True")}))
 
 
 def test_a_route_counts_when_every_gateway_has_this_version_of_it() -> None:
@@ -100,10 +100,12 @@ def test_a_route_counts_when_every_gateway_has_this_version_of_it() -> None:
         return an_object({"parents": [{"conditions": list(one)} for one in parents]})
 
     good = conditions(Accepted="True", ResolvedRefs="True")
-    assert accepted(route()) == "not seen by the gateway"
-    assert accepted(route(good)) is None
-    assert accepted(route(good, conditions(Accepted="True", ResolvedRefs="False"))) is not None
-    assert accepted(route([{**one, "observedGeneration": 1} for one in good])) is not None
+    assert route_accepted(route()) == "no gateway has seen it"
+    assert route_accepted(route(good)) is None
+    assert (
+        route_accepted(route(good, conditions(Accepted="True", ResolvedRefs="False"))) is not None
+    )
+    assert route_accepted(route([{**one, "observedGeneration": 1} for one in good])) is not None
 
 
 def keep_broken_pod(api: ApiServer) -> None:
@@ -143,8 +145,10 @@ def test_what_never_gets_ready_is_explained(api: ApiServer) -> None:
     told: list[str] = []
     with pytest.raises(ContractError) as failed:
         wait(Cluster("stand-in"), DEPLOYMENT, rolled_out, 0.0, told.append)
-    text = str(failed.value)
-    assert text.startswith("Deployment front in proviso: found 0 of 1 pods ready")
+    [problem] = failed.value.problems
+    assert (problem.code, problem.path) == ("not_ready_in_time", "Deployment front in proviso")
+    assert problem.message.startswith("not ready after 0 s: 0 of 1 pods ready")
+    text = problem.why
     for wanted in (
         "Available False",
         "event: Pod front-1: Because: Back-off restarting failed container",
@@ -174,9 +178,11 @@ def test_a_failed_job_is_explained_at_once_without_the_pods_that_did_well(api: A
         )
     api.logs["data-1", "main", False] = "no space left\n"
     with pytest.raises(ContractError) as failed:
-        wait(Cluster("stand-in"), JOB, completed, 600.0, print)
-    text = str(failed.value)
-    assert "BackoffLimitExceeded" in text
+        wait(Cluster("stand-in"), JOB, job_complete, 600.0, print)
+    [problem] = failed.value.problems
+    assert (problem.code, problem.path) == ("failed_for_good", "Job data in proviso")
+    assert "BackoffLimitExceeded" in problem.message
+    text = problem.why
     assert "container main: Error exit 2" in text
     assert "| no space left" in text
     assert "data-2" not in text
@@ -187,7 +193,8 @@ def test_what_is_there_already_is_not_waited_for(api: ApiServer) -> None:
     status = {"conditions": conditions(Complete="True")}
     api.keep({"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "status": status})
     told: list[str] = []
-    wait(Cluster("stand-in"), JOB, completed, 0.0, told.append)
+    wait(Cluster("stand-in"), JOB, job_complete, 0.0, told.append)
     assert told == []
-    with pytest.raises(ContractError, match="Deployment front in proviso: found not there"):
+    with pytest.raises(ContractError) as absent:
         wait(Cluster("stand-in"), DEPLOYMENT, rolled_out, 0.0, told.append)
+    assert absent.value.problems[0].message.endswith("it does not exist")
