@@ -5,13 +5,17 @@ from __future__ import annotations
 import io
 import json
 import sys
+from collections.abc import Sequence
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-from proviso.cli.main import app_main
+import typer
+from typer.core import TyperGroup
+
+from proviso.cli.main import app, app_main
 
 
 @dataclass(frozen=True)
@@ -38,3 +42,15 @@ def call(*arguments: str | Path) -> Done:
         except SystemExit as ended:
             code = ended.code if isinstance(ended.code, int) else 0
     return Done(code, out.getvalue(), err.getvalue())
+
+
+def parse(words: Sequence[str]) -> None:
+    """Resolves a command and parses its options, without running it. Raises for wrong use."""
+    program: Any = typer.main.get_command(app)
+    context = program.context_class(program, info_name="proviso")
+    command: Any = program
+    rest = list(words)
+    while isinstance(command, TyperGroup):
+        name, command, rest = command.resolve_command(context, rest)
+        context = command.make_context(name, rest, parent=context)
+        command, rest = context.command, context._protected_args + context.args  # noqa: SLF001

@@ -37,7 +37,7 @@ class Measured:
     """What was found beside the contract; each part may be absent.
 
     statistics: by view; None where its history has no row. freshness: by view, as
-    `proviso freshness` says it, served at `as_of`.
+    `proviso check freshness` says it, served at `as_of`.
     """
 
     releases: tuple[Release, ...] = ()

@@ -2,18 +2,57 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from feature_runtime.core.service import Feature, View
-from proviso.checks.freshness import FreshnessTarget, measure
+from proviso.catalog.entries import Measured
+from proviso.checks.freshness import FreshnessTarget, bound_of, measure
 from proviso.contracts.base import InputError
 from proviso.contracts.contract import Contract
 from proviso.history.duckdb.relation import history_file
 from proviso.history.duckdb.statistics import ViewStatistics, view_statistics
 from proviso.online.materialize import times_of
 from proviso.online.store import OnlineStore
+from proviso.release.directory import read_release
+
+_SAMPLE = 500
+_SEED = 7
+
+
+@dataclass(frozen=True)
+class Sources:
+    """What to measure beside the contract; each may be absent.
+
+    at: the moment that the store serves at (us; None: now, by the store's clock). margin: how
+    far clocks may be apart (us).
+    """
+
+    releases: Sequence[Path] = ()
+    history: Path | None = None
+    store: str | None = None
+    password_file: Path | None = None
+    at: int | None = None
+    margin: int = 0
+
+
+def measured(contract: Contract, sources: Sources, progress: Callable[[str], None]) -> Measured:
+    """Everything that the catalogue shows beside the contract. Raises InputError."""
+    releases = tuple(map(read_release, sources.releases))
+    history = sources.history
+    if history is not None:
+        progress("figures of the history")
+    statistics = {} if history is None else statistics_of(contract, history)
+    if sources.store is None:
+        return Measured(releases, statistics)
+    with closing(OnlineStore(sources.store, sources.password_file)) as store:
+        at = store.clock() if sources.at is None else sources.at
+        target = FreshnessTarget(at, _SAMPLE, _SEED, history, sources.margin, bound_of(contract))
+        fresh = freshness_of(contract, store, target, progress)
+    return Measured(releases, statistics, fresh, at)
 
 
 def statistics_of(contract: Contract, history: Path) -> dict[str, ViewStatistics | None]:

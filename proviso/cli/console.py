@@ -1,4 +1,4 @@
-"""How commands talk: results on stdout, progress and errors on stderr, `--json` for machines."""
+"""What commands print and how they read values: results on stdout, progress on stderr."""
 
 from __future__ import annotations
 
@@ -7,30 +7,25 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Annotated, Any
-
-import typer
+from typing import Any
 
 from feature_runtime.core import moments
 from proviso.contracts.base import InputError
 
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, do nothing.")]
-
 
 def emit(result: dict[str, Any], as_json: bool, text: Callable[[], str]) -> None:
-    """The command's result, once, on stdout."""
+    """Prints the command's result on stdout."""
     print(json.dumps(result, default=str) if as_json else text())
 
 
 def note(message: str) -> None:
-    """A line of progress on stderr, out of the way of results."""
+    """Prints a line of progress on stderr."""
     print(message, file=sys.stderr, flush=True)
 
 
 @contextmanager
 def step(title: str) -> Iterator[None]:
-    """Announces a long step and says how long it took."""
+    """Prints when a long step begins, and how long it took (s)."""
     started = time.monotonic()
     note(f"  {title} ...")
     yield
@@ -45,13 +40,23 @@ def moment(option: str, text: str) -> int:
         return moments.parse_moment(text if len(text) > 10 else f"{text}T00:00:00")
     except ValueError:
         wanted = "a moment such as 2018-06-20T12:00:00Z, a date, or now"
-        raise InputError.of(option, repr(text), wanted) from None
+        raise InputError.of(option, repr(text), wanted, code="invalid_moment") from None
+
+
+def optional_moment(option: str, text: str | None) -> int | None:
+    """As `moment`; None where the option is not given."""
+    return None if text is None else moment(option, text)
+
+
+def given_moment(option: str, text: str) -> int | None:
+    """As `moment`; None for `now`, where a clock other than this machine's counts."""
+    return None if text == "now" else moment(option, text)
 
 
 def day(option: str, text: str) -> int:
     """A day given on the command line: the microseconds of its midnight UTC."""
     if len(text) != len("2018-06-20"):
-        raise InputError.of(option, repr(text), "a day such as 2018-06-20")
+        raise InputError.of(option, repr(text), "a day such as 2018-06-20", code="invalid_day")
     return moment(option, text)
 
 
@@ -60,4 +65,5 @@ def duration(option: str, text: str) -> int:
     try:
         return moments.parse_duration(text)
     except ValueError:
-        raise InputError.of(option, repr(text), "an ISO 8601 duration such as P7D") from None
+        wanted = "an ISO 8601 duration such as P7D"
+        raise InputError.of(option, repr(text), wanted, code="invalid_duration") from None

@@ -1,4 +1,4 @@
-"""`proviso validate` and `proviso init`: the contract's own commands."""
+"""`proviso validate` and `proviso init`."""
 
 from __future__ import annotations
 
@@ -9,28 +9,23 @@ from typing import Annotated, Any
 import typer
 
 from proviso.checks.lab import ALL_PASSED, Check, checks
-from proviso.cli.console import DryRun, Json, emit
+from proviso.cli.console import emit
+from proviso.cli.options import DryRun, Json
 from proviso.contracts.base import ContractError
 from proviso.contracts.starter import template_files, write_template
 
 
-def register(app: typer.Typer) -> None:
-    """Adds this station's commands."""
-    app.command("validate")(_validate)
-    app.command("init")(_init)
-
-
-def _validate(ctx: typer.Context, json: Json = False) -> None:
-    """Check the four contract files against themselves and each other."""
-    found = checks(ctx.obj)
-    passed = all(check.passed for check in found)
-    lines = [*map(str, found), *([ALL_PASSED] if passed else [])]
-    emit(_as_json(found, passed), json, lambda: "\n".join(lines))
+def validate(ctx: typer.Context, as_json: Json = False) -> None:
+    """Check the contract files, alone and together."""
+    outcomes = checks(ctx.obj)
+    passed = all(check.passed for check in outcomes)
+    lines = [*map(str, outcomes), *([ALL_PASSED] if passed else [])]
+    emit(_as_data(outcomes, passed), as_json, lambda: "\n".join(lines))
     if not passed:
-        raise ContractError([problem for check in found for problem in check.problems])
+        raise ContractError([problem for check in outcomes for problem in check.problems])
 
 
-def _as_json(found: tuple[Check, ...], passed: bool) -> dict[str, Any]:
+def _as_data(outcomes: tuple[Check, ...], passed: bool) -> dict[str, Any]:
     rows = [
         {
             "check": check.name,
@@ -38,19 +33,19 @@ def _as_json(found: tuple[Check, ...], passed: bool) -> dict[str, Any]:
             "judged": check.judged,
             "problems": [asdict(problem) for problem in check.problems],
         }
-        for check in found
+        for check in outcomes
     ]
     return {"passed": passed, "checks": rows}
 
 
-def _init(
+def init(
     directory: Annotated[Path, typer.Argument(metavar="DIR", help="An empty or new directory.")],
     dry_run: DryRun = False,
-    json: Json = False,
+    as_json: Json = False,
 ) -> None:
-    """Write another small project to start from: parcels that may come late."""
+    """Write a new project: contract, plan and SQL."""
     files = template_files() if dry_run else write_template(directory)
-    said = "would write" if dry_run else "wrote"
+    verb = "would write" if dry_run else "wrote"
     paths = [str(directory / name) for name in files]
-    text = "\n".join(f"{said} {path}" for path in paths)
-    emit({"written": not dry_run, "files": paths}, json, lambda: text)
+    text = "\n".join(f"{verb} {path}" for path in paths)
+    emit({"written": not dry_run, "files": paths}, as_json, lambda: text)

@@ -1,4 +1,4 @@
-"""`deploy`, `undeploy` and `rotate-store-password`: a cluster from nothing to a scored request."""
+"""`proviso deploy`, `proviso undeploy` and `proviso store rotate-password`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from typing import Annotated, Any
 
 import typer
 
-from proviso.cli.console import Json, emit, note
+from proviso.cli.console import emit, note
+from proviso.cli.options import ClusterMode, Json, KubeContext, ModeName, ReleaseMode, Yes
 from proviso.contracts.base import InputError
 from proviso.contracts.loading import load_plan
 from proviso.deploy.installer import Installer, Settings, shown
@@ -23,57 +24,35 @@ from proviso.kube.api import Cluster
 from proviso.rollout.deployed import Mode
 
 ADDRESSES: dict[Mode, str] = {"standard": "127.0.0.1:8080", "knative": "127.0.0.1:8081"}
-"""Where kind-config.yaml maps each mode's gateway to."""
-Yes = Annotated[bool, typer.Option("--yes", help="Do not ask before touching another's cluster.")]
-
-
-class ModeName(StrEnum):
-    """How releases run in the cluster."""
-
-    standard = "standard"
-    knative = "knative"
+"""Of each mode's gateway, as kind-config.yaml maps it."""
 
 
 class DryRunKind(StrEnum):
-    """How far a dry run goes."""
+    """Where a dry run takes place."""
 
     none = "none"
     client = "client"
     server = "server"
 
 
-Context = Annotated[
-    str | None,
-    typer.Option("--context", help="kubeconfig context; default: a kind cluster of ours, by mode."),
-]
-InMode = Annotated[ModeName, typer.Option("--mode", help="How releases run in the cluster.")]
-
-
-def register(app: typer.Typer) -> None:
-    """Adds this station's commands."""
-    app.command("deploy")(deploy_command)
-    app.command("undeploy")(undeploy_command)
-    app.command("rotate-store-password")(rotate_command)
-
-
-def deploy_command(
+def deploy(
     ctx: typer.Context,
-    release: Annotated[Path, typer.Option(help="Directory of the release to roll out.")] = Path(
-        "model_repository/2.5.0"
-    ),
+    release: Annotated[
+        Path, typer.Option("--release", help="Directory of the release to roll out.")
+    ] = Path("model_repository/2.5.0"),
     stable: Annotated[
-        str, typer.Option(help="Directory of the release that serves meanwhile, or `none`.")
+        str,
+        typer.Option("--stable", help="Directory of the release that serves meanwhile, or `none`."),
     ] = "model_repository/2.4.0",
-    mode: Annotated[
-        ModeName | None, typer.Option(help="How it runs; default: the plan's runtime.mode.")
-    ] = None,
-    context: Context = None,
+    mode: ReleaseMode = None,
+    context: KubeContext = None,
     mirror: Annotated[
         Path | None,
-        typer.Option(help="Directory with the platform's files (default: PROVISO_MIRROR)."),
+        typer.Option("--mirror", help="Directory of the platform's files (or PROVISO_MIRROR)."),
     ] = None,
     address: Annotated[
-        str | None, typer.Option(help="host:port of the gateway; default: that of our cluster.")
+        str | None,
+        typer.Option("--address", help="HOST:PORT of the gateway (default: of our cluster)."),
     ] = None,
     dry_run: Annotated[
         DryRunKind,
@@ -82,7 +61,10 @@ def deploy_command(
     yes: Yes = False,
     as_json: Json = False,
 ) -> None:
-    """Bring platform, store, data and a release onto a cluster; ends with a scored request."""
+    """Install platform, store, data and a release.
+
+    Ends with a scored request. A second call changes what differs, and nothing else.
+    """
     chosen = mode or ModeName(load_plan(ctx.obj).runtime.mode)
     settings = Settings(
         contracts=ctx.obj,
@@ -101,26 +83,32 @@ def deploy_command(
         return
     _ask_first(settings.context, yes, "deploy into")
     took = _run(deployment)
-    emit(_said(deployment, took), as_json, lambda: _text(deployment))
+    emit(_as_data(deployment, took), as_json, lambda: _text(deployment))
 
 
-def undeploy_command(
-    mode: InMode = ModeName.standard, context: Context = None, yes: Yes = False
+def undeploy(
+    mode: ClusterMode = ModeName.standard, context: KubeContext = None, yes: Yes = False
 ) -> None:
-    """Take away what `deploy` made: the kind cluster of its own, or its objects in another's."""
+    """Remove what `deploy` made.
+
+    Deletes our kind cluster; elsewhere only the objects that `deploy` created.
+    """
     chosen = context or _own(mode)
     _ask_first(chosen, yes, "remove proviso from")
     for line in remove(chosen):
         note(line)
 
 
-def rotate_command(
-    mode: InMode = ModeName.standard,
-    context: Context = None,
+def rotate_password(
+    mode: ClusterMode = ModeName.standard,
+    context: KubeContext = None,
     yes: Yes = False,
     as_json: Json = False,
 ) -> None:
-    """Give the store's clients new passwords, while they work; nothing restarts."""
+    """Change the passwords of its clients.
+
+    The clients go on working; nothing restarts.
+    """
     chosen = context or _own(mode)
     _ask_first(chosen, yes, "change passwords in")
     began = time.monotonic()
@@ -139,28 +127,29 @@ def _from_environment() -> Path | None:
 
 
 def _ask_first(context: str, yes: bool, what: str) -> None:
-    """A cluster that is not ours is touched only by somebody who says so."""
+    """Asks before a cluster that is not ours is changed. Raises InputError without a terminal."""
     if yes or context in map(_own, ModeName):
         return
     if not sys.stdin.isatty():
-        raise InputError.of("--yes", f"no terminal to ask on about {context}", "--yes")
+        why = f"{context} is not a cluster of ours, and there is no terminal to ask on"
+        raise InputError.of("--yes", "nothing", "--yes", why, code="confirmation_missing")
     if not typer.confirm(f"{what} the cluster of context {context}?"):
         raise typer.Exit(1)
 
 
 def _run(installer: Installer) -> dict[str, float]:
-    """Every step with its time, on stderr."""
+    """Runs every step; returns its seconds by title."""
     took = {}
     for step in installer.steps:
         note(f"  {step.title} ...")
         began = time.monotonic()
-        said = step.act()
+        outcome = step.act()
         took[step.title] = round(time.monotonic() - began, 1)
-        note(f"  {step.title}: {said} ({took[step.title]} s)")
+        note(f"  {step.title}: {outcome} ({took[step.title]} s)")
     return took
 
 
-def _said(installer: Installer, took: dict[str, float]) -> dict[str, Any]:
+def _as_data(installer: Installer, took: dict[str, float]) -> dict[str, Any]:
     applied, scored = installer.applied, installer.scored
     return {
         "context": installer.settings.context,

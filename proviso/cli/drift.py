@@ -1,4 +1,4 @@
-"""`proviso drift`."""
+"""`proviso check drift`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from feature_runtime.core.moments import now
 from proviso.checks.drift import Drift, evidence_of, measure
 from proviso.checks.evidence import write_evidence
 from proviso.checks.served_values import read_served
-from proviso.cli.console import Json, emit
+from proviso.cli.console import emit
+from proviso.cli.options import EvidenceDir, Json, ReleaseDir
 from proviso.contracts.base import InputError
 from proviso.contracts.loading import load_contract
 from proviso.release.directory import RELEASE_FILE, Release, read_release
@@ -20,19 +21,16 @@ from proviso.training.distribution import Reference, references_of
 
 def drift(
     ctx: typer.Context,
-    release: Annotated[Path, typer.Option("--release", help="Release directory.")],
+    release: ReleaseDir,
     record: Annotated[
         list[Path], typer.Option("--record", help="Prediction record, JSONL (repeatable).")
     ],
-    evidence: Annotated[
-        Path | None,
-        typer.Option("--evidence", help="Where to write (default: evidence/<release id>/)."),
-    ] = None,
+    evidence: EvidenceDir = None,
     as_json: Json = False,
 ) -> None:
-    """Compare what was served with what the model learned from.
+    """Compare served distributions with those of training.
 
-    A warning, unless the contract's quality gate blocks a stage: then exit 1.
+    A warning, unless a quality gate of the contract blocks a stage: then exit 1.
     """
     contract, found = load_contract(ctx.obj), read_release(release)
     references = _references(found)
@@ -70,8 +68,3 @@ def _text(result: Drift) -> str:
     ]
     warnings = [f"warning: {text}" for text in result.warnings]
     return "\n".join([head, *lines, *warnings, *result.reasons])
-
-
-def register(app: typer.Typer) -> None:
-    """Adds this station's commands."""
-    app.command()(drift)

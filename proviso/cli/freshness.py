@@ -1,4 +1,4 @@
-"""`proviso freshness`."""
+"""`proviso check freshness`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from feature_runtime.core.moments import SECOND, format_duration, format_moment
 from feature_runtime.core.service import View
 from proviso.checks.evidence import Evidence, write_evidence
 from proviso.checks.freshness import FreshnessTarget, bound_of, evidence_of, measure
-from proviso.cli.console import Json, emit, moment, note
+from proviso.cli.console import emit, given_moment, note
+from proviso.cli.options import AsOf, EvidenceDir, Json, Seed, StorePasswordFile, StoreUrl
 from proviso.contracts.base import InputError
 from proviso.contracts.contract import Contract
 from proviso.contracts.loading import load_contract, load_plan
@@ -25,42 +26,37 @@ EVIDENCE = Path("evidence")
 _AGES = ("age_median_s", "age_p95_s", "age_max_s")
 
 
-def register(app: typer.Typer) -> None:
-    """Adds this station's commands."""
-    app.command()(freshness)
-
-
 def freshness(
     ctx: typer.Context,
-    store: Annotated[str, typer.Option("--store", help="Online store, redis://host:port.")],
+    store: StoreUrl,
     release: Annotated[
         Path | None,
-        typer.Option("--release", help="Whose views (default: those of the plan's service)."),
+        typer.Option("--release", help="Release directory (default: views of the plan's service)."),
     ] = None,
     history: Annotated[
         Path | None,
-        typer.Option("--history", help="Says who is live (default: the store's own keys)."),
+        typer.Option(
+            "--history", help="Directory of the feature history: its live entities (default: keys)."
+        ),
     ] = None,
-    as_of: Annotated[str, typer.Option("--as-of", help="Moment to serve at, or `now`.")] = "now",
+    as_of: AsOf = "now",
     sample: Annotated[
         int, typer.Option("--sample", min=1, max=100_000, help="Entities of each view.")
     ] = 500,
-    seed: Annotated[int, typer.Option("--seed", min=0, max=2**31, help="Which sample.")] = 7,
-    store_password_file: Annotated[
-        Path | None, typer.Option("--store-password-file", help="File with the store's password.")
-    ] = None,
-    evidence: Annotated[
-        Path | None,
-        typer.Option("--evidence", help="Where to write (default: evidence/<release id>/)."),
-    ] = None,
+    seed: Seed = 7,
+    store_password_file: StorePasswordFile = None,
+    evidence: EvidenceDir = None,
     as_json: Json = False,
 ) -> None:
-    """Measure the age of what is served, per view, against its objective. Exit 1 if too old."""
+    """Measure the age of what is served, per view.
+
+    Exit 1 if a view is too old.
+    """
     if evidence is not None and release is None:
         raise InputError.of("--evidence", "no --release", "the release that it speaks of")
     contract, plan = load_contract(ctx.obj), load_plan(ctx.obj)
     of, views = _asked(contract, plan, release)
-    t = None if as_of == "now" else moment("--as-of", as_of)
+    t = given_moment("--as-of", as_of)
     online = OnlineStore(store, store_password_file)
     target = FreshnessTarget(
         t=online.clock() if t is None else t,

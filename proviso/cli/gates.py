@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from proviso.cli.console import DryRun, Json, emit
+from proviso.cli.console import emit
+from proviso.cli.options import DryRun, EvidenceDir, Json, ReleaseDir
 from proviso.gates.gate import EVIDENCE, judge
 from proviso.gates.verdict import text_of
 
 
 class StageName(StrEnum):
-    """The stages a release passes, in order."""
+    """The stages of a release, in order."""
 
     register = "register"
     shadow = "shadow"
@@ -23,24 +23,19 @@ class StageName(StrEnum):
 
 def gate(
     ctx: typer.Context,
-    release: Annotated[Path, typer.Option("--release", help="Release directory.")],
-    stage: Annotated[StageName, typer.Option("--stage", help="What the release asks for.")],
-    evidence: Annotated[
-        Path | None,
-        typer.Option("--evidence", help="Evidence directory (default: evidence/<release id>/)."),
-    ] = None,
+    release: ReleaseDir,
+    stage: Annotated[StageName, typer.Option("--stage", help="Stage to enter.")],
+    evidence: EvidenceDir = None,
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
-    """Say whether a release may go on, with every reason; exit 1 when it may not."""
+    """Judge whether a release may enter a stage.
+
+    Exit 1 when it may not. The verdict is written beside the evidence.
+    """
     verdict = judge(ctx.obj, release, stage.value, evidence)
     if not dry_run:
         verdict.write(evidence or EVIDENCE / verdict.release)
     emit(verdict.as_dict(), as_json, lambda: text_of(verdict))
     if not verdict.passed:
         raise typer.Exit(1)
-
-
-def register(app: typer.Typer) -> None:
-    """Adds this station's commands."""
-    app.command()(gate)

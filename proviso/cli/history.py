@@ -9,7 +9,17 @@ from typing import Annotated
 import typer
 
 from feature_runtime.core import moments
-from proviso.cli.console import DryRun, Json, emit, moment, note, step
+from proviso.cli.console import emit, moment, note, optional_moment, step
+from proviso.cli.options import (
+    DryRun,
+    End,
+    History,
+    Json,
+    Memory,
+    ParquetFile,
+    Start,
+    Transactions,
+)
 from proviso.contracts.base import InputError
 from proviso.contracts.loading import load_contract
 from proviso.history.duckdb.engine import DEFAULT_MEMORY
@@ -19,18 +29,17 @@ from proviso.history.duckdb.join import build_dataset
 from proviso.simulation.ongoing import append_events, simulate_ongoing, whole_until
 from proviso.simulation.simulate import simulate as run_simulation
 
-Transactions = Annotated[Path, typer.Option("--transactions", help="Transactions (Parquet).")]
-Memory = Annotated[str, typer.Option("--memory", help="The engine's bound; the rest spills.")]
-
 
 def simulate(
     ctx: typer.Context,
-    out: Annotated[Path, typer.Option("--out", help="Parquet file to write.")],
+    out: ParquetFile,
     days: Annotated[
-        int | None, typer.Option("--days", min=1, max=1000, help="How long (default: the file's).")
+        int | None,
+        typer.Option("--days", min=1, max=1000, help="Days of data (default: the file's)."),
     ] = None,
     seed: Annotated[
-        int | None, typer.Option("--seed", min=0, help="Which made-up data (default: the file's).")
+        int | None,
+        typer.Option("--seed", min=0, help="Selects the made-up data (default: the file's)."),
     ] = None,
     end: Annotated[
         str | None,
@@ -40,26 +49,26 @@ def simulate(
     ] = None,
     ahead: Annotated[
         int | None,
-        typer.Option("--ahead", min=1, max=1000, help="For how many days more --append may add."),
+        typer.Option("--ahead", min=1, max=1000, help="Days after the end that --append may add."),
     ] = None,
     append: Annotated[
         bool,
         typer.Option(
             "--append",
-            help="Add what has arrived since FILE was written, which knows its days and seed; with"
-            " --ahead make one where there is none.",
+            help="Add the transactions that have arrived since FILE was written; days and seed are"
+            " FILE's. With --ahead, make FILE where it is missing.",
         ),
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Make up transactions by simulation.yml; one seed, one result."""
+    """Make transactions; one seed, one result."""
     contract = load_contract(ctx.obj)
     if append and (ahead is None or out.exists()):
         with step("simulating"):
             added = append_events(ctx.obj, contract, out, moment("--end", end or "now"))
         emit(asdict(added), as_json, lambda: added.text)
         return
-    until = None if end is None else moment("--end", end)
+    until = optional_moment("--end", end)
     with step("simulating"):
         if ahead is None:
             made = run_simulation(ctx.obj, contract, out, days, seed, until)
@@ -72,8 +81,12 @@ def features(
     ctx: typer.Context,
     transactions: Transactions,
     out: Annotated[Path, typer.Option("--out", help="Directory for <view>.parquet.")],
-    start: Annotated[str | None, typer.Option("--start", help="First run, inclusive.")] = None,
-    end: Annotated[str | None, typer.Option("--end", help="Last run, exclusive.")] = None,
+    start: Annotated[
+        str | None, typer.Option("--start", help="Moment of the first run, inclusive.")
+    ] = None,
+    end: Annotated[
+        str | None, typer.Option("--end", help="Moment after the last run, exclusive.")
+    ] = None,
     view: Annotated[
         list[str] | None, typer.Option("--view", help="Only this view (repeatable).")
     ] = None,
@@ -87,23 +100,25 @@ def features(
         str | None,
         typer.Option(
             "--as-of",
-            help="With --update or --backfill: all that has arrived before this moment is in the"
-            " transactions (default: up to their last arrival, or as far as a simulated file"
-            " goes; a backfill is of now).",
+            help="With --update or --backfill: the transactions hold everything that arrived"
+            " before this moment (default: up to their last arrival, or as far as a simulated"
+            " file goes; a backfill is of now).",
         ),
     ] = None,
     memory: Memory = DEFAULT_MEMORY,
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
-    """Compute the feature history of every view: one row per run and entity."""
+    """Compute the feature history of every view.
+
+    One row per view, run and entity, in <view>.parquet.
+    """
     contract = load_contract(ctx.obj)
-    first = None if start is None else moment("--start", start)
-    last = None if end is None else moment("--end", end)
-    whole = None if as_of is None else moment("--as-of", as_of)
+    first, last = optional_moment("--start", start), optional_moment("--end", end)
+    whole = optional_moment("--as-of", as_of)
     if update and whole is None:
         whole = whole_until(transactions)
-    _refuse_mixture(update, backfill, first, last, whole)
+    _check_combination(update, backfill, first, last, whole)
     if update:
         done = update_history(contract, transactions, out, whole, view, note, memory, dry_run)
     elif backfill and first is not None:
@@ -120,18 +135,24 @@ def features(
     emit(asdict(done), as_json, lambda: "\n".join(would + _line(v) for v in done.views))
 
 
-def _refuse_mixture(
+def _check_combination(
     update: bool, backfill: bool, start: int | None, end: int | None, as_of: int | None
 ) -> None:
-    """Refuses options that say nothing together."""
+    """Raises InputError for options that contradict or need each other."""
     if update and backfill:
-        raise InputError.of("--update", "also --backfill", "one of them", "a backfill updates, too")
+        raise _conflict("--update", "also --backfill", "one of them", "a backfill updates as well")
     if update and (start is not None or end is not None):
-        raise InputError.of("--update", "also --start or --end", "--as-of", "the files know")
+        wanted, why = "--as-of", "the files say where an update begins"
+        raise _conflict("--update", "also --start or --end", wanted, why)
     if backfill and start is None:
-        raise InputError.of("--backfill", "no --start", "the first run to correct")
+        wanted = "the moment of the first run to correct"
+        raise InputError.of("--backfill", "no --start", wanted, code="option_missing")
     if as_of is not None and not (update or backfill):
-        raise InputError.of("--as-of", "neither --update nor --backfill", "one of them")
+        raise _conflict("--as-of", "neither --update nor --backfill", "one of them")
+
+
+def _conflict(option: str, found: str, wanted: str, why: str = "") -> InputError:
+    return InputError.of(option, found, wanted, why, code="options_conflict")
 
 
 def _line(done: ViewHistory) -> str:
@@ -142,16 +163,19 @@ def _line(done: ViewHistory) -> str:
 
 def dataset(
     ctx: typer.Context,
-    history: Annotated[Path, typer.Option("--history", help="Directory of the feature history.")],
+    history: History,
     transactions: Transactions,
-    start: Annotated[str, typer.Option("--start", help="First moment, inclusive.")],
-    end: Annotated[str, typer.Option("--end", help="Last moment, exclusive.")],
-    out: Annotated[Path, typer.Option("--out", help="Parquet file to write.")],
+    start: Start,
+    end: End,
+    out: ParquetFile,
     memory: Memory = DEFAULT_MEMORY,
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
-    """Join every transaction to the feature values that could be used at its moment."""
+    """Join transactions to the values available then.
+
+    One row per transaction, with each view's newest row that was readable at its moment.
+    """
     contract = load_contract(ctx.obj)
     first, last = moment("--start", start), moment("--end", end)
     if dry_run:
@@ -159,20 +183,6 @@ def dataset(
         return
     with step("joining"):
         done = build_dataset(contract, history, transactions, first, last, out, memory=memory)
-    emit(
-        asdict(done),
-        as_json,
-        lambda: "\n".join(
-            [
-                f"{done.rows:,} rows: {done.path}",
-                *(f"{v.view}: {v.statuses}, {v.conflicts} rows refused" for v in done.views),
-            ]
-        ),
-    )
-
-
-def register(app: typer.Typer) -> None:
-    """Adds this station's commands."""
-    app.command()(simulate)
-    app.command()(features)
-    app.command()(dataset)
+    lines = [f"{done.rows:,} rows: {done.path}"]
+    lines += [f"{v.view}: {v.statuses}, {v.conflicts} rows refused" for v in done.views]
+    emit(asdict(done), as_json, lambda: "\n".join(lines))

@@ -1,4 +1,4 @@
-"""`proviso local`: the embedded stack, and the demonstration that uses it."""
+"""`proviso local`: the processes of a release on this machine, and the demo that uses them."""
 
 from __future__ import annotations
 
@@ -8,30 +8,33 @@ from typing import Annotated
 
 import typer
 
-from proviso.cli.console import Json, emit, note
+from proviso.cli.console import emit, note
+from proviso.cli.options import Json, ReleaseDir
 from proviso.contracts.base import InputError
-from proviso.demo.run import Settings, demo
+from proviso.demo.run import Settings
+from proviso.demo.run import demo as run_demo
 from proviso.local import state
 from proviso.local.processes import Stack
 from proviso.local.stack import start
 from proviso.release.directory import read_release
 
-Run = Annotated[Path, typer.Option("--run", help="Where logs, records and state are kept.")]
+Run = Annotated[Path, typer.Option("--run", help="Directory of logs, records and state.")]
 RUN = Path("run")
 
 
 def up(
-    release: Annotated[Path, typer.Option("--release", help="Release directory.")],
+    release: ReleaseDir,
     run: Run = RUN,
     replay_clock: Annotated[
-        bool, typer.Option("--replay-clock", help="t is the request's event_ts: for replays only.")
+        bool, typer.Option("--replay-clock", help="For replays: score at the request's event_ts.")
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Start Valkey, Triton and the transformer of a release, and leave them running."""
+    """Start the processes of a release and leave them running."""
     known = state.read(run)
     if known is not None and any(process.alive for process in known.processes):
-        raise InputError.of(run, "a stack that runs", "none", "`proviso local down` stops it")
+        why = "`proviso local down` stops it"
+        raise InputError.of(run, "a running stack", "none", why, code="stack_running")
     with Stack() as processes:
         embedded = start(
             processes, read_release(release), run, replay_clock=replay_clock, leashed=False
@@ -43,15 +46,15 @@ def up(
 
 
 def down(run: Run = RUN, as_json: Json = False) -> None:
-    """Stop what `up` or a kept demo has started, and only that."""
-    found = state.read(run)
-    stopped = found.stop() if found else []
+    """Stop the processes that `up` or a kept demo started."""
+    known = state.read(run)
+    stopped = known.stop() if known else []
     state.forget(run)
     emit({"stopped": stopped}, as_json, lambda: f"stopped: {', '.join(stopped) or 'nothing runs'}")
 
 
 def status(run: Run = RUN, as_json: Json = False) -> None:
-    """Say what runs; exit 1 when something that was started has ended."""
+    """List the processes. Exit 1 if one has ended."""
     found = _read(run)
     alive = {process.name: process.alive for process in found.processes}
     lines = [
@@ -64,38 +67,34 @@ def status(run: Run = RUN, as_json: Json = False) -> None:
         raise typer.Exit(1)
 
 
-def demonstrate(
+def demo(
     ctx: typer.Context,
     transactions: Annotated[
-        Path | None, typer.Option("--transactions", help="Real transactions instead of simulated.")
+        Path | None,
+        typer.Option("--transactions", help="Parquet file of transactions (default: simulated)."),
     ] = None,
-    work: Annotated[Path, typer.Option("--work", help="Where everything is kept.")] = Path(
-        "run/demo"
-    ),
-    report: Annotated[Path, typer.Option("--report", help="Where the page goes.")] = Path("report"),
+    work: Annotated[
+        Path, typer.Option("--work", help="Directory of data, releases, logs and evidence.")
+    ] = Path("run/demo"),
+    report: Annotated[
+        Path, typer.Option("--report", help="Directory of the report's page.")
+    ] = Path("report"),
     sample: Annotated[
         int, typer.Option("--sample", min=300, max=100_000, help="Transactions to replay.")
     ] = 1_000,
-    keep: Annotated[bool, typer.Option("--keep", help="Leave the stack up.")] = False,
+    keep: Annotated[bool, typer.Option("--keep", help="Leave the processes running.")] = False,
 ) -> None:
-    """Walk the whole path: data, training, stack, replay, refusals, gates, report."""
+    """Run the whole path, from data to gates and a report."""
     try:
-        demo(Settings(ctx.obj, work, report, transactions, sample, keep))
+        run_demo(Settings(ctx.obj, work, report, transactions, sample, keep))
     except KeyboardInterrupt:
-        note("interrupted; everything that was started has been stopped")
+        note("interrupted; all started processes have been stopped")
         sys.exit(130)
 
 
 def _read(run: Path) -> state.State:
     found = state.read(run)
     if found is None:
-        raise InputError.of(run, "no stack", "one that `proviso local up` has started")
+        wanted = "one that `proviso local up` has started"
+        raise InputError.of(run, "no stack", wanted, code="no_stack")
     return found
-
-
-def register(app: typer.Typer) -> None:
-    """Adds this station's commands."""
-    local = typer.Typer(help="The embedded stack on this machine.", no_args_is_help=True)
-    for name, command in (("up", up), ("down", down), ("status", status), ("demo", demonstrate)):
-        local.command(name)(command)
-    app.add_typer(local, name="local")

@@ -1,76 +1,42 @@
-"""The program `proviso`: global options, and one place where errors become exit codes.
-
-A station is imported only when one of its commands is called: a contract is validated in
-a moment, without waiting for libraries that train models.
-"""
+"""The program `proviso`: global options, and the place where errors become exit codes."""
 
 from __future__ import annotations
 
 import sys
-from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
+from typer.exceptions import TyperException
 
 from proviso import __version__
+from proviso.cli.console import note
+from proviso.cli.deprecated import current_spelling
+from proviso.cli.failures import file_problem, print_problems, usage_problem
+from proviso.cli.registry import commands
 from proviso.contracts.base import InputError, ValidationFailed
 
-STATIONS = {
-    "contracts": ("init", "validate"),
-    "history": ("simulate", "features", "dataset"),
-    "training": ("train", "score", "certify", "releases"),
-    "online": ("materialize", "replay"),
-    "follow": ("produce", "landed"),
-    "promotion": ("shadow", "load"),
-    "schemas": ("coverage", "schemas"),
-    "freshness": ("freshness",),
-    "catalog": ("catalog",),
-    "skew": ("skew",),
-    "drift": ("drift",),
-    "leakage": ("leakage",),
-    "gates": ("gate",),
-    "deploy": ("deploy", "undeploy", "rotate-store-password"),
-    "render": ("render",),
-    "bench": ("bench",),
-    "local": ("local",),
-}
-"""Which module of this package has which commands, in the order of the help."""
 
+class Program(TyperGroup):
+    """The commands of the registry; a deprecated spelling is translated before it is resolved."""
 
-class Stations(TyperGroup):
-    """A group whose commands are made when they are asked for."""
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.commands = {command.name: command for command in commands()}
 
-    def list_commands(self, _ctx: Any) -> list[str]:
-        return [name for names in STATIONS.values() for name in names]
-
-    def get_command(self, _ctx: Any, cmd_name: str) -> Any:
-        for module, names in STATIONS.items():
-            if cmd_name in names:
-                return _commands(module).get(cmd_name)
-        return None
-
-
-def _commands(module: str) -> dict[str, Any]:
-    station = typer.Typer()
-    import_module(f"proviso.cli.{module}").register(station)
-    # Two or more commands make a group; a lone one would become the program itself.
-    station.command("", hidden=True)(_nothing)
-    group: Any = typer.main.get_command(station)
-    return dict(group.commands)
-
-
-def _nothing() -> None:
-    """Keeps a station with one command a group."""
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        words, deprecated = current_spelling(args)
+        if deprecated is not None and not ctx.resilient_parsing:
+            note(f"deprecated: use proviso {deprecated.new}")
+        return super().resolve_command(ctx, words)
 
 
 app = typer.Typer(
     name="proviso",
-    cls=Stations,
-    help="A model goes to production provided that time, features and budgets hold.",
+    cls=Program,
+    help="Feature store, model release and serving from one contract and one plan.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
 
@@ -96,10 +62,20 @@ def options(
 
 
 def app_main() -> None:
-    """Entry point: 0 fine, 1 a check says no, 2 wrong use; no traceback for bad input."""
+    """Entry point: exit 0 done, 1 a check says no, 2 wrong use; no traceback for bad input."""
+    as_json = "--json" in sys.argv
     try:
-        app()
+        sys.exit(app(prog_name="proviso", standalone_mode=not as_json))
     except ValidationFailed as error:
-        for problem in error.problems:
-            print(problem.line, file=sys.stderr)
+        print_problems(error.problems, as_json)
         sys.exit(2 if isinstance(error, InputError) else 1)
+    except TyperException as error:
+        print_problems([usage_problem(error)], as_json)
+        sys.exit(error.exit_code)
+    except OSError as error:
+        print_problems([file_problem(error)], as_json)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    app_main()

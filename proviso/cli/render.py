@@ -3,46 +3,37 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from proviso.cli.console import DryRun, Json, emit
+from proviso.cli.console import emit
+from proviso.cli.options import DryRun, Json, ReleaseMode
 from proviso.contracts.base import InputError
 from proviso.contracts.loading import load_contract, load_plan
 from proviso.manifests.checks import Request
 from proviso.manifests.folder import changes, write
-from proviso.manifests.render import Rendering, render
+from proviso.manifests.render import Rendering
+from proviso.manifests.render import render as render_release
+
+RENDERED = Path("k8s/releases")
 
 
-class ModeName(StrEnum):
-    """How a release runs in the cluster."""
-
-    standard = "standard"
-    knative = "knative"
-
-
-def register(app: typer.Typer) -> None:
-    """Adds this station's commands."""
-    app.command("render")(render_command)
-
-
-def render_command(
+def render(
     ctx: typer.Context,
-    release: Annotated[Path, typer.Option(help="Directory of the release to roll out.")],
-    stable: Annotated[
-        str, typer.Option(help="Directory of the release that serves now, or `none`.")
+    release: Annotated[
+        Path, typer.Option("--release", help="Directory of the release to roll out.")
     ],
-    mode: Annotated[
-        ModeName | None, typer.Option(help="How it runs; default: the plan's runtime.mode.")
-    ] = None,
-    out: Annotated[Path, typer.Option(help="Folder of rendered releases.")] = Path("k8s/releases"),
+    stable: Annotated[
+        str, typer.Option("--stable", help="Directory of the release that serves now, or `none`.")
+    ],
+    mode: ReleaseMode = None,
+    out: Annotated[Path, typer.Option("--out", help="Directory of rendered releases.")] = RENDERED,
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
-    """Turn contract, plan and release into Kubernetes manifests: the release and every step."""
+    """Write the Kubernetes manifests of a release."""
     request = Request(
         load_contract(ctx.obj),
         load_plan(ctx.obj),
@@ -51,21 +42,22 @@ def render_command(
         datetime.now(UTC).date(),
         mode.value if mode else None,
     )
-    rendering = render(request)
+    rendering = render_release(request)
     directory = out / rendering.version
-    made = changes(rendering, directory) if dry_run else write(rendering, directory)
-    said = _said(rendering, directory, made, dry_run)
-    emit(said, as_json, lambda: _text(said, rendering))
+    files = changes(rendering, directory) if dry_run else write(rendering, directory)
+    result = _as_data(rendering, directory, files, dry_run)
+    emit(result, as_json, lambda: _text(result, rendering))
 
 
 def _directory(option: str, path: Path) -> Path:
     if not path.is_dir():
-        raise InputError.of(option, f"no directory {path}", "the directory of a release")
+        found, wanted = f"no directory {path}", "the directory of a release"
+        raise InputError.of(option, found, wanted, code="not_a_directory")
     return path
 
 
-def _said(
-    rendering: Rendering, directory: Path, made: dict[str, str], dry_run: bool
+def _as_data(
+    rendering: Rendering, directory: Path, files: dict[str, str], dry_run: bool
 ) -> dict[str, Any]:
     pair = rendering.pair
     return {
@@ -76,16 +68,16 @@ def _said(
         "topology": pair.candidate.topology,
         "directory": str(directory),
         "dry_run": dry_run,
-        "files": made,
+        "files": files,
         "steps": [{"file": taken.file, "step": taken.step.name} for taken in rendering.steps],
     }
 
 
-def _text(said: dict[str, Any], rendering: Rendering) -> str:
-    over = f"over {said['stable']}" if said["stable"] else "as the first release"
-    would = " (dry run: nothing is written)" if said["dry_run"] else ""
+def _text(result: dict[str, Any], rendering: Rendering) -> str:
+    over = f"over {result['stable']}" if result["stable"] else "as the first release"
+    would = " (dry run: nothing is written)" if result["dry_run"] else ""
     shares = {taken.file: taken.step.summary for taken in rendering.steps}
-    lines = [f"{said['unit']} {over}, {said['mode']}, {said['topology']}{would}"]
-    for name, change in said["files"].items():
-        lines.append(f"  {change:9}  {said['directory']}/{name}  {shares.get(name, '')}".rstrip())
+    lines = [f"{result['unit']} {over}, {result['mode']}, {result['topology']}{would}"]
+    for name, change in result["files"].items():
+        lines.append(f"  {change:9}  {result['directory']}/{name}  {shares.get(name, '')}".rstrip())
     return "\n".join(lines)

@@ -1,118 +1,71 @@
-"""`proviso coverage` and `proviso schemas`."""
+"""`proviso schemas list` and `proviso schemas collect`."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
-from typing import Annotated
-
-import typer
 
 from feature_runtime.core.moments import format_moment
-from proviso.checks.coverage import cover, evidence_of
-from proviso.checks.evidence import Evidence, write_evidence
-from proviso.cli.console import DryRun, Json, emit, moment, note
+from proviso.cli.console import emit, note
+from proviso.cli.options import DryRun, Json, ReleaseDirs, StorePasswordFile, StoreUrl
 from proviso.contracts.base import InputError
-from proviso.contracts.loading import load_contract
-from proviso.online.schemas import Held, Schema, collect, held_schemas
+from proviso.online.schemas import Held, Schema, held_schemas
+from proviso.online.schemas import collect as remove_schemas
 from proviso.online.store import OnlineStore
 from proviso.release.directory import read_release
-from proviso.training.score import check_contract
-
-EVIDENCE = Path("evidence")
-Store = Annotated[str, typer.Option("--store", help="Online store, redis://host:port.")]
-Password = Annotated[
-    Path | None, typer.Option("--store-password-file", help="File with the store's password.")
-]
 
 
-def register(app: typer.Typer) -> None:
-    """Adds this station's commands."""
-    app.command()(coverage)
-    app.command()(schemas)
-
-
-def coverage(
-    ctx: typer.Context,
-    release: Annotated[Path, typer.Option("--release", help="Release directory.")],
-    history: Annotated[Path, typer.Option("--history", help="Directory of the feature history.")],
-    store: Store,
-    as_of: Annotated[str, typer.Option("--as-of", help="Moment to ask at, or `now`.")] = "now",
-    store_password_file: Password = None,
-    evidence: Annotated[
-        Path | None,
-        typer.Option("--evidence", help="Where to write (default: evidence/<release id>/)."),
-    ] = None,
+def list_schemas(
+    store: StoreUrl,
+    release: ReleaseDirs = None,
+    store_password_file: StorePasswordFile = None,
     as_json: Json = False,
 ) -> None:
-    """Ask the store for the keys that a release will ask for. Exit 1 if any is missing."""
-    contract, found = load_contract(ctx.obj), read_release(release)
-    check_contract(found, contract)
-    t = None if as_of == "now" else moment("--as-of", as_of)
-    online = OnlineStore(store, store_password_file)
-    t = online.clock() if t is None else t
-    covered = evidence_of(
-        found.id, cover(contract, found.service.views, history, online, t, note), t
-    )
-    online.close()
-    write_evidence(evidence or EVIDENCE / found.id, covered)
-    emit(covered.as_dict(), as_json, lambda: _covered(covered))
-    if not covered.passed:
-        raise typer.Exit(1)
+    """List the schemas, and the releases that read each."""
+    with closing(OnlineStore(store, store_password_file)) as online:
+        held = held_schemas(online, _references(release or []))
+    _print(held, [], 0, "", as_json)
 
 
-def _covered(found: Evidence) -> str:
-    lines = [f"as of {format_moment(found.as_of)}"]
-    for name, view in found.figures["views"].items():
-        keys = f"{view['live'] - view['missing']} of {view['live']} live entities have a key"
-        lines.append(
-            f"{name}, schema {view['schema']}: {keys}, watermark {view['watermark'] or 'none'}"
-        )
-    return "\n".join([*lines, *(f"warning: {w}" for w in found.warnings), *found.reasons])
-
-
-def schemas(
-    store: Store,
-    release: Annotated[
-        list[Path] | None, typer.Option("--release", help="Releases in force (repeatable).")
-    ] = None,
-    collected: Annotated[
-        bool, typer.Option("--collect", help="Remove the schemas that none of them references.")
-    ] = False,
-    store_password_file: Password = None,
+def collect(
+    store: StoreUrl,
+    release: ReleaseDirs = None,
+    store_password_file: StorePasswordFile = None,
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
-    """List the schemas that the store holds and for whom; collect the retired ones."""
-    if collected and not release:
-        raise InputError.of(
-            "--collect", "no --release", "all releases in force", "what they need stays"
-        )
-    references = {}
-    for directory in release or []:
-        found = read_release(directory)
-        references[found.id] = [Schema(v.name, v.schema) for v in found.service.views]
-    online = OnlineStore(store, store_password_file)
-    held = held_schemas(online, references)
-    retired = [one.of for one in held if one.retired and collected]
-    removed = collect(online, retired, note) if retired and not dry_run else 0
-    online.close()
-    emit(
-        {
-            "schemas": [one.as_dict() for one in held],
-            "retired": _names(retired),
-            "removed": removed,
-        },
-        as_json,
-        lambda: "\n".join(_line(one, one.of in retired, dry_run) for one in held),
-    )
+    """Remove the schemas that no given release reads."""
+    if not release:
+        found, why = "nothing", "the schemas that they read are kept"
+        raise InputError.of("--release", found, "all releases in force", why, code="no_release")
+    with closing(OnlineStore(store, store_password_file)) as online:
+        held = held_schemas(online, _references(release))
+        retired = [one.of for one in held if one.retired]
+        removed = remove_schemas(online, retired, note) if retired and not dry_run else 0
+    _print(held, retired, removed, ", would be removed" if dry_run else ", removed", as_json)
 
 
-def _names(retired: list[Schema]) -> list[str]:
-    return [f"{one.view}:{one.schema}" for one in retired]
+def _references(releases: list[Path]) -> dict[str, list[Schema]]:
+    """The schemas that each release reads, by its id."""
+    read = map(read_release, releases)
+    return {one.id: [Schema(v.name, v.schema) for v in one.service.views] for one in read}
 
 
-def _line(held: Held, retired: bool, dry_run: bool) -> str:
-    whose = ", ".join(held.releases) or "no given release"
-    upto = "none" if held.complete is None else format_moment(held.complete)
-    end = (", would be removed" if dry_run else ", removed") if retired else ""
-    return f"{held.of.view} {held.of.schema}: {held.keys} keys, watermark {upto}, {whose}{end}"
+def _print(
+    held: Sequence[Held], retired: list[Schema], removed: int, outcome: str, as_json: bool
+) -> None:
+    """outcome: what becomes of the retired ones, behind their lines."""
+    result = {
+        "schemas": [one.as_dict() for one in held],
+        "retired": [f"{one.view}:{one.schema}" for one in retired],
+        "removed": removed,
+    }
+    lines = [_line(one) + (outcome if one.of in retired else "") for one in held]
+    emit(result, as_json, lambda: "\n".join(lines))
+
+
+def _line(held: Held) -> str:
+    readers = ", ".join(held.releases) or "no given release"
+    complete = "none" if held.complete is None else format_moment(held.complete)
+    return f"{held.of.view} {held.of.schema}: {held.keys} keys, watermark {complete}, {readers}"

@@ -1,11 +1,11 @@
-"""`proviso skew` and `proviso skew sign`."""
+"""`proviso check skew` and `proviso check sign`."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, NoReturn, TypeVar
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -30,10 +30,21 @@ from proviso.checks.skew.signing import (
     append_signature,
     critical_features,
     read_signatures,
-    sign,
+)
+from proviso.checks.skew.signing import (
+    sign as sign_row,
 )
 from proviso.checks.skew.window import Inconclusive, lag_warnings
-from proviso.cli.console import DryRun, Json, emit, moment, note
+from proviso.cli.console import emit, given_moment, moment, note
+from proviso.cli.options import (
+    DryRun,
+    EvidenceDir,
+    History,
+    Json,
+    Seed,
+    StorePasswordFile,
+    StoreUrl,
+)
 from proviso.contracts.base import InputError
 from proviso.contracts.contract import Contract
 from proviso.contracts.loading import load_contract, load_plan
@@ -41,51 +52,36 @@ from proviso.contracts.section import runtime_service
 from proviso.online.store import OnlineStore
 from proviso.release.directory import read_release
 
-T = TypeVar("T")
 
-group = typer.Typer(help="Compare what the store serves with the exact rule over the history.")
-
-
-@group.callback(invoke_without_command=True)
 def skew(
     ctx: typer.Context,
+    history: History,
+    store: StoreUrl,
+    out: Annotated[Path, typer.Option("--out", help="CSV file of the compared values.")],
     sample: Annotated[
         int, typer.Option("--sample", min=10, max=2_000, help="Entities of each view.")
     ] = 100,
     as_of: Annotated[
         str, typer.Option("--as-of", help="Moment, or `now`: the latest one that can be judged.")
     ] = "now",
-    history: Annotated[
-        Path | None, typer.Option("--history", help="Directory of the feature history.")
-    ] = None,
-    store: Annotated[
-        str | None, typer.Option("--store", help="Online store, redis://host:port.")
-    ] = None,
-    out: Annotated[Path | None, typer.Option("--out", help="Where the rows go (CSV).")] = None,
     release: Annotated[
-        Path | None, typer.Option("--release", help="Whose features (default: the plan's).")
-    ] = None,
-    store_password_file: Annotated[
-        Path | None, typer.Option("--store-password-file", help="File with the store's password.")
-    ] = None,
-    seed: Annotated[int, typer.Option("--seed", min=0, max=2**31, help="Which sample.")] = 7,
-    evidence: Annotated[
         Path | None,
-        typer.Option("--evidence", help="With --release (default: evidence/<release id>/)."),
+        typer.Option("--release", help="Release directory (default: the plan's features)."),
     ] = None,
+    store_password_file: StorePasswordFile = None,
+    seed: Seed = 7,
+    evidence: EvidenceDir = None,
     as_json: Json = False,
 ) -> None:
-    """Compare a sample at a moment; exit 1 on REVIEW rows that nobody has signed.
+    """Compare what the store serves with the offline rows.
 
-    `skew sign ROW` signs one.
+    Exit 1 on unsigned REVIEW rows; `proviso check sign ROW` signs one.
     """
-    if ctx.invoked_subcommand is not None:
-        return
     contract = load_contract(ctx.obj)
-    service, place = _placed(ctx, contract, release, evidence, _needed("--out", out))
-    online = OnlineStore(_needed("--store", store), store_password_file)
-    sides = SkewSources(contract, service, _needed("--history", history), online)
-    asked = None if as_of == "now" else moment("--as-of", as_of)
+    service, place = _placed(ctx, contract, release, evidence, out)
+    online = OnlineStore(store, store_password_file)
+    sides = SkewSources(contract, service, history, online)
+    asked = given_moment("--as-of", as_of)
     try:
         found = skew_test(sides, SkewSample(asked, sample, seed), note)
     except Inconclusive as why:
@@ -120,13 +116,6 @@ def _placed(
     if evidence is not None:
         raise InputError.of("--evidence", "no --release", "one: evidence is of a release")
     return runtime_service(contract, load_plan(ctx.obj)), _Place(out, None, "")
-
-
-def _needed(option: str, value: T | None) -> T:
-    """An option that the command needs, though its subcommand does not."""
-    if value is None:
-        raise InputError.of(option, "nothing", "a value")
-    return value
 
 
 def _stop(place: _Place, why: str, asked: int | None, as_json: bool) -> NoReturn:
@@ -185,27 +174,29 @@ def _text(found: SkewResult, judged: SkewVerdict, warnings: Sequence[str]) -> st
     )
 
 
-@group.command("sign")
-def sign_row(
+def sign(
     ctx: typer.Context,
     row: Annotated[str, typer.Argument(help="case_id of a row in REVIEW.")],
-    owner: Annotated[str, typer.Option("--owner", help="Who answers for it: the row's owner.")],
-    reason: Annotated[str, typer.Option("--reason", help="Why it may pass.")],
-    file: Annotated[Path, typer.Option("--file", help="The rows (CSV).")],
+    owner: Annotated[str, typer.Option("--owner", help="Owner of the row's feature.")],
+    reason: Annotated[str, typer.Option("--reason", help="Reason why the row may pass.")],
+    file: Annotated[Path, typer.Option("--file", help="CSV file of the compared values.")],
     expires: Annotated[
         str | None, typer.Option("--expires", help="Moment or day (default: in 7 days).")
     ] = None,
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
-    """Take one row in REVIEW on yourself, for a time. Rows of critical features are refused."""
+    """Sign one REVIEW row of a skew check, for a time.
+
+    Rows of critical features cannot be signed.
+    """
     critical, signed_at = critical_features(load_contract(ctx.obj)), now()
     until = signed_at + LASTS if expires is None else moment("--expires", expires)
     rows = read_rows(file)
     chosen = next((one for one in rows if one["case_id"] == row), None)
     if chosen is None:
         raise InputError.of(f"{file}: case_id", f"no {row[:200]}", "a row of the file")
-    signature = sign(chosen, SignatureRequest(owner, reason, signed_at, until), critical)
+    signature = sign_row(chosen, SignatureRequest(owner, reason, signed_at, until), critical)
     signatures = [*read_signatures(file), signature]
     judged = judge_rows(rows, signatures, signed_at, critical)
     if not dry_run:
@@ -220,8 +211,3 @@ def sign_row(
         "dry_run": dry_run,
     }
     emit(result, as_json, lambda: said)
-
-
-def register(app: typer.Typer) -> None:
-    """Adds this station's commands."""
-    app.add_typer(group, name="skew")

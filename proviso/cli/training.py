@@ -1,59 +1,64 @@
-"""`train`, `score`, and `releases`, by which a developer makes the committed examples."""
+"""`proviso train`, `proviso score` and `proviso releases certify|build|rebind`."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from proviso.cli.console import Json, day, duration, emit, moment, note, step
+from proviso.cli.console import day, duration, emit, moment, note, step
+from proviso.cli.options import (
+    ComputedHistory,
+    End,
+    Examples,
+    FeatureService,
+    History,
+    Json,
+    ParquetFile,
+    ReleaseDir,
+    Start,
+    Transactions,
+)
 from proviso.contracts.base import ContractError
-from proviso.contracts.loading import load_contract, load_plan
-from proviso.release.directory import read_release
+from proviso.contracts.loading import load_contract
+from proviso.release.directory import Release, read_release
 from proviso.simulation.spec import load_simulation
 from proviso.training.card import named_metrics
-from proviso.training.data import Days, Project, Request, plan_for
+from proviso.training.data import Days, Request
 from proviso.training.examples import build_examples, rebind_examples
+from proviso.training.project import load_project
 from proviso.training.recertify import recertify, renew
 from proviso.training.score import score_file
-from proviso.training.spec import load_spec
-from proviso.training.train import Trained, train
+from proviso.training.train import Trained
+from proviso.training.train import train as train_model
 
-Service = Annotated[
-    str | None, typer.Option(help="Feature service to train for; default: the plan's.")
-]
+EXAMPLES = Path("model_repository")
 
 
-def register(app: typer.Typer) -> None:
-    """Adds this station's commands."""
-    app.command("train")(train_command)
-    app.command("score")(score_command)
-    app.command("certify")(certify_command)
-    releases = typer.Typer(help="The committed example releases.", no_args_is_help=True)
-    releases.command("build")(build_command)
-    releases.command("rebind")(rebind_command)
-    app.add_typer(releases, name="releases", hidden=True)
-
-
-def train_command(
+def train(
     ctx: typer.Context,
-    transactions: Annotated[Path, typer.Option(help="Parquet file of transactions.")],
+    transactions: Transactions,
     train_start: Annotated[str, typer.Option(help="First day to train on.")],
     train_end: Annotated[str, typer.Option(help="Last day to train on, inclusive.")],
     test_start: Annotated[str, typer.Option(help="First day to test on.")],
     test_end: Annotated[str, typer.Option(help="Last day to test on, inclusive.")],
-    out: Annotated[Path, typer.Option(help="Directory of the release.")],
+    out: Annotated[Path, typer.Option("--out", help="Directory of the release.")],
     label_delay: Annotated[
-        str, typer.Option(help="After which a label counts as known when the test starts.")
+        str,
+        typer.Option(
+            help="Time after an event until its label is known, for labels without a moment."
+        ),
     ] = "P7D",
-    history: Annotated[
-        Path | None, typer.Option(help="Computed history to use; default: computed here.")
-    ] = None,
-    service: Service = None,
+    history: ComputedHistory = None,
+    service: FeatureService = None,
     as_json: Json = False,
 ) -> None:
-    """Train a model and its baseline, prove the export, and write a release directory."""
+    """Train a model and write a release directory.
+
+    The ONNX export is compared with the trained model on every test row.
+    """
     request = Request(
         transactions,
         Days(day("--train-start", train_start), day("--train-end", train_end)),
@@ -61,24 +66,24 @@ def train_command(
         duration("--label-delay", label_delay),
         history,
     )
-    project = _project(ctx.obj, service)
+    project = load_project(ctx.obj, service)
     with step(f"train {project.plan.model}"):
-        trained = train(project, request, out, note)
+        trained = train_model(project, request, out, note)
     k = project.spec.protocol.k
     emit(_result(trained, k), as_json, lambda: _summary(trained, k))
 
 
-def score_command(
+def score(
     ctx: typer.Context,
-    release: Annotated[Path, typer.Option(help="Release directory.")],
-    history: Annotated[Path, typer.Option(help="Directory of `proviso features`.")],
-    transactions: Annotated[Path, typer.Option(help="Parquet file of transactions.")],
-    start: Annotated[str, typer.Option(help="First moment to score.")],
-    end: Annotated[str, typer.Option(help="Moment after the last.")],
-    out: Annotated[Path, typer.Option(help="Parquet file of scores.")],
+    release: ReleaseDir,
+    history: History,
+    transactions: Transactions,
+    start: Start,
+    end: End,
+    out: ParquetFile,
     as_json: Json = False,
 ) -> None:
-    """Score a span of transactions in one batch, as the endpoint would have answered them."""
+    """Score a span of transactions in a batch."""
     span = (moment("--start", start), moment("--end", end))
     chosen = read_release(release)
     counts = score_file(chosen, load_contract(ctx.obj), history, transactions, span, out)
@@ -87,22 +92,26 @@ def score_command(
     emit(result, as_json, lambda: f"{chosen.id}: {text} -> {out}")
 
 
-def certify_command(
+def certify(
     ctx: typer.Context,
-    release: Annotated[Path, typer.Option(help="Release directory.")],
-    transactions: Annotated[Path, typer.Option(help="The file that it was trained on.")],
-    history: Annotated[
-        Path | None, typer.Option(help="Computed history to use; default: computed here.")
-    ] = None,
+    release: ReleaseDir,
+    transactions: Annotated[
+        Path, typer.Option("--transactions", help="Transactions that the release was trained on.")
+    ],
+    history: ComputedHistory = None,
     renew_it: Annotated[
-        bool, typer.Option("--renew", help="Where only code has changed, keep the new one.")
+        bool,
+        typer.Option("--renew", help="Keep the new certificate; only code may have changed."),
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Make a release's leakage certificate again and say in what its own differs (exit 1)."""
+    """Repeat the leakage check of a release's certificate.
+
+    Exit 1 where they differ, with every difference.
+    """
     chosen = read_release(release)
     with step(f"certify {chosen.id}"):
-        again = recertify(_project(ctx.obj, None), chosen, transactions, history, note)
+        again = recertify(load_project(ctx.obj), chosen, transactions, history, note)
     if renew_it:
         renew(chosen, again)
     elif again.problems:
@@ -111,34 +120,27 @@ def certify_command(
     recomputed = sum(again.certificate["recomputed"].values())
     result = {"release": chosen.id, **counted, "recomputed": recomputed, "renewed": renew_it}
     rows = sum(counted.values())
-    said = f"{chosen.id}: {rows} rows judged again, {recomputed} computed again, no difference"
-    emit(result, as_json, lambda: said)
+    text = f"{chosen.id}: {rows} rows judged again, {recomputed} computed again, no difference"
+    emit(result, as_json, lambda: text)
 
 
-def build_command(
-    ctx: typer.Context,
-    out: Annotated[Path, typer.Option(help="Where the examples lie.")] = Path("model_repository"),
-) -> None:
-    """Train every feature service's example on simulated data."""
-    project = _project(ctx.obj, None)
+def build(ctx: typer.Context, out: Examples = EXAMPLES, as_json: Json = False) -> None:
+    """Train the example releases on simulated data."""
+    project = load_project(ctx.obj)
     simulation = load_simulation(ctx.obj, project.contract)
-    for release in build_examples(project, simulation, out, note):
-        print(f"{release.id} {release.model} {release.directory}")
+    _print_releases(build_examples(project, simulation, out, note), as_json)
 
 
-def rebind_command(
-    ctx: typer.Context,
-    out: Annotated[Path, typer.Option(help="Where the examples lie.")] = Path("model_repository"),
-) -> None:
-    """Re-derive ids and configuration of the examples from their model.onnx."""
-    for release in rebind_examples(_project(ctx.obj, None), out):
-        print(f"{release.id} {release.model} {release.directory}")
+def rebind(ctx: typer.Context, out: Examples = EXAMPLES, as_json: Json = False) -> None:
+    """Derive the examples' ids from the source again."""
+    _print_releases(rebind_examples(load_project(ctx.obj), out), as_json)
 
 
-def _project(directory: Path, service: str | None) -> Project:
-    contract, plan = load_contract(directory), load_plan(directory)
-    chosen = plan_for(contract, plan, service or plan.service)
-    return Project(contract, chosen, load_spec(directory, contract, chosen))
+def _print_releases(releases: Iterable[Release], as_json: bool) -> None:
+    rows = [(release.id, release.model, str(release.directory)) for release in releases]
+    keys = ("release", "model", "directory")
+    result = {"releases": [dict(zip(keys, row, strict=True)) for row in rows]}
+    emit(result, as_json, lambda: "\n".join(map(" ".join, rows)))
 
 
 def _result(trained: Trained, k: int) -> dict[str, Any]:

@@ -149,6 +149,14 @@ class Clients:
             await client.close()
 
 
+def clients_of(model_name: str, service: Service, rest: str, grpc: str | None = None) -> Clients:
+    """Clients of an endpoint: REST at http://HOST:PORT and, if given, V2 gRPC at HOST:PORT."""
+    protocols: list[Client] = [RestClient(rest, model_name, service)]
+    if grpc:
+        protocols.append(GrpcClient(grpc, model_name, service))
+    return Clients(*protocols)
+
+
 def rest_body(service: Service, request: EndpointRequest) -> dict[str, Any]:
     """A V2 REST request for one transaction: every input is [1, 1]."""
     values = _values(service, request)

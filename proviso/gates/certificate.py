@@ -2,7 +2,7 @@
 
 The certificate is not part of a release's id and may have been edited, so it is compared with all
 that is known otherwise: the model's bytes, the service's meaning, the card's data and counts, and
-the rule's own source. `proviso certify` makes the whole judgement again (docs/adr/0042).
+the rule's own source. `proviso releases certify` makes the whole judgement again (docs/adr/0042).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from proviso.release.directory import RELEASE_FILE, Release
 from proviso.training.certificate import SAMPLE, meaning_digest, rule_digest
 
 CHECK = "leakage certificate"
-_AGAIN = "certify again: proviso certify --renew"
+_AGAIN = "certify again: proviso releases certify --renew"
 _OF_VIEW = (Status.OK, Status.STALE, Status.MISSING_KEY)
 _OF_VALUE = (Status.OK, Status.NULL, Status.TYPE)
 

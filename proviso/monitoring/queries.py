@@ -14,9 +14,9 @@ from feature_runtime.core.moments import MINUTE, SECOND
 from proviso.contracts.plan import Plan
 
 MEASURED_ELSEWHERE: Mapping[str, str] = {
-    "freshness_breach_rate": "`proviso freshness`: a view's objective and publication are needed",
-    "skew_failure_rate": "`proviso skew`: what was served is compared with history",
-    "feature_drift_psi": "`proviso drift`: served values are compared with those of training",
+    "freshness_breach_rate": "`proviso check freshness`: needs a view's objective and publication",
+    "skew_failure_rate": "`proviso check skew`: what was served is compared with history",
+    "feature_drift_psi": "`proviso check drift`: served values are compared with those of training",
 }
 """The plan may monitor these, but only a check that reads more than a pod's counters knows them."""
 

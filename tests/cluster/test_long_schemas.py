@@ -163,7 +163,10 @@ def backfilled(place: Place, of: Variant, store: Store, work: Path) -> Path:
     written = time.monotonic()
     measured(f"its schema computed and in the store in {written - began:.0f} s")
     evidence = ("--evidence", work / "evidence")
-    eventually("every key covered", lambda: store.call(of.contracts, "coverage", *where, *evidence))
+    eventually(
+        "every key covered",
+        lambda: store.call(of.contracts, "check", "coverage", *where, *evidence),
+    )
     eventually("it can be read", lambda: time.monotonic() > written + READABLE_SECONDS)
     return history
 
@@ -185,4 +188,4 @@ def collected(place: Place, store: Store) -> None:
     kept = [
         option for r in (place.stable, place.candidate) for option in ("--release", r.directory)
     ]
-    assert store.call(Path("contracts"), "schemas", *kept, "--collect")
+    assert store.call(Path("contracts"), "schemas", "collect", *kept)

@@ -81,7 +81,7 @@ def served(held: Held, rows: list[tuple[object, ...]]) -> dict[object, tuple[obj
 
 def produced(held: Held, sales: Path, *more: str) -> Done:
     store = ("--store", held.url, "--store-password-file", held.password_file)
-    return call("produce", "--transactions", sales, *store, *more)
+    return call("stream", "produce", "--transactions", sales, *store, *more)
 
 
 def test_the_program_follows_drains_lands_and_ends_at_a_signal(
@@ -95,7 +95,7 @@ def test_the_program_follows_drains_lands_and_ends_at_a_signal(
     assert done.json["landed"] == pq.read_metadata(sales).num_rows
     assert done.json["overdue"] == done.json["refused"] == 0
     landed = tmp_path / "landed.parquet"
-    assert call("landed", "--landing", tmp_path / "landing", "--out", landed).code == 0
+    assert call("stream", "export", "--landing", tmp_path / "landing", "--out", landed).code == 0
     wanted = computed(sales, tmp_path / "wanted")
     assert computed(landed, tmp_path / "found") == wanted
     newest = {row[0]: row[3:] for row in sorted(wanted, key=lambda r: r[1:3])}
@@ -132,7 +132,7 @@ def test_a_killed_program_leaves_no_trace(
     done = call(*words(held, tmp_path, "--until-drained", "--json"))
     assert done.code == 0, done.err
     landed = tmp_path / "landed.parquet"
-    assert call("landed", "--landing", landing, "--out", landed).code == 0
+    assert call("stream", "export", "--landing", landing, "--out", landed).code == 0
     expected = computed(sales, tmp_path / "wanted")
     assert computed(landed, tmp_path / "found") == expected
     newest = {row[0]: row[3:] for row in sorted(expected, key=lambda r: r[1:3])}

@@ -1,4 +1,4 @@
-"""`proviso freshness` on a real store: the age of event time as served decides, nothing else."""
+"""`proviso check freshness` on a real store: the age of event time as served decides."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def bring_up(project: Project, held: Held, as_of: int) -> None:
 def asked(project: Project, held: Held, as_of: int, *options: str | Path) -> Done:
     """The command's answer; the history says who is live unless `options` ask otherwise."""
     store = ("--store", held.url, "--store-password-file", held.password_file)
-    program = ("--contracts", project.contracts, "freshness", *store)
+    program = ("--contracts", project.contracts, "check", "freshness", *store)
     return call(*program, "--as-of", format_moment(as_of), "--json", *options)
 
 
@@ -234,7 +234,9 @@ def test_evidence_is_of_a_release_whose_views_the_contract_knows(
     path = changed / CONTRACT_FILE
     path.write_text(path.read_text().replace("population: P90D", "population: P80D"))
     store = ("--store", held.url, "--store-password-file", held.password_file)
-    done = call("--contracts", changed, "freshness", *store, "--release", release.directory)
+    done = call(
+        "--contracts", changed, "check", "freshness", *store, "--release", release.directory
+    )
     assert done.code == 2
     assert "was trained on rows of that meaning" in done.err
 
@@ -242,7 +244,7 @@ def test_evidence_is_of_a_release_whose_views_the_contract_knows(
 def test_now_is_the_stores_own_clock(project: Project, held: Held) -> None:
     store = ("--store", held.url, "--store-password-file", held.password_file)
     before = held.store.clock()
-    done = call("--contracts", project.contracts, "freshness", *store, "--json")
+    done = call("--contracts", project.contracts, "check", "freshness", *store, "--json")
     assert before <= parse_moment(done.json["as_of"]) <= held.store.clock()
 
 

@@ -68,7 +68,7 @@ class Side:
     def cover(self, held: Held, evidence: Path) -> Done:
         where = ("--release", self.directory, "--history", self.project.history)
         asked = ("--as-of", format_moment(T), "--evidence", evidence)
-        return self.call(held, "coverage", *where, *asked)
+        return self.call(held, "check", "coverage", *where, *asked)
 
     def schemas(self) -> set[str]:
         return {f"{view.name}:{view.schema}" for view in self.release.service.views}
@@ -144,7 +144,7 @@ def test_the_stable_never_notices_a_candidate_that_comes_and_goes(
         side.project.contract.schema_of(side.project.contract.view_by_name[view])
         for side in (stable, candidate)
     }
-    assert stable.call(held, "schemas", "--release", stable.directory, "--collect").code == 0
+    assert stable.call(held, "schemas", "collect", "--release", stable.directory).code == 0
     assert read(stable, held) == before
 
 
@@ -211,15 +211,15 @@ def test_what_a_release_references_stays_and_the_rest_is_collected(
     view, candidate = changed
     stable.materialize(held)
     candidate.materialize(held)
-    both = ("--release", stable.directory, "--release", candidate.directory, "--collect")
-    kept = stable.call(held, "schemas", *both).json
+    both = ("--release", stable.directory, "--release", candidate.directory)
+    kept = stable.call(held, "schemas", "collect", *both).json
     assert (kept["retired"], kept["removed"]) == ([], 0)
     assert len(kept["schemas"]) == 3
     before = read(candidate, held)
-    promoted = ("--release", candidate.directory, "--collect")
-    would = stable.call(held, "schemas", *promoted, "--dry-run").json
+    promoted = ("--release", candidate.directory)
+    would = stable.call(held, "schemas", "collect", *promoted, "--dry-run").json
     assert len(held_schemas(held.store, {})) == 3
-    done = stable.call(held, "schemas", *promoted).json
+    done = stable.call(held, "schemas", "collect", *promoted).json
     retired = stable.schemas() - candidate.schemas()
     assert would["retired"] == done["retired"] == sorted(retired)
     assert would["removed"] == 0 < done["removed"]
@@ -229,7 +229,7 @@ def test_what_a_release_references_stays_and_the_rest_is_collected(
     assert {f"{one.of.view}:{one.of.schema}" for one in held_schemas(held.store, {})} == (
         candidate.schemas()
     )
-    again = stable.call(held, "schemas", *promoted).json
+    again = stable.call(held, "schemas", "collect", *promoted).json
     assert (again["retired"], again["removed"]) == ([], 0)
 
 
@@ -239,7 +239,7 @@ def test_keys_of_a_collection_that_was_stopped_go_with_the_next(stable: Side, he
     foreign = [b"fs:{courier:1}:Other:0123456789abcdef", b"fs:else", b"of somebody else"]
     for key in foreign:
         held.client.set(key, b"foreign")
-    done = stable.call(held, "schemas", "--release", stable.directory, "--collect").json
+    done = stable.call(held, "schemas", "collect", "--release", stable.directory).json
     assert done["retired"] == ["courier_load_6h:0123456789abcdef", f"forgotten:{'f' * 16}"]
     assert sorted(held.client.keys()) == sorted(foreign)
 
@@ -247,8 +247,8 @@ def test_keys_of_a_collection_that_was_stopped_go_with_the_next(stable: Side, he
 def test_collecting_needs_the_releases_in_force(stable: Side, held: Held) -> None:
     stable.materialize(held)
     before = read(stable, held)
-    done = stable.call(held, "schemas", "--collect")
+    done = stable.call(held, "schemas", "collect")
     assert done.code == 2
-    assert "found no --release" in done.err
-    assert stable.call(held, "schemas").json["retired"] == []
+    assert "--release: found nothing" in done.err
+    assert stable.call(held, "schemas", "list").json["retired"] == []
     assert read(stable, held) == before

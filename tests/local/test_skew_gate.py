@@ -63,13 +63,15 @@ class World:
         store = ("--store", self.held.url, "--store-password-file", self.held.password_file)
         where = ("--history", self.project.history, "--out", self.rows_file)
         asked = ("--sample", "60", "--as-of", at, "--json")
-        return call("--contracts", self.project.contracts, "skew", *asked, *store, *where, *more)
+        return call(
+            "--contracts", self.project.contracts, "check", "skew", *asked, *store, *where, *more
+        )
 
     def sign(self, row: str, *more: str | Path, owner: str = OWNER) -> Done:
         stated = ("--owner", owner, "--reason", "Known; the job is mended on Monday.")
         where = ("--file", self.rows_file)
         return call(
-            "--contracts", self.project.contracts, "skew", "sign", row, *stated, *where, *more
+            "--contracts", self.project.contracts, "check", "sign", row, *stated, *where, *more
         )
 
     def in_review(self) -> list[dict[str, str]]:
@@ -543,7 +545,7 @@ def test_what_the_command_needs_is_named(world: World, option: str) -> None:
     }
     rest = [part for name, value in given.items() if name != option for part in (name, value)]
     password = ("--store-password-file", world.held.password_file)
-    done = call("--contracts", world.project.contracts, "skew", *rest, *password)
+    done = call("--contracts", world.project.contracts, "check", "skew", *rest, *password)
     assert done.code == 2
     assert done.err.startswith(f"{option}: found nothing")
 

@@ -111,7 +111,7 @@ def test_a_release_is_certified_again_and_renewed_only_where_code_has_changed(
     copy = folder / "certified"
     shutil.copytree(release, copy)
     text = (copy / "release.yml").read_text()
-    words = ["certify", "--release", copy, "--transactions", transactions]
+    words = ["releases", "certify", "--release", copy, "--transactions", transactions]
     parsed = yaml.safe_load(text)
     parsed["certificate"]["code"]["rule"] = "sha256:older"
     (copy / "release.yml").write_text(yaml.safe_dump(parsed, sort_keys=False))
@@ -158,7 +158,17 @@ def write_record(release: Path, path: Path, times: float) -> None:
 
 def test_drift_is_measured_against_the_card(folder: Path, release: Path, tmp_path: Path) -> None:
     record, evidence = tmp_path / "record.jsonl", tmp_path / "evidence"
-    words = ("drift", "--release", release, "--record", record, "--evidence", evidence, "--json")
+    words = (
+        "check",
+        "drift",
+        "--release",
+        release,
+        "--record",
+        record,
+        "--evidence",
+        evidence,
+        "--json",
+    )
     write_record(release, record, times=1.0)
     done = call("--contracts", TEMPLATE, *words)
     assert (done.code, done.json["reasons"]) == (0, [])
@@ -196,7 +206,14 @@ def test_drift_needs_a_card_that_knows_training(release: Path, tmp_path: Path) -
     del stated["card"]["features"]["distribution"]
     (without / "release.yml").write_text(yaml.safe_dump(stated, sort_keys=False))
     done = call(
-        "--contracts", TEMPLATE, "drift", "--release", without, "--record", tmp_path / "none"
+        "--contracts",
+        TEMPLATE,
+        "check",
+        "drift",
+        "--release",
+        without,
+        "--record",
+        tmp_path / "none",
     )
     assert done.code == 2
     assert "train the release again" in done.err

@@ -195,7 +195,16 @@ def test_a_kept_stack_is_put_under_load_for_the_promote_stage(kept: Demo, parcel
     settings = json.loads((kept.folder / "work/stack/state.json").read_text())["settings"]
     done = subprocess.run(
         [
-            *(str(PROVISO), "--contracts", str(parcels), "load", "--json", "--seconds", "1"),
+            *(
+                str(PROVISO),
+                "--contracts",
+                str(parcels),
+                "check",
+                "load",
+                "--json",
+                "--seconds",
+                "1",
+            ),
             *("--release", str(kept.folder / "work/release"), "--target", settings["endpoint"]),
             *("--transactions", str(kept.folder / "work/transactions.parquet")),
             *("--evidence", str(kept.folder / "load")),

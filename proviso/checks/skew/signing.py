@@ -195,5 +195,5 @@ def _parse(path: Path, number: int, line: bytes) -> Signature:
             parse_moment(stated.expires),
         )
     except (ValidationError, ValueError, RecursionError):
-        wanted = "a signature as `proviso skew sign` writes it"
+        wanted = "a signature as `proviso check sign` writes it"
         raise InputError.of(f"{path}: line {number}", "none", wanted) from None

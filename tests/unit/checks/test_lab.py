@@ -11,12 +11,9 @@ from datetime import date
 from pathlib import Path
 
 import pytest
-import typer
-from typer.testing import CliRunner
 
 from proviso.checks.lab import ALL_PASSED, CHECKS, checks, judge, validate
-from proviso.cli import contracts as station
-from proviso.contracts.base import ContractError, InputError
+from proviso.contracts.base import InputError
 from proviso.contracts.loading import (
     CONTRACT_FILE,
     PAYLOADS_FILE,
@@ -28,6 +25,7 @@ from proviso.contracts.loading import (
 )
 from proviso.contracts.section import runtime_service
 from proviso.contracts.starter import template_files, write_template
+from tests.program import Done, call
 from tests.unit.contracts.edits import TODAY, good
 from tests.validate_feature_serving_lab import Invalid, read_yaml
 
@@ -43,17 +41,9 @@ def project(tmp_path: Path) -> Path:
     return tmp_path / "project"
 
 
-def proviso(*arguments: str, directory: Path) -> tuple[int, str, BaseException | None]:
-    """Exit code, output, and the error that the program would print."""
-    app = typer.Typer()
-
-    @app.callback()
-    def options(ctx: typer.Context) -> None:
-        ctx.obj = directory
-
-    station.register(app)
-    result = CliRunner().invoke(app, list(arguments))
-    return result.exit_code, result.stdout, result.exception
+def proviso(*arguments: str, directory: Path) -> Done:
+    """The program on the contract files of a directory."""
+    return call("--contracts", directory, *arguments)
 
 
 def plain(directory: Path) -> subprocess.CompletedProcess[str]:
@@ -68,8 +58,8 @@ def plain(directory: Path) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.parametrize("directory", ["contracts", "proviso/contracts/template"])
 def test_both_validators_print_the_five_lines(directory: str) -> None:
-    code, output, _ = proviso("validate", directory=ROOT / directory)
-    assert (code, output.splitlines()) == (0, FIVE_LINES)
+    done = proviso("validate", directory=ROOT / directory)
+    assert (done.code, done.out.splitlines()) == (0, FIVE_LINES)
     found = plain(ROOT / directory)
     assert (found.returncode, found.stdout.splitlines(), found.stderr) == (0, FIVE_LINES, "")
 
@@ -85,17 +75,16 @@ def test_the_unbroken_project_passes_and_makes_a_service() -> None:
 def test_a_failing_check_is_named_and_its_problems_are_raised(project: Path) -> None:
     plan = project / PLAN_FILE
     plan.write_text(plan.read_text().replace("steps: [10, 50, 100]", "steps: [50, 10, 100]"))
-    code, output, error = proviso("validate", directory=project)
-    assert code == 1
-    assert output.splitlines() == [*FIVE_LINES[:3], f"FAIL {CHECKS[3]}"]
-    assert isinstance(error, ContractError)
-    assert [problem.path for problem in error.problems] == [f"{PLAN_FILE}: canary.steps"]
+    done = proviso("validate", directory=project)
+    assert done.code == 1
+    assert done.out.splitlines() == [*FIVE_LINES[:3], f"FAIL {CHECKS[3]}"]
+    [line] = done.err.splitlines()
+    assert line.startswith(f"{PLAN_FILE}: canary.steps: ")
 
 
 def test_json_carries_every_problem(project: Path) -> None:
     (project / PAYLOADS_FILE).write_text("{}\n")
-    _, output, _ = proviso("validate", "--json", directory=project)
-    said = json.loads(output)
+    said = proviso("validate", "--json", directory=project).json
     assert said["passed"] is False
     assert [check["passed"] for check in said["checks"]] == [True, False, True, True]
     assert {problem["found"] for problem in said["checks"][1]["problems"]} == {"nothing"}
@@ -133,24 +122,24 @@ def test_an_approval_ends_on_its_day(project: Path) -> None:
 
 
 def test_init_writes_a_project_that_passes(tmp_path: Path) -> None:
-    code, output, _ = proviso("init", str(tmp_path / "new"), directory=tmp_path)
-    assert code == 0
+    done = proviso("init", str(tmp_path / "new"), directory=tmp_path)
+    assert done.code == 0
     assert sorted(path.name for path in (tmp_path / "new").iterdir()) == template_files()
-    assert len(output.splitlines()) == len(template_files())
+    assert len(done.out.splitlines()) == len(template_files())
     assert validate(tmp_path / "new") == []
 
 
 def test_init_refuses_a_directory_with_something_in_it(project: Path) -> None:
     before = {path: path.read_bytes() for path in project.iterdir()}
-    _, _, error = proviso("init", str(project), directory=project)
-    assert isinstance(error, InputError)
-    assert "wanted an empty or new directory" in str(error)
+    done = proviso("init", str(project), directory=project)
+    assert done.code == 2
+    assert "wanted an empty or new directory" in done.err
     assert {path: path.read_bytes() for path in project.iterdir()} == before
 
 
 def test_init_dry_run_writes_nothing(tmp_path: Path) -> None:
-    code, output, _ = proviso("init", str(tmp_path / "new"), "--dry-run", directory=tmp_path)
-    assert (code, output.count("would write")) == (0, len(template_files()))
+    done = proviso("init", str(tmp_path / "new"), "--dry-run", directory=tmp_path)
+    assert (done.code, done.out.count("would write")) == (0, len(template_files()))
     assert not (tmp_path / "new").exists()
 
 

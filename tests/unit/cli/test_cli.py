@@ -2,22 +2,35 @@
 
 from __future__ import annotations
 
+import inspect
+import json
+from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 
-from proviso.cli.main import STATIONS
+from proviso.cli.deprecated import SPELLINGS, current_spelling
+from proviso.cli.registry import PANELS, Command
 from tests.program import call
 
 ROOT = Path(__file__).parents[3]
-COMMANDS = [name for names in STATIONS.values() for name in names]
-SUBCOMMANDS = [
-    *(("local", name) for name in ("up", "down", "status", "demo")),
-    *(("releases", name) for name in ("build", "rebind")),
-    ("bench", "quality"),
-]
 RELEASE = ROOT / "model_repository" / "2.5.0"
 NOWHERE = "nowhere-at-all"
+
+
+def _commands() -> Iterator[tuple[str, Command]]:
+    """Every command of the registry, with its words."""
+    for entries in PANELS.values():
+        for entry in entries:
+            if isinstance(entry, Command):
+                yield entry.name, entry
+            else:
+                yield from ((f"{entry.name} {one.name}", one) for one in entry.commands)
+
+
+COMMANDS = dict(_commands())
+GROUPS = sorted({words.split()[0] for words in COMMANDS if " " in words})
 
 
 @pytest.fixture(autouse=True)
@@ -27,26 +40,58 @@ def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "200")
 
 
-def test_help_lists_every_command_but_the_developers_own() -> None:
+def test_help_lists_every_command_under_its_panel() -> None:
     done = call("--help")
     assert done.code == 0
-    for name in COMMANDS:
-        assert (f" {name} " in done.out) == (name != "releases")
+    for panel, entries in PANELS.items():
+        listed = done.out[done.out.index(f" {panel} ") :]
+        for entry in entries:
+            assert f" {entry.name} " in listed
+            assert entry.summary in listed
 
 
-@pytest.mark.parametrize("words", [*((name,) for name in COMMANDS), *SUBCOMMANDS])
-def test_every_command_has_help(words: tuple[str, ...]) -> None:
-    done = call(*words, "--help")
+@pytest.mark.parametrize("words", [*COMMANDS, *GROUPS])
+def test_every_command_has_help(words: str) -> None:
+    done = call(*words.split(), "--help")
     assert done.code == 0, done.err
-    assert "Usage: " in done.out
-    assert words[-1] in done.out
+    assert f"Usage: proviso {words} " in done.out
 
 
-@pytest.mark.parametrize("words", [("nonsense",), ("validate", "--nonsense"), ("gate",)])
-def test_what_the_program_does_not_know_is_wrong_use(words: tuple[str, ...]) -> None:
+@pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS)
+def test_the_line_in_a_list_is_the_first_one_of_the_help(command: Command) -> None:
+    module, name = command.function.split(":")
+    function = getattr(import_module(f"proviso.cli.{module}"), name)
+    assert (inspect.getdoc(function) or "").splitlines()[0] == command.summary
+    assert len(command.summary) <= 60
+
+
+@pytest.mark.parametrize("words", [*COMMANDS])
+def test_every_option_has_help(words: str) -> None:
+    done = call(*words.split(), "--help")
+    options = [line for line in done.out.splitlines() if line.startswith(("│ --", "│ *  --"))]
+    assert options
+    for line in options:
+        assert line.rstrip("│ ").split("  ")[-1].strip(), line
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("nonsense",),
+        ("validate", "--nonsense"),
+        ("gate",),
+        ("check", "nonsense"),
+        ("check", "load"),
+    ],
+)
+def test_unknown_words_and_missing_options_are_wrong_use(words: tuple[str, ...]) -> None:
     done = call(*words)
     assert done.code == 2
     assert "Usage: " in done.err
+
+
+def test_a_mistyped_command_names_its_neighbours() -> None:
+    assert "Did you mean 'validate'?" in call("valdate").err
 
 
 TRAIN = {
@@ -106,10 +151,12 @@ def test_contracts_that_are_not_there_are_wrong_use(name: str, options: dict[str
         ("score", {**SCORE, "--release": NOWHERE}, "release.yml"),
         ("score", SCORE, "found no such file"),
         ("materialize", {**MATERIALIZE, "--as-of": "never"}, "--as-of: found 'never', wanted"),
-        ("materialize", MATERIALIZE, "online store 127.0.0.1:1: found"),
-        ("replay", REPLAY, "online store 127.0.0.1:1: found"),
+        ("materialize", {**MATERIALIZE, "--as-of": ""}, "--as-of: found nothing, wanted"),
+        ("materialize", MATERIALIZE, "online store 127.0.0.1:1: "),
+        ("replay", REPLAY, "online store 127.0.0.1:1: "),
         ("replay", {**REPLAY, "--release": NOWHERE}, "release.yml"),
         ("gate", {"--release": NOWHERE, "--stage": "register"}, "release.yml"),
+        ("schemas collect", {"--store": "redis://127.0.0.1:1"}, "--release: found nothing"),
         ("local down", {"--run": NOWHERE}, ""),
         ("local status", {"--run": NOWHERE}, f"{NOWHERE}: found no stack, wanted"),
         ("local up", {"--release": NOWHERE}, "release.yml"),
@@ -143,20 +190,81 @@ def test_json_is_one_object(name: str, options: list[str]) -> None:
     assert isinstance(done.json, dict)
 
 
+@pytest.mark.parametrize(
+    ("words", "code", "path"),
+    [
+        (["simulate", "--out", "x", "--end", "soon"], "invalid_moment", "--end"),
+        (["validate", "--nonsense"], "usage", "proviso validate"),
+        (["nonsense"], "usage", "proviso"),
+        (["gate", "--stage", "register"], "usage", "proviso gate"),
+        (["simulate", "--days", "2", "--out", f"{NOWHERE}/x"], "file_exists", NOWHERE),
+    ],
+)
+def test_with_json_an_error_is_one_object_on_stderr(
+    tmp_path: Path, words: list[str], code: str, path: str
+) -> None:
+    (tmp_path / NOWHERE).write_text("a file where a directory is wanted")
+    done = call("--contracts", ROOT / "contracts", *words, "--json")
+    assert (done.code, done.out) == (2, "")
+    [error] = json.loads(done.err.splitlines()[-1])["errors"]
+    assert list(error) == ["code", "path", "found", "wanted", "why", "message"]
+    assert error["code"] == code
+    assert path in error["path"]
+    assert error["message"] or (error["found"] and error["wanted"])
+
+
 def test_a_dry_run_makes_no_project(tmp_path: Path) -> None:
     assert call("init", tmp_path / "new", "--dry-run").code == 0
     assert not (tmp_path / "new").exists()
 
 
-def test_a_check_that_says_no_is_exit_one(tmp_path: Path) -> None:
+def test_a_failed_check_is_exit_one(tmp_path: Path) -> None:
     assert call("init", tmp_path / "new").code == 0
     plan = tmp_path / "new" / "serving_release_plan.yml"
     plan.write_text(plan.read_text().replace("steps: [", "steps: [100, "))
     done = call("--contracts", tmp_path / "new", "validate")
     assert done.code == 1
     assert "canary.steps" in done.err
+    machine = call("--contracts", tmp_path / "new", "validate", "--json")
+    errors = json.loads(machine.err.splitlines()[-1])["errors"]
+    assert machine.code == 1
+    assert machine.json["passed"] is False
+    assert any("canary.steps" in error["path"] for error in errors)
 
 
-def test_the_version_is_said() -> None:
+def test_the_version() -> None:
     done = call("--version")
     assert (done.code, done.out.split()[0]) == (0, "proviso")
+
+
+OLD = [spelling.old for spelling in SPELLINGS]
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS, ids=lambda one: f"{one.old} {one.flag}".strip())
+def test_an_old_spelling_is_the_new_command_and_says_so(spelling: object) -> None:
+    old, new = spelling.old, spelling.new  # type: ignore[attr-defined]
+    flag = [spelling.flag] if spelling.flag else []  # type: ignore[attr-defined]
+    before, after = call(*old.split(), *flag, "--help"), call(*new.split(), "--help")
+    assert before.err == f"deprecated: use proviso {new}\n"
+    assert (before.code, before.out) == (after.code, after.out)
+    assert after.err == ""
+    assert f" {old.split()[0]} " not in call("--help").out or old == "schemas"
+
+
+def test_schemas_was_one_command() -> None:
+    options = ["--store", "redis://127.0.0.1:1"]
+    listed, _ = current_spelling(["schemas", *options, "--dry-run"])
+    assert listed == ["schemas", "list", *options]
+    collected, _ = current_spelling(["schemas", *options, "--collect", "--dry-run"])
+    assert collected == ["schemas", "collect", *options, "--dry-run"]
+    for words in (["schemas"], ["schemas", "--help"], ["schemas", "list", *options]):
+        assert current_spelling(words) == (words, None)
+
+
+def test_an_old_spelling_keeps_stdout_clean_and_its_exit_code() -> None:
+    words = ["schemas", "--store", "redis://127.0.0.1:1", "--json"]
+    done = call(*words)
+    assert (done.code, done.out) == (2, "")
+    first, last = done.err.splitlines()
+    assert first == "deprecated: use proviso schemas list"
+    assert json.loads(last)["errors"]

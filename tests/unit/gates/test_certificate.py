@@ -109,7 +109,10 @@ def test_the_committed_releases_are_certified(version: str) -> None:
         (certificate("digests", "contract", value=OTHER), "belongs to other features"),
         (certificate("data", "transactions", value=OTHER), "wanted the card's"),
         (certificate("data", "train_days", value=["2026-01-01"]), "wanted the card's"),
-        (certificate("code", "rule", value=OTHER), "certify again: proviso certify --renew"),
+        (
+            certificate("code", "rule", value=OTHER),
+            "certify again: proviso releases certify --renew",
+        ),
     ],
 )
 def test_a_certificate_that_proves_nothing_is_refused(change: Forgery, said: str) -> None:

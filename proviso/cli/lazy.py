@@ -1,0 +1,59 @@
+"""Commands that are built on use, so that a start, a help page and a completion import little."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from importlib import import_module
+from typing import Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+
+class LazyCommand(TyperCommand):
+    """A command's name and one line of help; `build` makes the command once it is called."""
+
+    def __init__(
+        self, name: str, summary: str, panel: str | None, build: Callable[[], Any]
+    ) -> None:
+        super().__init__(name=name, help=summary, rich_help_panel=panel)
+        self._build = build
+
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any
+    ) -> Any:
+        """The context of the built command, which also invokes it and completes its options."""
+        return self._build().make_context(info_name, args, parent=parent, **extra)
+
+
+def lazy_command(name: str, summary: str, target: str, panel: str | None = None) -> LazyCommand:
+    """The command of a function, `module:function` in this package."""
+
+    def build() -> Any:
+        module, function = target.split(":")
+        return command_of(name, getattr(import_module(f"proviso.cli.{module}"), function))
+
+    return LazyCommand(name, summary, panel, build)
+
+
+def command_of(name: str, function: Callable[..., None], summary: str | None = None) -> Any:
+    """A command without a group around it; its help is the function's docstring by default."""
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    app.command(name, help=summary)(function)
+    return typer.main.get_command(app)
+
+
+def group(
+    name: str,
+    summary: str,
+    commands: Iterable[LazyCommand],
+    panel: str | None = None,
+) -> TyperGroup:
+    """A group of commands, in the given order."""
+    return TyperGroup(
+        name=name,
+        help=summary,
+        commands=list(commands),
+        no_args_is_help=True,
+        rich_help_panel=panel,
+    )

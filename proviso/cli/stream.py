@@ -1,0 +1,61 @@
+"""`proviso stream produce` and `proviso stream export`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from proviso.cli.console import emit
+from proviso.cli.options import (
+    DryRun,
+    Json,
+    ParquetFile,
+    StorePasswordFile,
+    StoreUrl,
+    Stream,
+    Transactions,
+)
+from proviso.contracts.loading import load_contract
+from proviso.online.stream.landing import snapshot
+from proviso.online.stream.producer import produce as send_file
+from proviso.online.stream.valkey import ValkeyProducer
+
+
+def produce(
+    ctx: typer.Context,
+    transactions: Transactions,
+    store: StoreUrl,
+    store_password_file: StorePasswordFile = None,
+    stream: Stream = None,
+    rate: Annotated[
+        int | None, typer.Option("--rate", min=1, help="Messages per second (default: no limit).")
+    ] = None,
+    dry_run: DryRun = False,
+    as_json: Json = False,
+) -> None:
+    """Send a file of transactions to a stream, in order."""
+    contract = load_contract(ctx.obj)
+    name = stream or contract.source.name
+    if dry_run:
+        emit({"stream": name}, as_json, lambda: f"would append {transactions} to {name}")
+        return
+    producer = ValkeyProducer(store, store_password_file, name)
+    sent = send_file(contract, transactions, producer, rate)
+    producer.close()
+    emit({"stream": name, "messages": sent}, as_json, lambda: f"{sent:,} messages to {name}")
+
+
+def export(
+    landing: Annotated[Path, typer.Option("--landing", help="Directory of the landing.")],
+    out: ParquetFile,
+    dry_run: DryRun = False,
+    as_json: Json = False,
+) -> None:
+    """Write a stream's landed transactions to one file."""
+    if dry_run:
+        emit({"would_write": str(out)}, as_json, lambda: f"would write {out}")
+        return
+    rows = snapshot(landing, out)
+    emit({"rows": rows, "path": str(out)}, as_json, lambda: f"{rows:,} transactions: {out}")

@@ -1,0 +1,66 @@
+"""Follows a stream of transactions into the online store: opens landing and stream, and runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from proviso.contracts.base import InputError
+from proviso.contracts.contract import FeatureView, OnEvent
+from proviso.history.duckdb.arriving import Arriving
+from proviso.history.duckdb.engine import connect
+from proviso.online.materialize import Materializer
+from proviso.online.sending import Progress
+from proviso.online.stream.follower import Followed, Follower, Manner
+from proviso.online.stream.landing import open_landing
+from proviso.online.stream.valkey import ValkeyStream
+
+_MEMORY = "1GB"
+_CONSUMER = "proviso"
+
+
+@dataclass(frozen=True)
+class StreamSource:
+    """Where the stream is, the consumer group that reads it, and where its messages land."""
+
+    store: str
+    password_file: Path | None
+    stream: str
+    group: str
+    landing: Path
+
+
+def on_event_views(views: Sequence[FeatureView], progress: Progress) -> list[FeatureView]:
+    """The views that a stream publishes; runs publish the scheduled ones. Raises InputError."""
+    chosen = [view for view in views if isinstance(view.publication, OnEvent)]
+    for view in views:
+        if view not in chosen:
+            progress(f"{view.name}: scheduled, so `proviso materialize --as-of now` publishes it")
+    if not chosen:
+        names = ", ".join(view.name for view in views)
+        wanted = "one with publication {on: event}"
+        raise InputError.of("views", names, wanted, code="no_on_event_view")
+    return chosen
+
+
+def follow(
+    writer: Materializer,
+    views: Sequence[FeatureView],
+    source: StreamSource,
+    manner: Manner,
+    stopped: Callable[[], bool],
+    progress: Progress,
+) -> Followed:
+    """Follows the stream until `stopped`, or until it is drained. Raises InputError."""
+    contract = writer.contract
+    with (
+        open_landing(contract, source.landing, source.stream, source.group) as landing,
+        closing(
+            ValkeyStream(source.store, source.password_file, source.stream, source.group, _CONSUMER)
+        ) as stream,
+        connect(_MEMORY) as engine,
+    ):
+        arriving = Arriving(engine, contract, views)
+        return Follower(writer, views, stream, landing, arriving, manner, progress).run(stopped)
