@@ -20,13 +20,12 @@ from feature_runtime.core.moments import now
 from feature_runtime.core.service import Service
 from proviso.checks.evidence import Evidence
 from proviso.checks.registry import Bound, Check, CheckContext, Option
-from proviso.clients.endpoint import Client, Clients, EndpointRequest, GrpcClient, RestClient
+from proviso.clients.endpoint import Clients, EndpointRequest, clients_of
 from proviso.contracts.base import InputError
 from proviso.contracts.contract import Contract
 from proviso.contracts.plan import Plan
 from proviso.history.duckdb.engine import connect, names, quoted
 from proviso.history.duckdb.transactions import EVENTS, load_transactions
-from proviso.release.directory import Release
 
 KIND = "load"
 MAX_REQUESTS = 5_000
@@ -165,18 +164,12 @@ def _measure(context: CheckContext, options: LoadOptions) -> Evidence:
     seconds = stress.duration / 1e6 if options.seconds is None else options.seconds
 
     async def levels() -> list[Level]:
-        async with clients_of(release, options.target, options.grpc_target) as clients:
+        async with clients_of(
+            release.model_name, release.service, options.target, options.grpc_target
+        ) as clients:
             return await measure(clients, requests, stress.concurrency, seconds, context.progress)
 
     return evidence_of(release.id, asyncio.run(levels()))
-
-
-def clients_of(release: Release, target: str, grpc_target: str | None) -> Clients:
-    """A REST client and, with its address, a gRPC one, which take turns."""
-    clients: list[Client] = [RestClient(target, release.model_name, release.service)]
-    if grpc_target:
-        clients.append(GrpcClient(grpc_target, release.model_name, release.service))
-    return Clients(*clients)
 
 
 def _bounds(plan: Plan) -> tuple[Bound, ...]:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
+
+_CALLED = "proviso.old_name"
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,16 @@ def current_spelling(words: Sequence[str]) -> tuple[list[str], Spelling | None]:
         spelling = Spelling("schemas", "schemas list", "--dry-run")
         return spelling.current(words), spelling
     return list(words), None
+
+
+def mark_old_name(ctx: Any) -> None:
+    """Notes in the context that the command was called by an old name."""
+    ctx.meta[_CALLED] = True
+
+
+def called_by_old_name(ctx: Any) -> bool:
+    """Whether the command was called by an old name, whose results keep their old shape."""
+    return _CALLED in ctx.meta
 
 
 def _lists_schemas(words: Sequence[str]) -> bool:

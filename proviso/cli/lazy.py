@@ -26,12 +26,17 @@ class LazyCommand(TyperCommand):
         return self._build().make_context(info_name, args, parent=parent, **extra)
 
 
-def lazy_command(name: str, summary: str, target: str, panel: str | None = None) -> LazyCommand:
+def target(path: str) -> Any:
+    """What `module:name` names in this package."""
+    module, name = path.split(":")
+    return getattr(import_module(f"proviso.cli.{module}"), name)
+
+
+def lazy_command(name: str, summary: str, function: str, panel: str | None = None) -> LazyCommand:
     """The command of a function, `module:function` in this package."""
 
     def build() -> Any:
-        module, function = target.split(":")
-        return command_of(name, getattr(import_module(f"proviso.cli.{module}"), function))
+        return command_of(name, target(function))
 
     return LazyCommand(name, summary, panel, build)
 

@@ -12,7 +12,7 @@ from typer.exceptions import TyperException
 
 from proviso import __version__
 from proviso.cli.console import note
-from proviso.cli.deprecated import current_spelling
+from proviso.cli.deprecated import current_spelling, mark_old_name
 from proviso.cli.failures import file_problem, print_problems, usage_problem
 from proviso.cli.registry import commands
 from proviso.contracts.base import InputError, ValidationFailed
@@ -29,6 +29,7 @@ class Program(TyperGroup):
         words, deprecated = current_spelling(args)
         if deprecated is not None and not ctx.resilient_parsing:
             note(f"deprecated: use proviso {deprecated.new}")
+            mark_old_name(ctx)
         return super().resolve_command(ctx, words)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from proviso.cli.lazy import group, lazy_command
+from proviso.cli.lazy import LazyCommand, group, lazy_command, target
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,21 @@ class Group:
 
     def build(self, panel: str | None = None) -> Any:
         return group(self.name, self.summary, [one.build() for one in self.commands], panel)
+
+
+@dataclass(frozen=True)
+class Deferred:
+    """A group that a function makes, `module:function` in this package."""
+
+    name: str
+    function: str
+    summary: str
+
+    def build(self, panel: str | None = None) -> Any:
+        def built() -> Any:
+            return target(self.function)()
+
+        return LazyCommand(self.name, self.summary, panel, built)
 
 
 STREAM = Group(
@@ -65,21 +80,6 @@ RELEASES = Group(
         Command("rebind", "training:rebind", "Derive the examples' ids from the source again."),
     ),
 )
-CHECK = Group(
-    "check",
-    "Measure a release, its store and its endpoint.",
-    (
-        Command("coverage", "coverage:coverage", "Look up every key that a release will read."),
-        Command("freshness", "freshness:freshness", "Measure the age of what is served, per view."),
-        Command("skew", "skew:skew", "Compare what the store serves with the offline rows."),
-        Command("sign", "skew:sign", "Sign one REVIEW row of a skew check, for a time."),
-        Command("drift", "drift:drift", "Compare served distributions with those of training."),
-        Command(
-            "shadow", "promotion:shadow", "Compare a candidate's decisions with the live ones."
-        ),
-        Command("load", "promotion:load", "Measure latency, rate and errors under load."),
-    ),
-)
 LOCAL = Group(
     "local",
     "The processes of a release, on this machine.",
@@ -108,7 +108,7 @@ BENCH = Group(
     ),
 )
 
-PANELS: dict[str, tuple[Command | Group, ...]] = {
+PANELS: dict[str, tuple[Command | Group | Deferred, ...]] = {
     "Project": (
         Command("init", "contracts:init", "Write a new project: contract, plan and SQL."),
         Command("validate", "contracts:validate", "Check the contract files, alone and together."),
@@ -129,7 +129,7 @@ PANELS: dict[str, tuple[Command | Group, ...]] = {
         Command("leakage", "leakage:leakage", "Compare joins that ignore time with the exact one."),
     ),
     "Checks": (
-        CHECK,
+        Deferred("check", "checks:check", "Measure a release, its store and its endpoint."),
         Command("replay", "replay:replay", "Compare an endpoint's answers with the offline rows."),
         Command("gate", "gates:gate", "Judge whether a release may enter a stage."),
     ),

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from proviso.checks.registry import REGISTERED
 from proviso.cli.deprecated import SPELLINGS, current_spelling
-from proviso.cli.registry import PANELS, Command
+from proviso.cli.registry import PANELS, Command, Group
 from tests.program import call
 
 ROOT = Path(__file__).parents[3]
@@ -25,12 +26,14 @@ def _commands() -> Iterator[tuple[str, Command]]:
         for entry in entries:
             if isinstance(entry, Command):
                 yield entry.name, entry
-            else:
+            elif isinstance(entry, Group):
                 yield from ((f"{entry.name} {one.name}", one) for one in entry.commands)
 
 
 COMMANDS = dict(_commands())
-GROUPS = sorted({words.split()[0] for words in COMMANDS if " " in words})
+CHECKS = [f"check {name}" for name in REGISTERED]
+WORDS = [*COMMANDS, *CHECKS, "check sign"]
+GROUPS = sorted({words.split()[0] for words in WORDS if " " in words})
 
 
 @pytest.fixture(autouse=True)
@@ -50,7 +53,7 @@ def test_help_lists_every_command_under_its_panel() -> None:
             assert entry.summary in listed
 
 
-@pytest.mark.parametrize("words", [*COMMANDS, *GROUPS])
+@pytest.mark.parametrize("words", [*WORDS, *GROUPS])
 def test_every_command_has_help(words: str) -> None:
     done = call(*words.split(), "--help")
     assert done.code == 0, done.err
@@ -65,7 +68,7 @@ def test_the_line_in_a_list_is_the_first_one_of_the_help(command: Command) -> No
     assert len(command.summary) <= 60
 
 
-@pytest.mark.parametrize("words", [*COMMANDS])
+@pytest.mark.parametrize("words", WORDS)
 def test_every_option_has_help(words: str) -> None:
     done = call(*words.split(), "--help")
     options = [line for line in done.out.splitlines() if line.startswith(("│ --", "│ *  --"))]
