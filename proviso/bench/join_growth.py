@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 from proviso.bench.join import GROWING, Bench, Figures, Progress, compare
 from proviso.bench.join_data import Size
+from proviso.pages.charts import Chart, Curve, Dot, Key, Mark, Scale, log_values
+from proviso.pages.shell import picture
 
 STEPS = (0.1, 0.3, 1, 3)
-_COLOURS = ("#7a869a", "#1f6feb", "#c2410c")
-_WIDTH, _HEIGHT, _LEFT, _TOP, _BOTTOM, _GAP = 330, 260, 70, 46, 60, 100
-_INK, _FAINT = "#1f2937", "#d5dae1"
+_TONES = ("baseline", "model", "positive")
+_WIDTH, _HEIGHT = 420.0, 316.0
+_LEFT, _RIGHT, _TOP, _BASE = 56.0, 396.0, 24.0, 268.0
 
 
 def grow(full: Size, rounds: int, memory: str, progress: Progress) -> list[Bench]:
@@ -65,78 +67,38 @@ def _exponent(benches: Sequence[Bench], name: str, value: Callable[[Figures], fl
 
 
 def growth_picture(benches: Sequence[Bench]) -> str:
-    """An SVG with two panels of equal axes: time and peak memory over rows."""
-    seconds = [[b.of(name).seconds for b in benches] for name in _names(benches)]
-    memory = [[b.of(name).peak / 2**30 for b in benches] for name in _names(benches)]
-    width = 2 * (_LEFT + _WIDTH) + _GAP // 2
-    height = _TOP + _HEIGHT + _BOTTOM
-    head = (
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}"'
-        f' viewBox="0 0 {width} {height}" font-family="sans-serif" font-size="12" fill="{_INK}">'
-    )
-    parts = [
-        head,
-        f'<rect width="{width}" height="{height}" fill="#ffffff"/>',
-        *_panel(_LEFT, "seconds", benches, seconds),
-        *_panel(2 * _LEFT + _WIDTH + _GAP // 4, "peak memory, GiB", benches, memory),
-        *_legend(_names(benches), height - 10),
-        "</svg>",
+    """An SVG file with two charts over rows of history, all axes logarithmic."""
+    legend = [Key(tone, name) for tone, name in zip(_TONES, _names(benches), strict=False)]
+    panels = [
+        _panel("seconds", benches, _seconds),
+        _panel("peak memory, GiB", benches, lambda figures: figures.peak / 2**30),
     ]
-    return "\n".join(parts) + "\n"
+    return picture("Time and peak memory over rows of history", panels, legend)
 
 
-def _panel(
-    left: int, title: str, benches: Sequence[Bench], lines: Sequence[Sequence[float]]
-) -> Iterator[str]:
+def _panel(title: str, benches: Sequence[Bench], value: Callable[[Figures], float]) -> Chart:
     rows = [bench.size.rows for bench in benches]
-    across = _axis(rows, left, _WIDTH)
-    low, high = _decades([value for line in lines for value in line])
-    up = _axis([low, high], _TOP + _HEIGHT, -_HEIGHT)
-    yield f'<text x="{left}" y="{_TOP - 18}" font-weight="bold">{title}</text>'
-    for value in _ticks(low, high):
-        yield (
-            f'<line x1="{left}" y1="{up(value):.1f}" x2="{left + _WIDTH}" y2="{up(value):.1f}"'
-            f' stroke="{_FAINT}"/><text x="{left - 8}" y="{up(value) + 4:.1f}"'
-            f' text-anchor="end">{value:g}</text>'
-        )
-    for value in rows:
-        yield (
-            f'<text x="{across(value):.1f}" y="{_TOP + _HEIGHT + 18}" text-anchor="middle">'
-            f"{_short(value)}</text>"
-        )
-    for colour, line in zip(_COLOURS, lines, strict=True):
-        points = [(across(x), up(y)) for x, y in zip(rows, line, strict=True)]
-        path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
-        yield f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2"/>'
-        for x, y in points:
-            yield f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3.5" fill="{colour}"/>'
+    lines = {name: [value(bench.of(name)) for bench in benches] for name in _names(benches)}
+    low, high = _bounds([one for line in lines.values() for one in line])
+    x = Scale(min(rows), max(rows), _LEFT, _RIGHT, log=True)
+    y = Scale(low, high, _BASE, _TOP, log=True)
+    marks: list[Mark] = []
+    for tone, (name, line) in zip(_TONES, lines.items(), strict=False):
+        points = tuple((x.at(n), y.at(one)) for n, one in zip(rows, line, strict=True))
+        marks.append(Curve(points, tone))
+        marks += [
+            Dot(*at, tone, f"{name}, {_short(n)} rows: {one:.3g}")
+            for at, n, one in zip(points, rows, line, strict=True)
+        ]
+    across = x.axis(rows, _short, "rows of history")
+    return Chart(title, _WIDTH, _HEIGHT, across, y.axis(log_values(low, high, 12)), tuple(marks))
 
 
-def _axis(values: Sequence[float], start: float, length: float) -> Callable[[float], float]:
-    """Where a value lies on a logarithmic axis over the values."""
-    low, high = math.log(min(values)), math.log(max(values))
-    return lambda value: start + length * (math.log(value) - low) / (high - low)
-
-
-def _decades(values: Sequence[float]) -> tuple[float, float]:
+def _bounds(values: Sequence[float]) -> tuple[float, float]:
     """Ends of an axis that holds the values: 1, 2 or 5 times a power of ten."""
-    ends = sorted(m * 10.0**e for e in range(-4, 6) for m in (1, 2, 5))
+    ends = log_values(min(values) / 10, max(values) * 10, 100)
     return max(e for e in ends if e <= min(values)), min(e for e in ends if e > max(values))
 
 
-def _ticks(low: float, high: float) -> list[float]:
-    ends = sorted(m * 10.0**e for e in range(-4, 6) for m in (1, 2, 5))
-    return [end for end in ends if low <= end <= high]
-
-
-def _short(rows: int) -> str:
-    return f"{rows / 1e6:g} M" if rows >= 1_000_000 else f"{rows:,}"
-
-
-def _legend(names: Sequence[str], y: int) -> Iterator[str]:
-    x = _LEFT
-    for colour, name in zip(_COLOURS, names, strict=True):
-        yield f'<circle cx="{x + 5}" cy="{y - 4}" r="4" fill="{colour}"/>'
-        yield f'<text x="{x + 15}" y="{y}">{name}</text>'
-        x += 30 + 7 * len(name)
-    yield f'<text x="{x + 20}" y="{y}">over rows of history; both axes logarithmic</text>'
+def _short(rows: float) -> str:
+    return f"{rows / 1e6:g} M" if rows >= 1_000_000 else f"{rows:,.0f}"

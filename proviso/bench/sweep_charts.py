@@ -1,156 +1,93 @@
-"""The geometry of the sweep's two pictures: curves in, positions in drawings 560 wide out. Pure."""
+"""The two charts of a sweep: p95 latency against throughput, and batch sizes by concurrency."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
-from proviso.bench.sweep import EMBEDDED, Curve, Point
+from proviso.bench.sweep import EMBEDDED, Curve, Point, Spread
 from proviso.bench.sweep_choice import Budget
-from proviso.pages.axes import Scale, Tick
+from proviso.pages import charts
+from proviso.pages.charts import Axis, Chart, Dot, Key, Label, Mark, Rule, Scale
 
-LEFT, RIGHT, TOP, BASE = 50.0, 540.0, 28.0, 340.0
-TONES = ("model", "positive", "missing", "good", "warn", "bad")
-OFF, ELSEWHERE = "baseline", "ink"
-_STEPS = (1, 2, 5)
+WIDTH, _HEIGHT = 560.0, 384.0
+_LEFT, _RIGHT, _TOP, _BASE = 50.0, 540.0, 28.0, 340.0
+_TONES = ("model", "positive", "missing", "good", "warn", "bad")
+_OFF, _ELSEWHERE = "baseline", "ink"
 _PLACES = ((8, 15), (8, -8), (-8, 15), (-8, -8))
-"""Where a dot's word may stand, from the dot: right of it first; left ones end at it."""
-_WORD = (26.0, 13.0)
+"""Where a dot's label may stand, from the dot: right of it first; left ones end at it."""
+_LABEL = (26.0, 13.0)
 
-
-@dataclass(frozen=True)
-class Word:
-    """A short text near a dot."""
-
-    x: float
-    y: float
-    anchor: str
-    text: str
-
-
-@dataclass(frozen=True)
-class Dot:
-    """A point; its bars reach over the rounds. `title` is what hovering it says."""
-
-    x: float
-    y: float
-    left: float
-    right: float
-    high: float
-    low: float
-    title: str
-
-
-@dataclass(frozen=True)
-class Line:
-    """A contender's points in order of concurrency."""
-
-    name: str
-    tone: str
-    path: str
-    dots: tuple[Dot, ...]
-    words: tuple[Word, ...] = ()
-
-
-@dataclass(frozen=True)
-class Limit:
-    """A horizontal line with a word above it."""
-
-    y: float
-    label: str
-    tone: str
+_Point = tuple[Spread, Spread]
+"""A measured point: its values along x and y over the rounds."""
 
 
 @dataclass(frozen=True)
 class Picture:
-    title: str
-    x_title: str
-    y_title: str
-    x_ticks: tuple[Tick, ...]
-    y_ticks: tuple[Tick, ...]
-    lines: tuple[Line, ...]
-    limits: tuple[Limit, ...] = ()
+    """A chart with its legend, an entry for each contender."""
+
+    chart: Chart
+    legend: tuple[Key, ...]
 
 
 def tones(curves: Sequence[Curve]) -> list[str]:
     """A colour for each: grey where batching is off, ink for what is not embedded."""
-    found: list[str] = []
+    chosen: list[str] = []
     for curve in curves:
         if curve.contender.where != EMBEDDED:
-            found.append(ELSEWHERE)
+            chosen.append(_ELSEWHERE)
         elif not curve.contender.setting.dynamic:
-            found.append(OFF)
+            chosen.append(_OFF)
         else:
-            used = sum(tone in TONES for tone in found)
-            found.append(TONES[used % len(TONES)])
-    return found
+            used = sum(tone in _TONES for tone in chosen)
+            chosen.append(_TONES[used % len(_TONES)])
+    return chosen
 
 
 def latency_picture(curves: Sequence[Curve], budget: Budget) -> Picture:
-    """p95 (logarithmic) against throughput, and the budget."""
+    """p95 (logarithmic) against throughput, with the budget as horizontal lines."""
     points = [point for curve in curves for point in curve.known]
-    most = max(point.throughput.highest for point in points)
-    step = _step(most / 5)
-    x = Scale(0, step * math.ceil(most / step), LEFT, RIGHT)
-    latencies = [v for p in points for v in (p.p95_ms.lowest, p.p95_ms.highest)]
-    low, high = min([*latencies, budget.predictor_ms]), max([*latencies, budget.p95_ms])
-    y = Scale(low / 1.3, high * 1.5, BASE, TOP, log=True)
-    limits = (
-        Limit(y.at(budget.p95_ms), f"the plan's p95: {budget.p95_ms:g} ms", "bad"),
-        Limit(
-            y.at(budget.predictor_ms), f"left for the predictor: {budget.predictor_ms:g} ms", "warn"
-        ),
+    rates = charts.even_values(max(point.throughput.highest for point in points))
+    x = Scale(0, rates[-1], _LEFT, _RIGHT)
+    ends = [end for p in points for end in (p.p95_ms.lowest, p.p95_ms.highest)]
+    low, high = min([*ends, budget.predictor_ms]), max([*ends, budget.p95_ms])
+    y = Scale(low / 1.3, high * 1.5, _BASE, _TOP, log=True)
+    left = f"left for the predictor: {budget.predictor_ms:g} ms"
+    marks = (
+        *_limit(y.at(budget.p95_ms), f"the plan's p95: {budget.p95_ms:g} ms", "bad"),
+        *_limit(y.at(budget.predictor_ms), left, "warn"),
+        *_lines(curves, (x, y), lambda point: (point.throughput, point.p95_ms)),
+        *_concurrencies(curves, x, y),
     )
-    ticks = [value for value in _decades(y.low, y.high) if y.low <= value <= y.high]
-    return Picture(
-        title="p95 latency against throughput",
-        x_title="inferences a second",
-        y_title="p95, ms",
-        x_ticks=tuple(Tick(x.at(v), f"{v:,.0f}") for v in _even(x.high, step)),
-        y_ticks=tuple(Tick(y.at(v), f"{v:g}") for v in ticks),
-        lines=tuple(_lines(curves, x, y)),
-        limits=limits,
-    )
+    across = x.axis(rates, "{:,.0f}".format, "inferences a second")
+    up = y.axis(charts.log_values(y.low, y.high, 12), name="p95, ms")
+    return _picture("p95 latency against throughput", curves, (across, up), marks)
 
 
 def batch_picture(curves: Sequence[Curve]) -> Picture:
     """Inferences an execution by concurrency: what batching does, where it does anything."""
     points = [point for curve in curves for point in curve.known]
     counts = sorted({point.concurrency for point in points})
-    x = Scale(counts[0] / 1.2, counts[-1] * 1.2, LEFT, RIGHT, log=True)
-    most = max(point.spread(lambda one: one.batch).highest for point in points)
-    step = _step(most / 5)
-    y = Scale(0, step * math.ceil(most / step), BASE, TOP)
-    return Picture(
-        title="Inferences an execution",
-        x_title="concurrency",
-        y_title="inferences",
-        x_ticks=tuple(Tick(x.at(v), f"{v:,}") for v in counts),
-        y_ticks=tuple(Tick(y.at(v), f"{v:g}") for v in _even(y.high, step)),
-        lines=tuple(_batches(curves, x, y)),
-    )
+    x = Scale(counts[0] / 1.2, counts[-1] * 1.2, _LEFT, _RIGHT, log=True)
+    sizes = charts.even_values(max(_batch(point)[1].highest for point in points))
+    y = Scale(0, sizes[-1], _BASE, _TOP)
+    axes = (x.axis(counts, "{:,}".format, "concurrency"), y.axis(sizes, name="inferences"))
+    marks = tuple(_lines(curves, (x, y), _batch))
+    return _picture("Inferences an execution", curves, axes, marks)
 
 
-def _lines(curves: Sequence[Curve], x: Scale, y: Scale) -> Iterator[Line]:
-    drawn = [[_dot(curve, point, x, y) for point in curve.known] for curve in curves]
-    taken = [(dot.x - 4, dot.y + 6) for dots in drawn for dot in dots]
-    for curve, tone, dots in zip(curves, tones(curves), drawn, strict=True):
-        counts = [str(point.concurrency) for point in curve.known]
-        words = [_word(dot, text, taken) for dot, text in zip(dots, counts, strict=True)]
-        shown = tuple(word for word in words if word)
-        yield Line(name_of(curve), tone, _path(dots), tuple(dots), shown)
+def _batch(point: Point) -> _Point:
+    count = float(point.concurrency)
+    return Spread(count, count, count), point.spread(lambda one: one.batch)
 
 
-def _word(dot: Dot, text: str, taken: list[tuple[float, float]]) -> Word | None:
-    """The text at the first place that is free; none where all are taken."""
-    for dx, dy in _PLACES:
-        start, y = dot.x + dx - (_WORD[0] if dx < 0 else 0), dot.y + dy
-        if all(abs(start - a) >= _WORD[0] or abs(y - b) >= _WORD[1] for a, b in taken):
-            taken.append((start, y))
-            anchor = "end" if dx < 0 else "start"
-            return Word(round(dot.x + dx, 1), round(y, 1), anchor, text)
-    return None
+def _picture(
+    title: str, curves: Sequence[Curve], axes: tuple[Axis, Axis], marks: tuple[Mark, ...]
+) -> Picture:
+    keys = zip(tones(curves), map(name_of, curves), strict=True)
+    legend = tuple(Key(tone, name) for tone, name in keys)
+    return Picture(Chart(title, WIDTH, _HEIGHT, *axes, marks), legend)
 
 
 def name_of(curve: Curve) -> str:
@@ -160,45 +97,55 @@ def name_of(curve: Curve) -> str:
     return batching if embedded else f"{curve.contender.where}, {batching}"
 
 
-def _dot(curve: Curve, point: Point, x: Scale, y: Scale) -> Dot:
+def _limit(y: float, label: str, tone: str) -> tuple[Rule, Label]:
+    return Rule((_LEFT, y), (_RIGHT, y), tone), Label(_LEFT + 6, y - 7, label, tone)
+
+
+def _lines(
+    curves: Sequence[Curve], to: tuple[Scale, Scale], values: Callable[[Point], _Point]
+) -> Iterator[Mark]:
+    """A contender's points in order of concurrency, with thin rules over the rounds."""
+    x, y = to
+    for curve, tone in zip(curves, tones(curves), strict=True):
+        measured = [values(point) for point in curve.known]
+        at = [(x.at(across.median), y.at(up.median)) for across, up in measured]
+        for (across, up), (dot_x, dot_y) in zip(measured, at, strict=True):
+            yield Rule((x.at(across.lowest), dot_y), (x.at(across.highest), dot_y), tone, True)
+            yield Rule((dot_x, y.at(up.lowest)), (dot_x, y.at(up.highest)), tone, True)
+        yield charts.Curve(tuple(at), tone)
+        for point, (dot_x, dot_y) in zip(curve.known, at, strict=True):
+            yield Dot(dot_x, dot_y, tone, _title(curve, point))
+
+
+def _title(curve: Curve, point: Point) -> str:
     rate, late = point.throughput, point.p95_ms
-    title = (
+    return (
         f"{curve.contender.name}, concurrency {point.concurrency}: {rate.median:,.0f}/s"
         f" ({rate.lowest:,.0f} to {rate.highest:,.0f}), p95 {late.median:.1f} ms"
-        f" ({late.lowest:.1f} to {late.highest:.1f})"
-    )
-    return Dot(
-        *(x.at(rate.median), y.at(late.median), x.at(rate.lowest), x.at(rate.highest)),
-        *(y.at(late.highest), y.at(late.lowest), title),
+        f" ({late.lowest:.1f} to {late.highest:.1f}),"
+        f" {_batch(point)[1].median:.1f} inferences an execution"
     )
 
 
-def _batches(curves: Sequence[Curve], x: Scale, y: Scale) -> Iterator[Line]:
-    for curve, tone in zip(curves, tones(curves), strict=True):
-        dots = []
-        for point in curve.known:
-            batch, at = point.spread(lambda one: one.batch), x.at(point.concurrency)
-            name = f"{curve.contender.name}, concurrency {point.concurrency}"
-            title = f"{name}: {batch.median:.1f} inferences an execution"
-            bars = (at, at, y.at(batch.highest), y.at(batch.lowest))
-            dots.append(Dot(at, y.at(batch.median), *bars, title))
-        yield Line(name_of(curve), tone, _path(dots), tuple(dots))
+def _concurrencies(curves: Sequence[Curve], x: Scale, y: Scale) -> Iterator[Label]:
+    """The concurrency beside each dot, where there is room."""
+    at = [[(x.at(p.throughput.median), y.at(p.p95_ms.median)) for p in c.known] for c in curves]
+    taken = [(dot_x - 4, dot_y + 6) for dot_x, dot_y in chain(*at)]
+    for curve, tone, dots in zip(curves, tones(curves), at, strict=True):
+        for point, dot in zip(curve.known, dots, strict=True):
+            label = _placed(dot, str(point.concurrency), tone, taken)
+            if label:
+                yield label
 
 
-def _path(dots: Sequence[Dot]) -> str:
-    return "M" + " ".join(f"{dot.x},{dot.y}" for dot in dots)
-
-
-def _step(about: float) -> float:
-    """A round number that is not below."""
-    power = 10.0 ** math.floor(math.log10(about))
-    return next((m * power for m in _STEPS if m * power >= about), 10 * power)
-
-
-def _even(high: float, step: float) -> list[float]:
-    return [step * n for n in range(round(high / step) + 1)]
-
-
-def _decades(low: float, high: float) -> list[float]:
-    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    return [float(f"{m}e{power}") for power in powers for m in _STEPS]
+def _placed(
+    dot: tuple[float, float], text: str, tone: str, taken: list[tuple[float, float]]
+) -> Label | None:
+    """The label at the first place that is free; None where all are taken."""
+    for dx, dy in _PLACES:
+        start, y = dot[0] + dx - (_LABEL[0] if dx < 0 else 0), dot[1] + dy
+        if all(abs(start - a) >= _LABEL[0] or abs(y - b) >= _LABEL[1] for a, b in taken):
+            taken.append((start, y))
+            anchor = "end" if dx < 0 else "start"
+            return Label(round(dot[0] + dx, 1), round(y, 1), text, tone, anchor)
+    return None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from itertools import groupby
 from pathlib import Path
@@ -27,22 +26,12 @@ from proviso.contracts.base import ContractError
 from proviso.contracts.contract import Contract, FeatureView, Scheduled
 from proviso.contracts.validation.views import view_problems
 from proviso.history.duckdb.statistics import FeatureStatistics
+from proviso.pages.charts import Bar, Scale, bars
 from proviso.pages.shell import environment, write_page
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _CHART = (132.0, 30.0)
 _WIDEST = 14.0
-
-
-@dataclass(frozen=True)
-class Bar:
-    """One bin of a small histogram; what hovering says."""
-
-    x: float
-    y: float
-    width: float
-    height: float
-    title: str
 
 
 def check_views(contract: Contract) -> None:
@@ -99,23 +88,23 @@ def summary(contract: Contract, measured: Measured, today: date) -> dict[str, An
     }
 
 
-def bars(statistics: FeatureStatistics) -> tuple[Bar, ...]:
+def distribution(statistics: FeatureStatistics) -> tuple[Bar, ...]:
     """The histogram in a drawing of `_CHART` units."""
     width, height = _CHART
     most, count = max(statistics.bins, default=0), len(statistics.bins)
     if not most:
         return ()
-    step = min(width / count, _WIDEST)
-    gap = min(1.0, step / 4)
     low, part = statistics.low or 0.0, _part(statistics)
-    found = []
-    for number, rows in enumerate(statistics.bins):
-        if rows:
-            tall = max(1.5, height * rows / most)
-            title = f"{_number(low + number * part)} and more: {rows:,}"
-            x, y, wide = number * step, height - tall, step - gap
-            found.append(Bar(round(x, 2), round(y, 2), round(wide, 2), round(tall, 2), title))
-    return tuple(found)
+
+    def title(start: float, _end: float, rows: int) -> str:
+        return f"{_number(low + start * part)} and more: {rows:,}"
+
+    x = Scale(0, count, 0, min(width, count * _WIDEST))
+    return bars(range(count + 1), statistics.bins, (x, Scale(0, most, height, 0)), _tone, title)
+
+
+def _tone(_value: float) -> str:
+    return "model"
 
 
 def _part(statistics: FeatureStatistics) -> float:
@@ -170,7 +159,7 @@ def _environment() -> Environment:
     where.filters["number"] = _number
     where.filters["published"] = published
     where.filters["plural"] = _plural
-    where.globals["bars"] = bars
+    where.globals["distribution"] = distribution
     where.globals["chart"] = _CHART
     return where
 

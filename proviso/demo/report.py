@@ -17,6 +17,7 @@ from jinja2 import Environment
 
 from feature_runtime.core.moments import format_moment
 from proviso.demo import charts
+from proviso.pages.charts import Key
 from proviso.pages.shell import environment, write_page
 
 _TEMPLATES = Path(__file__).parent / "templates"
@@ -37,7 +38,7 @@ _STATUS_TONES = {
     "OK": "good",
     "STALE": "warn",
     "MISSING_KEY": "missing",
-    "NULL": "quiet",
+    "NULL": "baseline",
     "TYPE": "bad",
 }
 
@@ -126,6 +127,7 @@ def _context(data: ReportData) -> dict[str, Any]:
         "mismatches": list(data.replay.get("mismatches", ()))[:_MAX_MISMATCHES],
         "statuses": _statuses(data.replay),
         "status_tones": _STATUS_TONES,
+        "status_legend": [Key(tone, status) for status, tone in _STATUS_TONES.items()],
         "strata": _strata(data.replay),
         "left_out": _left_out(data.replay),
         "refusals": list(data.refusals)[:_MAX_ROWS],
@@ -144,8 +146,7 @@ def _charts(data: ReportData) -> dict[str, Any]:
     at_or_above, below = _decisions(data.release)
     known = int((np.isfinite(scores) & np.isfinite(labels)).sum())
     return {
-        "chart": {"width": charts.WIDTH, "left": charts.LEFT, "right": charts.RIGHT},
-        "curves": charts.curves(scores, labels, baseline, data.threshold),
+        "quality": charts.quality(scores, labels, baseline, data.threshold),
         "score_panels": charts.score_panels(
             scores, labels, data.threshold, data.label_name, (below, at_or_above)
         ),

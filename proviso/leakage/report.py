@@ -10,10 +10,10 @@ from typing import Any
 
 from feature_runtime.core.moments import format_duration
 from proviso.contracts.files import replacing
-from proviso.leakage.charts import Series, grouped
 from proviso.leakage.delays import Effect, Raised
 from proviso.leakage.incident import Outcome
 from proviso.leakage.joins import Join
+from proviso.pages.charts import Key, levels
 from proviso.pages.shell import environment, write_page
 from proviso.training.card import data_section, named_metrics
 from proviso.training.data import Project, Request
@@ -21,11 +21,12 @@ from proviso.training.data import Project, Request
 _TEMPLATES = Path(__file__).parent / "templates"
 _NAMES = {"auc": "AUC", "average_precision": "average precision"}
 _DIGITS = 6
-_TONES = {
-    Join.NAIVE.value: "bad",
-    Join.BEFORE.value: "negative",
-    Join.SOURCE_DELAY.value: "warn",
-}
+_SIDES = (Key("warn", "claimed"), Key("model", "served"))
+_LEAKY = (
+    Key("bad", Join.NAIVE.value),
+    Key("negative", Join.BEFORE.value),
+    Key("warn", Join.SOURCE_DELAY.value),
+)
 
 
 @dataclass(frozen=True)
@@ -160,34 +161,34 @@ def write_report(data: dict[str, Any], out: Path) -> None:
 def _context(data: dict[str, Any]) -> dict[str, Any]:
     joins = data["joins"]
     names = [one["join"] for one in joins]
-    by_metric = {
-        _named(metric): grouped(
-            names,
-            [
-                Series("claimed", "warn", [one["claimed"][metric] for one in joins]),
-                Series("served", "model", [one["served"][metric] for one in joins]),
-            ],
-        )
-        for metric in ("average_precision", "auc")
-    }
-    leaks = grouped(
-        list(joins[0]["views"]),
-        [
-            Series(
-                one["join"],
-                _TONES[one["join"]],
-                [leak["rows"] / max(one["training_rows"], 1) for leak in one["views"].values()],
-            )
-            for one in joins
-            if one["join"] in _TONES
-        ],
-        percent=True,
-    )
     return {
         "headline": _headline(data),
         "joins": joins,
-        "by_metric": by_metric,
-        "leaks": leaks,
+        "by_metric": {
+            _named(metric): levels(
+                names,
+                {key: [one[key.name][metric] for one in joins] for key in _SIDES},
+                "{:.3f}".format,
+            )
+            for metric in ("average_precision", "auc")
+        },
+        "sides": _SIDES,
+        "leaks": levels(list(joins[0]["views"]), _leaked_shares(joins), _percent),
+        "leaky": _LEAKY,
         "join_table": _join_rows(data),
         "delay_table": _delay_rows(data) if data["source_delays"] else [],
     }
+
+
+def _leaked_shares(joins: Sequence[dict[str, Any]]) -> dict[Key, list[float | None]]:
+    """By join: the share of training rows that leaked, view by view."""
+    by_name = {one["join"]: one for one in joins}
+    shares: dict[Key, list[float | None]] = {}
+    for key in _LEAKY:
+        views, rows = by_name[key.name]["views"], max(by_name[key.name]["training_rows"], 1)
+        shares[key] = [leak["rows"] / rows for leak in views.values()]
+    return shares
+
+
+def _percent(share: float) -> str:
+    return f"{share:.0%}" if share == 0 or share >= 0.1 else f"{share:.1%}"

@@ -1,24 +1,28 @@
-"""Renders a page: one self-contained file without scripts, fonts or images from elsewhere.
+"""Renders a page or a picture: one self-contained file that loads and runs nothing.
 
-Each station keeps its own templates and hands their folder over; `style.css.j2` and
-`shell.html.j2` (a page with head, title and style, to be extended) are found beside them.
+A room keeps its own templates and passes their folder. The shared ones are found beside them:
+`shell.html.j2` (head, title and style, to be extended) and `chart.html.j2` (charts, legends).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from proviso.contracts.files import replacing
+from proviso.pages.charts import Chart, Key
 
 _SHARED = Path(__file__).parent / "templates"
 
 
-def environment(templates: Path) -> Environment:
-    """Templates of a station beside the shared ones; everything is escaped, nothing undefined."""
+_PICTURE_TOP = 40
+
+
+def environment(templates: Path = _SHARED) -> Environment:
+    """A room's templates beside the shared ones; values are escaped, undefined names fail."""
     return Environment(
         loader=FileSystemLoader([templates, _SHARED]),
         autoescape=True,
@@ -33,3 +37,16 @@ def write_page(where: Environment, template: str, context: Mapping[str, Any], pa
     page = where.get_template(template).render(context)
     with replacing(path) as unfinished:
         unfinished.write_text(page, encoding="utf-8", errors="replace")
+
+
+def picture(title: str, charts: Sequence[Chart], legend: Sequence[Key]) -> str:
+    """An SVG file: charts of one size side by side below a legend."""
+    context = {
+        "title": title,
+        "charts": charts,
+        "legend": legend,
+        "top": _PICTURE_TOP,
+        "width": sum(chart.width for chart in charts),
+        "height": _PICTURE_TOP + max(chart.height for chart in charts),
+    }
+    return environment().get_template("picture.svg.j2").render(context)

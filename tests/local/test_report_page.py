@@ -72,7 +72,7 @@ def test_the_charts_follow_the_readers_colour_scheme(browser: Browser, page: Pat
         seen[scheme] = [
             browser.ask(f"{body}.backgroundColor"),
             browser.ask(f"getComputedStyle({axis}).fill"),
-            browser.ask("getComputedStyle(document.querySelector('.curve.model')).stroke"),
+            browser.ask("getComputedStyle(document.querySelector('.curve.tone-model')).stroke"),
         ]
     pairs = zip(seen["light"], seen["dark"], strict=True)
     assert all(light != dark for light, dark in pairs)

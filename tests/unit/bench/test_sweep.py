@@ -26,6 +26,8 @@ from proviso.bench.sweep_settings import (
 from proviso.bench.sweep_target import setting_in
 from proviso.contracts.base import InputError
 from proviso.contracts.loading import load_plan
+from proviso.pages.charts import Curve as ChartCurve
+from proviso.pages.charts import Dot, Label, Rule
 from proviso.release.directory import read_release
 from tests.program import call
 
@@ -239,18 +241,21 @@ def test_a_deployed_predictor_is_set_beside_the_embedded_one() -> None:
 def test_the_budget_lies_above_what_is_faster_and_below_what_is_slower() -> None:
     measured = curve(AT_ONCE, [figures(100, 1)], [figures(200, 40)], [figures(300, 400)])
     picture = latency_picture([measured], BUDGET)
-    whole, left = (limit.y for limit in picture.limits)
-    fast, middle, slow = picture.lines[0].dots
+    marks = picture.chart.marks
+    whole, left = (m.start[1] for m in marks if isinstance(m, Rule) and not m.faint)
+    fast, middle, slow = (m for m in marks if isinstance(m, Dot))
     assert slow.y < whole < left < middle.y < fast.y
     assert fast.x < middle.x < slow.x
-    assert [word.text for word in picture.lines[0].words] == ["1", "4", "16"]
+    labels = [m.text for m in marks if isinstance(m, Label)]
+    assert labels[2:] == ["1", "4", "16"]
 
 
 def test_every_setting_has_a_colour_of_its_own() -> None:
     settings = [OFF, AT_ONCE, Setting(True, 500), WAITING]
     there = replace(flat(AT_ONCE, 1), contender=replace(flat(AT_ONCE, 1).contender, where="kind"))
     picture = batch_picture([*(flat(one, 100) for one in settings), there])
-    colours = [line.tone for line in picture.lines]
+    colours = [key.tone for key in picture.legend]
+    assert [m.tone for m in picture.chart.marks if isinstance(m, ChartCurve)] == colours
     assert len(set(colours)) == len(colours)
     assert colours[0] == "baseline"
     assert colours[-1] == "ink"

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from proviso.catalog.entries import Measured, lasting
-from proviso.catalog.page import bars, summary, write_catalog
+from proviso.catalog.page import distribution, summary, write_catalog
 from proviso.contracts.contract import Contract
 from proviso.contracts.loading import CONTRACT_FILE, load_contract, parse_yaml
 from proviso.contracts.starter import template_text
@@ -211,18 +211,18 @@ def test_figures_of_the_history_are_shown_where_there_are_some(tmp_path: Path) -
     assert "greatest 977.5" in words
     assert "30.0% null" in words
     assert words.count("no rows") == 1
-    assert text.count('class="shape"') == 4
+    assert text.count('class="chart shape"') == 4
     assert "Now" not in plain(page_of(contract, tmp_path)).split()
 
 
 def test_a_bin_is_a_bar_and_an_empty_one_is_none() -> None:
-    found = bars(FeatureStatistics(0, 0.0, 0.0, 1.0, 3.0, 3.0, (10, 0, 5, 1)))
+    found = distribution(FeatureStatistics(0, 0.0, 0.0, 1.0, 3.0, 3.0, (10, 0, 5, 1)))
     assert [bar.title for bar in found] == ["0 and more: 10", "2 and more: 5", "3 and more: 1"]
     heights = [bar.height for bar in found]
     assert heights[0] == 30
     assert heights[1] == 15
     assert all(bar.y + bar.height == pytest.approx(30) for bar in found)
-    assert bars(FeatureStatistics(7)) == ()
+    assert distribution(FeatureStatistics(7)) == ()
 
 
 def test_measured_freshness_is_shown_and_lateness_is_pointed_out(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from proviso.demo import charts
 from proviso.demo.report import RefusedRequest, ReportData, write_report
+from proviso.pages.charts import Bar, Curve, Dot
 from tests.report_data import LONG_VIEW, example_report, verdict
 
 HOSTILE = "\"><script>alert('x')</script><img src=http://evil.example/x onerror=alert(1)>{{ 7*7 }}"
@@ -312,27 +313,30 @@ def luminance(colour: str) -> float:
 def test_the_curve_passes_through_the_threshold_point() -> None:
     labels = np.array([0.0, 0.0, 0.0, 1.0, 1.0])
     scores = np.array([0.1, 0.2, 0.6, 0.55, 0.9])
-    found = charts.curves(scores, labels, None, 0.5)
-    assert found is not None
-    assert found.point is not None
-    recall, precision, x, y = found.point
-    assert recall == 1
-    assert precision == pytest.approx(2 / 3)
-    assert f"{x},{y}" in found.lines[0].path
-    assert found.base_rate == pytest.approx(0.4)
+    quality = charts.quality(scores, labels, None, 0.5)
+    assert quality is not None
+    assert quality.at_threshold == pytest.approx((1, 2 / 3))
+    [dot] = (mark for mark in quality.chart.marks if isinstance(mark, Dot))
+    [curve] = (mark for mark in quality.chart.marks if isinstance(mark, Curve))
+    assert (dot.x, dot.y) in curve.points
+    assert quality.base_rate == pytest.approx(0.4)
 
 
 def test_every_value_is_counted_once_in_a_histogram() -> None:
     rng = np.random.default_rng(2)
     panels = charts.latency_panels({"v1": rng.lognormal(1, 1, 1_000).tolist()})
-    assert sum(count(bar.title) for bar in panels[0].bars) == 1_000
+    assert sum(count(bar.title) for bar in bars(panels[0])) == 1_000
     ages = charts.age_panels(
         {"view": [10.0, 50.0, 70.0, 1e9]}, {"view": {"slo_s": 40, "ttl_s": 60}}
     )
-    assert [(count(bar.title), bar.tone) for bar in ages[0].bars] == [
+    assert [(count(bar.title), bar.tone) for bar in bars(ages[0])] == [
         (1, "good"), (1, "warn"), (1, "bad"),
     ]  # fmt: skip
     assert "25.0% within 40 s, 1 beyond the axis" in ages[0].note
+
+
+def bars(panel: charts.Panel) -> list[Bar]:
+    return [mark for mark in panel.chart.marks if isinstance(mark, Bar)]
 
 
 def count(title: str) -> int:
