@@ -1,4 +1,4 @@
-"""How the join grows: its bench at several sizes within one bound of memory, and a picture."""
+"""The join's bench at several sizes within one memory bound: table, exponents, picture."""
 
 from __future__ import annotations
 

@@ -35,12 +35,12 @@ Progress = Callable[[str], None]
 
 
 class NoFigures(Exception):
-    """A measurement that came to nothing; the text says why."""
+    """A measurement without figures; the text has the reason."""
 
 
 @dataclass(frozen=True)
 class Load:
-    """What is asked: a model at host:port (V2 gRPC), one inference a request.
+    """The load: a model at host:port (V2 gRPC), one inference a request.
 
     inputs: a JSON file of vectors, in perf_analyzer's form. seconds: of all windows together.
     """
@@ -68,13 +68,14 @@ class Measured:
 
 
 def check_home(home: Path = HOME) -> None:
-    """Refuses to start a sweep that could measure nothing."""
+    """Raises InputError where perf_analyzer is not installed."""
     if not (home / "bin" / "perf_analyzer").is_file():
-        raise InputError.of(home, "no perf_analyzer", "one; scripts/setup-perf brings it")
+        message = "perf_analyzer is not installed; run scripts/setup-perf"
+        raise InputError.event("program_missing", message, home)
 
 
 def measure(load: Load, progress: Progress, home: Path = HOME) -> Measured:
-    """Measures, again where nothing came of it. Raises NoFigures with the last reason."""
+    """Measures, up to ATTEMPTS times. Raises NoFigures with the last reason."""
     for attempt in range(1, ATTEMPTS + 1):
         try:
             return _once(load, home)
@@ -105,7 +106,7 @@ def command(load: Load, report: Path, home: Path = HOME) -> list[str]:
 
 
 def _run(line: list[str], home: Path, timeout: float) -> str:
-    """What it printed. The process ends with this call, however that ends."""
+    """The output of perf_analyzer. Its process is ended in every case."""
     libraries = os.pathsep.join(str(home / "libs" / name) for name in ("cuda", "system"))
     environment = {**os.environ, "LD_LIBRARY_PATH": libraries}
     try:

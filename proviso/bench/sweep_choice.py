@@ -1,4 +1,4 @@
-"""Which batching the figures of a sweep speak for, inside the plan's latency budget. Pure.
+"""Chooses a batching setting from the figures of a sweep, within the latency budget. Pure.
 
 The order is NVIDIA's (Triton user guide, "Batchers: recommended configuration process"): keep the
 largest batch that the model takes, turn dynamic batching on without a delay, measure, and raise the
@@ -18,9 +18,9 @@ from proviso.contracts.plan import Plan
 
 REST_SHARE = 0.5
 MARGIN = 1.05
-"""A median gain below this is not worth a longer wait, even if every round shows it."""
+"""The least median gain for which a longer delay is chosen."""
 MIN_ROUNDS = 3
-"""Fewer say nothing: equal configurations differ by a third from one to the next."""
+"""The least number of rounds: equal configurations differ by a third between rounds."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Choice:
 
 
 def budget_of(plan: Plan, rest_ms: float | None) -> Budget:
-    """rest_ms: what everything but the predictor takes; None where nobody measured it."""
+    """rest_ms: latency of everything but the predictor; None: half of the budget is assumed."""
     whole = float(plan.latency_slo.p95_ms)
     if rest_ms is not None:
         return Budget(whole, rest_ms, "given: what everything but the predictor takes")
@@ -96,7 +96,7 @@ def _order(setting: Setting) -> tuple[bool, int]:
 
 
 def _ratios(point: Point, rival: Point) -> list[float]:
-    """Throughput over the rival's, round by round: a busy round is busy for both."""
+    """Throughput over the rival's, by round: load on the machine affects both alike."""
     pairs = zip(point.rounds, rival.rounds, strict=True)
     return [a.throughput / b.throughput for a, b in pairs if a is not None and b is not None]
 
@@ -107,7 +107,7 @@ def _earned(ratios: Sequence[float]) -> bool:
 
 
 def _words(curve: Curve, best: Point) -> str:
-    """What it reaches, and what the fewest requests at once pay for it."""
+    """The best throughput of the setting, and its latency at the lowest concurrency."""
     fewest = curve.known[0]
     p50 = fewest.spread(lambda one: one.p50_ms).median
     return (

@@ -1,4 +1,4 @@
-"""What a sweep found: as plain data, as Markdown, and as a page with two pictures."""
+"""The results of a sweep as data, as Markdown, and as a page with two charts."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _HEADER = (
 
 @dataclass(frozen=True)
 class Found:
-    """choice: only where batching was varied. notes: whatever limits what the figures mean."""
+    """choice: only where batching was varied. notes: limits of the measurement."""
 
     model: str
     budget: Budget
@@ -61,7 +61,7 @@ def _curve(curve: Curve) -> dict[str, Any]:
 
 
 def as_text(found: Found) -> str:
-    """Markdown: a line for each point, then what follows from it."""
+    """Markdown: a line for each point, then the conclusions."""
     rows = [list(_HEADER), ["---", "---", *["---:"] * (len(_HEADER) - 2)], *table_rows(found)]
     lines = [f"| {' | '.join(row)} |" for row in rows]
     return "\n".join([*lines, "", *remarks(found), "", *conclusions(found)])
@@ -97,7 +97,7 @@ def _spread(figure: Spread, form: str) -> str:
 
 
 def remarks(found: Found) -> list[str]:
-    """What the figures are, and on what."""
+    """How the figures were measured, on which machine."""
     how = (
         f"{found.model}; medians of {found.rounds} rounds of {found.seconds:g} s, least and most in"
         " brackets; one inference a request over gRPC, by perf_analyzer, all in turn."
@@ -116,7 +116,7 @@ def conclusions(found: Found) -> list[str]:
 
 
 def _comparison(curves: Sequence[Curve]) -> list[str]:
-    """Every other one beside the first, by concurrency, as ratios of one round."""
+    """Each other contender as ratios to the first, by concurrency, within a round."""
     first, *others = curves
     lines = []
     for other in others:

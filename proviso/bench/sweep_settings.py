@@ -1,4 +1,4 @@
-"""What the sweep varies, and releases that differ from a given one in nothing else.
+"""Batching settings, and copies of a release that differ in that setting alone.
 
 Not through the training station's writer: that derives a config from the present plan and source,
 and a sweep is about the release as it is. So one line of its config is exchanged, and the digests
@@ -38,7 +38,7 @@ class Setting:
 
     @property
     def line(self) -> str:
-        """What a config.pbtxt says of it."""
+        """The setting as text of a config.pbtxt."""
         if not self.dynamic:
             return ""
         return f"{_FIELD} {{ max_queue_delay_microseconds: {self.delay_us} }}\n"
@@ -51,7 +51,7 @@ def setting_of(leaves: dict[str, str]) -> Setting:
 
 
 def own_setting(release: Release) -> Setting:
-    """What the release's config says."""
+    """The setting in the release's config."""
     return setting_of(leaves_of(release.config_file, release.config_file.read_text()))
 
 
@@ -66,7 +66,9 @@ def leaves_of(path: Path, text: str) -> dict[str, str]:
     try:
         return flat(parse_pbtxt(text))
     except PbtxtError as error:
-        raise InputError.of(path, str(error), "a model configuration") from error
+        raise InputError.of(
+            path, str(error), "a model configuration", code="model_config_invalid"
+        ) from error
 
 
 def release_with(release: Release, setting: Setting, directory: Path) -> Release:
@@ -92,7 +94,8 @@ def _with(release: Release, setting: Setting) -> str:
     others = [_others(leaves_of(release.config_file, text)) for text in (before, after)]
     if others[0] != others[1] or setting_of(leaves_of(release.config_file, after)) != setting:
         found = f"{_FIELD} in a form that cannot be exchanged"
-        raise InputError.of(release.config_file, found, f"`{_FIELD} {{ ... }}` on a line")
+        wanted = f"`{_FIELD} {{ ... }}` on a line"
+        raise InputError.of(release.config_file, found, wanted, code="config_not_editable")
     return after
 
 

@@ -1,4 +1,4 @@
-"""A predictor that somebody else runs, as the sweep's contender: what its config says.
+"""A deployed predictor as a contender of the sweep, with the batching that its config states.
 
 Over V2 gRPC alone, since that is all that a deployed predictor need show. Only Triton's client can
 ask for a configuration (it must not meet the KServe SDK in one process; nothing here imports it).
@@ -40,8 +40,11 @@ def _config(address: str, model: str) -> dict[str, Any]:
     try:
         found = client.get_model_config(model, as_json=True, client_timeout=_TIMEOUT)
     except InferenceServerException as error:
-        wanted = f"a predictor that serves {model} over gRPC"
-        raise InputError.of(f"--target {address}", str(error.message())[:300], wanted) from error
+        message = f"no configuration of {model} from the predictor"
+        reason = str(error.message())[:300]
+        raise InputError.event(
+            "predictor_unavailable", message, f"--target {address}", reason
+        ) from error
     finally:
         client.close()
     config: dict[str, Any] = found["config"]

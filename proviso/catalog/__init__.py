@@ -1,1 +1,1 @@
-"""Station after the gates: the contract as a page that anybody can read."""
+"""The catalogue: the contract and what was measured of it, as one HTML page."""

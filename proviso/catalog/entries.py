@@ -1,5 +1,4 @@
-"""What the catalogue says of each feature, view, service and owner: pure, from the contract and
-what was measured."""
+"""The catalogue as values: an entry for each feature, view and service, owners, notices. Pure."""
 
 from __future__ import annotations
 
@@ -26,7 +25,7 @@ from proviso.history.duckdb.statistics import FeatureStatistics, ViewStatistics
 from proviso.release.directory import Release
 
 NOTICE = timedelta(days=30)
-"""How long before its end an approval is pointed out."""
+"""How long before its end an approval has a notice."""
 
 Tone = Literal["good", "warn", "bad"]
 State = Literal["active", "deprecated", "retired"]
@@ -34,7 +33,7 @@ State = Literal["active", "deprecated", "retired"]
 
 @dataclass(frozen=True)
 class Measured:
-    """What was found beside the contract; each part may be absent.
+    """Measurements beside the contract; each part may be absent.
 
     statistics: by view; None where its history has no row. freshness: by view, as
     `proviso check freshness` says it, served at `as_of`.
@@ -57,7 +56,7 @@ class Notice:
 
 @dataclass(frozen=True)
 class FeatureEntry:
-    """One feature. state: by today, whatever its status says. approval: how its default stands."""
+    """One feature. state: as of today. approval: the tone of its default's approval."""
 
     view: FeatureView
     feature: Feature
@@ -99,7 +98,7 @@ class ReleaseEntry:
 
     @property
     def metrics(self) -> Mapping[str, Any]:
-        """The model's figures on its test days; none where labels allowed none."""
+        """The model's metrics on its test days; empty without known labels."""
         found = (self.release.card.get("metrics") or {}).get("model")
         return found if isinstance(found, Mapping) else {}
 
@@ -131,7 +130,7 @@ def service_entries(contract: Contract, measured: Measured) -> tuple[ServiceEntr
 
 
 def owners(contract: Contract) -> dict[str, list[tuple[str, str]]]:
-    """By owner, what is theirs: (kind, name), in the contract's order."""
+    """Owner to what it owns: (kind, name), in the contract's order."""
     found: dict[str, list[tuple[str, str]]] = {}
     things = [
         *((e.owner, "entity", e.name) for e in contract.entities),
@@ -157,7 +156,7 @@ def owners(contract: Contract) -> dict[str, list[tuple[str, str]]]:
 
 
 def notices(views: tuple[ViewEntry, ...], services: tuple[ServiceEntry, ...]) -> Iterator[Notice]:
-    """What needs somebody: ends that have come or are near, lateness, releases left behind."""
+    """What needs action: retirements and approvals that end, late views, outdated releases."""
     for entry in views:
         for feature in entry.features:
             yield from _ending(feature)

@@ -230,6 +230,6 @@ def _path(x1: float, y1: float, x2: float, y2: float) -> str:
 
 
 def fit(text: str, width: float, character: float) -> str:
-    """As much of the text as there is room for."""
+    """The text, cut to the room that it has."""
     room = int(width / character)
     return text if len(text) <= room else text[: room - 1] + "…"

@@ -1,4 +1,4 @@
-"""What the catalogue shows beside the contract: figures of the history, and what a store serves."""
+"""Measures for the catalogue: statistics of the history, freshness of a store."""
 
 from __future__ import annotations
 
@@ -59,7 +59,13 @@ def statistics_of(contract: Contract, history: Path) -> dict[str, ViewStatistics
     """By view; None where the history does not have it yet. Raises InputError if it has none."""
     known = [v for v in contract.feature_views if history_file(history, v).is_file()]
     if not known:
-        raise InputError.of(history, "no view's file", "history", "`proviso features` makes it")
+        raise InputError.of(
+            history,
+            "no view's file",
+            "history",
+            "`proviso features` makes it",
+            code="history_missing",
+        )
     found = {view.name: view_statistics(contract, history, view) for view in known}
     return {name: found.get(name) for name in contract.view_by_name}
 

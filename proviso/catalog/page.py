@@ -35,9 +35,9 @@ _WIDEST = 14.0
 
 
 def check_views(contract: Contract) -> None:
-    """Refuses a contract whose views cannot be described: an entity or a name that means nothing.
+    """Raises ContractError where a view names an entity or feature that does not exist.
 
-    What has only come to its end is described, and pointed out. Raises ContractError.
+    Retired features and expired approvals are no error: the page has a notice about them.
     """
     problems = [p for view in contract.feature_views for p in view_problems(contract, view)]
     if problems:
@@ -45,7 +45,7 @@ def check_views(contract: Contract) -> None:
 
 
 def write_catalog(contract: Contract, measured: Measured, made_at: datetime, path: Path) -> None:
-    """Writes the page; `made_at` decides which approvals and features have come to their end."""
+    """Writes the page; `made_at` is the day at which retirements and approvals are judged."""
     write_page(_environment(), "catalog.html.j2", context(contract, measured, made_at), path)
 
 
@@ -108,7 +108,7 @@ def _tone(_value: float) -> str:
 
 
 def _part(statistics: FeatureStatistics) -> float:
-    """How much of the axis a bin covers."""
+    """The width of a bin, in the feature's unit."""
     span = (statistics.high or 0.0) - (statistics.low or 0.0)
     count = len(statistics.bins)
     return 1.0 if span == count - 1 else span / count

@@ -13,9 +13,9 @@ from feature_runtime.core.availability import Row, Status, Value, availability
 from feature_runtime.core.service import FeatureRef
 from proviso.clients.endpoint import Answer, Clients, EndpointRequest, RestClient, rest_body
 from proviso.contracts.base import InputError
-from proviso.demo.demand import demand
 from proviso.demo.probes import Probe, flagged, probes, reason_of, refused
 from proviso.demo.report import RefusedRequest
+from proviso.demo.require import require
 from proviso.local.stack import Embedded
 from proviso.local.transformer import Transformer
 from proviso.replay.replay import Outcome, Rehearsal, Stage, ask, timeline_of
@@ -23,10 +23,10 @@ from proviso.replay.replay import Outcome, Rehearsal, Stage, ask, timeline_of
 READ = "mget"
 
 
-async def refusals(
+async def refused_requests(
     stage: Stage, rehearsal: Rehearsal, embedded: Embedded, live: Transformer
 ) -> list[RefusedRequest]:
-    """Makes the three probes and holds each answer to what it must be. Raises ContractError."""
+    """Sends the three probes. Raises ContractError when an answer is not the expected one."""
     service, model = embedded.release.service, embedded.release.model_name
     known = [
         case.request
@@ -37,15 +37,15 @@ async def refusals(
     replaying = RestClient(embedded.endpoint.url, model, service)
     living = RestClient(live.url, model, service)
     first = await replaying.ask(critical.request)
-    demand(critical.title, [] if refused(service, first) else [str(first)], critical.wanted)
+    _require_answer(critical, first, refused(service, first))
     second = await replaying.ask(approved.request)
-    demand(approved.title, [] if flagged(second) else [str(second)], approved.wanted)
-    _demand_record(embedded.endpoint.record, approved.request.request_id)
+    _require_answer(approved, second, flagged(second))
+    _require_record(embedded.endpoint.record, approved.request.request_id)
     before = stage.store.calls(READ)
     long_ago = replace(far.request, t=moments.now() - 30 * moments.DAY)
     third = await living.ask(long_ago)
     untouched = third.code == "400" and stage.store.calls(READ) == before
-    demand(far.title, [] if untouched else [str(third)], far.wanted)
+    _require_answer(far, third, untouched)
     for client in (replaying, living):
         await client.close()
     answers = ((critical, first), (approved, second), (replace(far, request=long_ago), third))
@@ -64,11 +64,13 @@ async def with_altered_value(
         if what is not None:
             again = await ask(stage, [outcomes[position].case], clients)
             return [*outcomes[:position], *again, *outcomes[position + 1 :]], what
-    raise InputError.of("replay", "no request with a value in the store", "one to alter")
+    raise InputError.of(
+        "replay", "no request with a value in the store", "one to alter", code="nothing_to_alter"
+    )
 
 
 def curl_line(embedded: Embedded, request: EndpointRequest) -> str:
-    """A command that asks the running endpoint one of the replayed questions."""
+    """A command that sends one of the replayed requests to the running endpoint."""
     release = embedded.release
     body = json.dumps(rest_body(release.service, request))
     url = f"{embedded.endpoint.url}/v2/models/{release.model_name}/infer"
@@ -105,12 +107,17 @@ def _one_more(value: Value) -> Value:
     return value + 1
 
 
-def _demand_record(record: Path, request_id: str) -> None:
+def _require_record(record: Path, request_id: str) -> None:
     """The use of a default must be in the prediction record."""
     lines = [json.loads(line) for line in record.read_text(encoding="utf-8").splitlines()]
     mine = [line for line in lines if line["request_id"] == request_id]
     used = [f for line in mine for f in line["features"].values() if f.get("default") is not None]
-    demand(record, [] if used else [f"no default used by {request_id}"], "a record of the default")
+    missing = [] if used else [f"no default used by {request_id}"]
+    require(record, missing, "a record of the default", "record_default_missing")
+
+
+def _require_answer(probe: Probe, answer: Answer, expected: bool) -> None:
+    require(probe.title, [] if expected else [str(answer)], probe.wanted, "drill_answer_unexpected")
 
 
 def _refusal(probe: Probe, answer: Answer) -> RefusedRequest:

@@ -30,17 +30,17 @@ class Gathering:
     out: Path
 
 
-def gather(asked: Gathering, progress: Progress) -> Iterator[str]:
+def gather(gathering: Gathering, progress: Progress) -> Iterator[str]:
     """Brings every view up to the moment, runs the checks, and yields a line of each."""
-    stage = asked.stage
-    clocks = replace(stage.clocks, as_of=asked.at)
+    stage = gathering.stage
+    clocks = replace(stage.clocks, as_of=gathering.at)
     Materializer(stage.contract, stage.history, stage.store, clocks).bring_up(stage.views)
-    context = CheckContext(stage.contract, asked.plan, stage.release, asked.out, progress)
+    context = CheckContext(stage.contract, gathering.plan, stage.release, gathering.out, progress)
     given = {
         "store": stage.store,
         "history": stage.history,
-        "record": (asked.record,),
-        "as_of": asked.at,
+        "record": (gathering.record,),
+        "as_of": gathering.at,
     }
     for check in all_checks():
         if check.stage in {None, "shadow"}:

@@ -1,4 +1,4 @@
-"""What a demonstration found, as the report's data."""
+"""The results of a demonstration as the report's data."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ def page_of(
 ) -> ReportData:
     """The report of one release on its test days, whose dataset the replay left in `work`."""
     inputs = read_inputs(work / PLAIN_FILE, contract, release.service)
-    service, found = release.service, score_dataset(release, inputs)
-    baseline = EmbeddedModel(release.baseline_file).probabilities(found.encoded.vector)
+    service, scored = release.service, score_dataset(release, inputs)
+    baseline = EmbeddedModel(release.baseline_file).probabilities(scored.encoded.vector)
     return ReportData(
         title=f"{contract.name}: {release.model}",
         release=release.parsed,
         replay=replay,
-        scores=found.probability.tolist(),
+        scores=scored.probability.tolist(),
         labels=inputs.labels.tolist(),
         label_name=contract.source.label.column,
         refusals=refusals,
         baseline_scores=baseline.tolist(),
-        verdicts=[_shown(verdict, meant) for verdict, meant in verdicts],
+        verdicts=[_shown(verdict, expected) for verdict, expected in verdicts],
         steps=steps,
         threshold=service.decision.threshold,
         freshness={view.name: _limits(contract.view_by_name[view.name]) for view in service.views},
@@ -54,6 +54,6 @@ def _limits(view: FeatureView) -> dict[str, float | None]:
     return {"slo_s": slo, "ttl_s": view.online_ttl / 1e6}
 
 
-def _shown(verdict: Verdict, meant: bool) -> dict[str, Any]:
-    after = "" if meant else ", after one stored value was altered"
-    return {**verdict.as_dict(), "expected": meant, "title": f"Gate {verdict.stage}{after}"}
+def _shown(verdict: Verdict, expected: bool) -> dict[str, Any]:
+    after = "" if expected else ", after one stored value was altered"
+    return {**verdict.as_dict(), "expected": expected, "title": f"Gate {verdict.stage}{after}"}

@@ -1,8 +1,8 @@
-"""Three requests that a demonstration must make, and what must become of each.
+"""Three requests of the demonstration, and the answer that each must get.
 
 A missing critical feature is refused in the plan's fallback way; a missing feature with an
 approved default is answered and flagged; a moment far from the pod's clock is refused before
-the store is read. Which entities show that is read off the contract's policies.
+the store is read. The entities are chosen by the policies of the contract.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Probe:
 
 
 def probes(service: Service, known: Sequence[EndpointRequest]) -> tuple[Probe, Probe, Probe]:
-    """Made from questions whose features are all OK. Raises InputError when no policy fits."""
+    """Made from requests whose features are all OK. Raises InputError when no policy fits."""
     example = known[0]
     critical = _unseen(service, example, "reject")
     approved = _unseen(service, example, "default", "nan")
@@ -69,7 +69,7 @@ def flagged(answer: Answer) -> bool:
 
 
 def reason_of(answer: Answer) -> str:
-    """What the endpoint itself says about an answer."""
+    """The reason that the answer itself gives."""
     if not answer.answered:
         return str(answer.error)
     status = answer.status or {}
@@ -83,19 +83,20 @@ def reason_of(answer: Answer) -> str:
 
 
 def _unseen(service: Service, example: EndpointRequest, *kinds: str) -> EndpointRequest:
-    """The example, asked for one entity that nobody has seen.
+    """The example with an unknown id of one entity.
 
-    The first of `kinds` that some entity's absence leads to decides which entity.
+    The entity is the first whose absence leads to one of `kinds`, in their order.
     """
-    found = [e for kind in kinds for e in service.entities if _leads_to(e, service, kind)]
-    if not found:
+    fitting = [e for kind in kinds for e in service.entities if _leads_to(e, service, kind)]
+    if not fitting:
         raise InputError.of(
             f"feature service {service.name}",
             f"no entity whose absence leads to {' or '.join(kinds)} alone",
-            "one, to show what becomes of it",
+            "one, for the demonstration's request",
+            code="no_entity_for_policy",
         )
-    unseen = 2**52 if found[0].dtype == "int64" else "nobody-has-seen-this"
-    return replace(example, ids={**example.ids, found[0].join_key: unseen})
+    unseen = 2**52 if fitting[0].dtype == "int64" else "unknown-entity"
+    return replace(example, ids={**example.ids, fitting[0].join_key: unseen})
 
 
 def _leads_to(entity: Entity, service: Service, kind: str) -> bool:

@@ -1,4 +1,4 @@
-"""Steps of a long job as a person follows them: a number, a title, a time, a verdict."""
+"""Prints the steps of a long job: number, title, result lines, duration."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 
-class Journal:
-    """Prints steps as they begin and end; remembers how long each took, in seconds."""
+class Steps:
+    """Prints each step as it begins and ends; `taken` has its title and duration in seconds."""
 
     def __init__(self, total: int) -> None:
         self._total = total
-        self.steps: list[tuple[str, float]] = []
+        self.taken: list[tuple[str, float]] = []
 
     @contextmanager
     def step(self, title: str) -> Iterator[None]:
         """One step; an exception leaves it marked as failed."""
-        number = len(self.steps) + 1
+        number = len(self.taken) + 1
         print(f"[{number}/{self._total}] {title}", flush=True)
         started = time.monotonic()
         try:
@@ -28,7 +28,7 @@ class Journal:
             print(f"[{number}/{self._total}] {title}: FAILED after {took:.1f} s", flush=True)
             raise
         took = time.monotonic() - started
-        self.steps.append((title, took))
+        self.taken.append((title, took))
         print(f"[{number}/{self._total}] done in {took:.1f} s", flush=True)
 
     def say(self, line: str) -> None:

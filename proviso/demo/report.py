@@ -1,7 +1,6 @@
-"""The page at the end of `make demo`: what was decided, how good, how fast, how fresh, and why.
+"""The report of `make demo`: verdicts, quality, latency, freshness, refused requests.
 
-Everything on it comes from the data given here; it is one file without scripts, fonts or images
-from elsewhere (its own Content-Security-Policy forbids them), so that it can be mailed and kept.
+One file without scripts, fonts or images from elsewhere; its Content-Security-Policy forbids them.
 """
 
 from __future__ import annotations
@@ -45,7 +44,7 @@ _STATUS_TONES = {
 
 @dataclass(frozen=True)
 class RefusedRequest:
-    """A request that was meant to be turned down: what was asked, what came back, and why."""
+    """A request that must be refused: what was asked, what came back, and why."""
 
     title: str
     asked: str
@@ -55,11 +54,11 @@ class RefusedRequest:
 
 @dataclass(frozen=True)
 class ReportData:
-    """All that the page says.
+    """The content of the page.
 
     release: release.yml as plain data. replay: the content of replay.json. scores, labels and
     baseline_scores: [n] over the test days; a label is 0, 1, or NaN/None (not known).
-    verdicts: Verdict.as_dict() each, plus `expected` (was it meant to pass) and optionally
+    verdicts: Verdict.as_dict() each, plus `expected` (whether it should pass) and optionally
     `title`. steps: (name, seconds). freshness: view -> slo_s, ttl_s in seconds.
     commands: how to repeat what the page shows.
     """
@@ -216,9 +215,9 @@ def _decisions(release: Mapping[str, Any]) -> tuple[str, str]:
 
 def _latencies(replay: Mapping[str, Any]) -> Iterator[_Latency]:
     for protocol, values in replay.get("latency_ms", {}).items():
-        found = charts.finite(values)
-        if found.size:
-            p50, p95 = np.percentile(found, (50, 95)).tolist()
+        known = charts.finite(values)
+        if known.size:
+            p50, p95 = np.percentile(known, (50, 95)).tolist()
             yield _Latency(protocol, p50, p95)
 
 
@@ -254,7 +253,7 @@ def _left_out(replay: Mapping[str, Any]) -> dict[str, Any] | None:
 
 
 def _short(value: object) -> str:
-    """Text of bounded length: whatever a server answered, the page stays a page."""
+    """Text of bounded length, so that a long answer of a server cannot break the page."""
     text = str(value)
     return text if len(text) <= _MAX_TEXT else f"{text[:_MAX_TEXT]} \u2026"
 

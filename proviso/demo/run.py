@@ -1,6 +1,6 @@
 """`make demo`: the whole path on one machine, each step with its own check.
 
-Raises ContractError at the first step whose check says no; whatever was started is stopped.
+The first step whose check fails raises; the processes that were started are stopped.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from proviso.contracts.base import ContractError
 from proviso.contracts.loading import load_contract, load_plan
 from proviso.contracts.section import consumed_views, service_of
 from proviso.demo import drills
-from proviso.demo.demand import demand
 from proviso.demo.evidence import Gathering, gather
 from proviso.demo.page import page_of
-from proviso.demo.progress import Journal
+from proviso.demo.progress import Steps
 from proviso.demo.report import RefusedRequest, write_report
+from proviso.demo.require import require
 from proviso.demo.weeks import Weeks, last_weeks
 from proviso.gates.gate import judge
 from proviso.gates.verdict import Verdict, text_of
@@ -45,7 +45,7 @@ STEPS = 9
 
 @dataclass(frozen=True)
 class Settings:
-    """What a demonstration is asked for. transactions None: simulate some."""
+    """The options of a demonstration. transactions: None to simulate some."""
 
     contracts: Path
     work: Path
@@ -74,8 +74,8 @@ class Settings:
 
 
 @dataclass(frozen=True)
-class Played:
-    """What the replay was made of and came to."""
+class Replayed:
+    """A replay: its requests, their answers, and its summary."""
 
     stage: Stage
     rehearsal: Rehearsal
@@ -83,79 +83,115 @@ class Played:
     summary: dict[str, Any]
 
 
+@dataclass(frozen=True)
+class Prepared:
+    """A release and what it was trained from."""
+
+    project: Project
+    transactions: Path
+    weeks: Weeks
+    trained: Trained
+
+
 def demo(settings: Settings) -> Path:
-    """Runs all steps; returns the report's path. Raises ValidationFailed with what a step found."""
-    journal = Journal(STEPS)
+    """Runs all steps; returns the report's path. Raises ValidationFailed when a step fails."""
+    steps = Steps(STEPS)
     settings.work.mkdir(parents=True, exist_ok=True)
-    with journal.step("transactions"):
-        transactions = _transactions(settings, journal)
-    with journal.step("validate contract, payloads, skew cases and release plan"):
-        _validate(settings, journal)
-        project = _project(settings)
-        weeks = last_weeks(project.contract, transactions)
-        journal.say(weeks.lines)
-    with journal.step("features, point-in-time join, training, ONNX, release"):
-        trained = _train(settings, project, transactions, weeks, journal)
+    prepared = _prepare(settings, steps)
     with Stack() as processes:
-        with journal.step("start Valkey, Triton and the KServe transformer"):
-            embedded = start(
-                processes,
-                trained.release,
-                settings.work / "stack",
-                replay_clock=True,
-                leashed=not settings.keep,
-            )
-            _say_where(embedded, journal)
-        with journal.step(f"replay {settings.sample} held-out transactions, REST and gRPC"):
-            played = _replay(settings, project, embedded, transactions, weeks, journal)
-        with journal.step("populated keys, freshness, skew test and drift at the last request"):
-            _gather(settings, embedded, played, journal)
-        with journal.step("three requests that must not be scored as if nothing were wrong"):
-            refusals = _refusals(settings, processes, embedded, played, journal)
-        with journal.step("gate: register, shadow, and shadow again with one altered value"):
-            verdicts = _gates(settings, embedded, played, journal)
-        with journal.step("summary and report"):
-            page = settings.report / "index.html"
-            data = page_of(
-                project.contract,
-                trained.release,
-                settings.work,
-                played.summary,
-                refusals,
-                verdicts,
-                journal.steps,
-                settings.commands,
-            )
-            write_report(data, page)
-            _say_summary(trained, played, verdicts, page, journal)
+        with steps.step("start Valkey, Triton and the KServe transformer"):
+            embedded = _start(settings, prepared.trained, processes, steps)
+        with steps.step(f"replay {settings.sample} held-out transactions, REST and gRPC"):
+            replayed = _replay(settings, prepared, embedded, steps)
+        with steps.step("populated keys, freshness, skew test and drift at the last request"):
+            _gather(settings, prepared, embedded, replayed, steps)
+        with steps.step("three requests that must be refused or flagged"):
+            refused = _refused_requests(settings, processes, embedded, replayed, steps)
+        with steps.step("gate: register, shadow, and shadow again with one altered value"):
+            verdicts = _gates(settings, embedded, replayed, steps)
+        with steps.step("summary and report"):
+            page = _report(settings, prepared, replayed, refused, verdicts, steps)
         if settings.keep:
-            embedded.keep(settings.work / "stack")
-            processes.release()
-            stack = settings.work / "stack"
-            journal.say(f"the stack stays up; `proviso local down --run {stack}` stops it. Ask it:")
-            print(drills.curl_line(embedded, played.rehearsal.cases[-1].request))
+            _keep(settings, processes, embedded, replayed, steps)
     return page
 
 
-def _transactions(settings: Settings, journal: Journal) -> Path:
+def _prepare(settings: Settings, steps: Steps) -> Prepared:
+    with steps.step("transactions"):
+        transactions = _transactions(settings, steps)
+    with steps.step("validate contract, payloads, skew cases and release plan"):
+        _validate(settings, steps)
+        project = _project(settings)
+        weeks = last_weeks(project.contract, transactions)
+        steps.say(weeks.lines)
+    with steps.step("features, point-in-time join, training, ONNX, release"):
+        trained = _train(settings, project, transactions, weeks, steps)
+    return Prepared(project, transactions, weeks, trained)
+
+
+def _start(settings: Settings, trained: Trained, processes: Stack, steps: Steps) -> Embedded:
+    work = settings.work / "stack"
+    embedded = start(processes, trained.release, work, replay_clock=True, leashed=not settings.keep)
+    for process, ports in embedded.processes:
+        listening = ", ".join(f"{name} {port}" for name, port in ports.items())
+        steps.say(f"{process.name}: {listening}, log {process.log}")
+    return embedded
+
+
+def _keep(
+    settings: Settings, processes: Stack, embedded: Embedded, replayed: Replayed, steps: Steps
+) -> None:
+    """Leaves the stack running, and prints a request to it."""
+    work = settings.work / "stack"
+    embedded.keep(work)
+    processes.release()
+    steps.say(f"the stack stays up; `proviso local down --run {work}` stops it. A request to it:")
+    print(drills.curl_line(embedded, replayed.rehearsal.cases[-1].request))
+
+
+def _report(
+    settings: Settings,
+    prepared: Prepared,
+    replayed: Replayed,
+    refused: Sequence[RefusedRequest],
+    verdicts: Sequence[tuple[Verdict, bool]],
+    steps: Steps,
+) -> Path:
+    page = settings.report / "index.html"
+    data = page_of(
+        prepared.project.contract,
+        prepared.trained.release,
+        settings.work,
+        replayed.summary,
+        refused,
+        verdicts,
+        steps.taken,
+        settings.commands,
+    )
+    write_report(data, page)
+    _say_summary(prepared.trained, replayed, verdicts, page, steps)
+    return page
+
+
+def _transactions(settings: Settings, steps: Steps) -> Path:
     if settings.transactions is not None:
-        journal.say(f"given: {settings.transactions}")
+        steps.say(f"given: {settings.transactions}")
         return settings.transactions
     out = settings.work / "transactions.parquet"
     contract = load_contract(settings.contracts)
     made = simulate(settings.contracts, contract, out)
-    journal.say(made.text)
+    steps.say(made.text)
     return out
 
 
-def _validate(settings: Settings, journal: Journal) -> None:
-    found = checks(settings.contracts)
-    for check in found:
-        journal.say(str(check))
-    problems = [problem for check in found for problem in check.problems]
+def _validate(settings: Settings, steps: Steps) -> None:
+    results = checks(settings.contracts)
+    for result in results:
+        steps.say(str(result))
+    problems = [problem for result in results for problem in result.problems]
     if problems:
         raise ContractError(problems)
-    journal.say(ALL_PASSED)
+    steps.say(ALL_PASSED)
 
 
 def _project(settings: Settings) -> Project:
@@ -164,7 +200,7 @@ def _project(settings: Settings) -> Project:
 
 
 def _train(
-    settings: Settings, project: Project, transactions: Path, weeks: Weeks, journal: Journal
+    settings: Settings, project: Project, transactions: Path, weeks: Weeks, steps: Steps
 ) -> Trained:
     """History from the earliest lookback of the training days to the end of the test."""
     for view in consumed_views(project.contract, service_of(project.contract, project.plan)):
@@ -176,23 +212,17 @@ def _train(
             begin,
             weeks.test.end,
             [view.name],
-            journal.tick,
+            steps.tick,
         )
     delay = project.contract.source.label.delay
     request = Request(transactions, weeks.train, weeks.test, delay, settings.history)
-    trained = train(project, request, settings.release, journal.tick)
+    trained = train(project, request, settings.release, steps.tick)
     for name in ("model", "baseline"):
         metrics = trained.release.card["metrics"][name]
         figures = (f"{key} {value:.3f}" for key, value in metrics.items() if value is not None)
-        journal.say(f"{name}: {', '.join(figures) or 'no figures: labels of one kind only'}")
-    journal.say(f"release {trained.release.id} in {settings.release}")
+        steps.say(f"{name}: {', '.join(figures) or 'no figures: labels of one kind only'}")
+    steps.say(f"release {trained.release.id} in {settings.release}")
     return trained
-
-
-def _say_where(embedded: Embedded, journal: Journal) -> None:
-    for process, ports in embedded.processes:
-        where = ", ".join(f"{name} {port}" for name, port in ports.items())
-        journal.say(f"{process.name}: {where}, log {process.log}")
 
 
 def _stage(settings: Settings, project: Project, embedded: Embedded) -> Stage:
@@ -201,34 +231,29 @@ def _stage(settings: Settings, project: Project, embedded: Embedded) -> Stage:
     return Stage(project.contract, embedded.release, settings.history, store, clocks)
 
 
-def _replay(
-    settings: Settings,
-    project: Project,
-    embedded: Embedded,
-    transactions: Path,
-    weeks: Weeks,
-    journal: Journal,
-) -> Played:
-    stage = _stage(settings, project, embedded)
-    span = Span(transactions, weeks.test.first, weeks.test.end, settings.sample)
+def _replay(settings: Settings, prepared: Prepared, embedded: Embedded, steps: Steps) -> Replayed:
+    stage = _stage(settings, prepared.project, embedded)
+    test = prepared.weeks.test
+    span = Span(prepared.transactions, test.first, test.end, settings.sample)
     rehearsal = rehearse(stage, span, settings.work)
-    journal.say(", ".join(f"{name} {count}" for name, count in rehearsal.strata.items()))
-    outcomes = asyncio.run(_perform(stage, rehearsal, span, embedded, journal))
+    steps.say(", ".join(f"{name} {count}" for name, count in rehearsal.strata.items()))
+    outcomes = asyncio.run(_perform(stage, rehearsal, span, embedded, steps))
     release = embedded.release.id
     summary = summarize(stage.contract, release, rehearsal, outcomes, settings.evidence)
     difference = summary["max_probability_difference"]
-    journal.say(
+    steps.say(
         f"{len(outcomes)} answers, {summary['mismatch_count']} differ, max |dp| {difference:.1e}"
     )
-    demand(settings.evidence / "replay.json", passed(summary), "every answer its offline row")
-    return Played(stage, rehearsal, outcomes, summary)
+    evidence = settings.evidence / "replay.json"
+    require(evidence, passed(summary), "every answer equal to its offline row", "replay_mismatch")
+    return Replayed(stage, rehearsal, outcomes, summary)
 
 
 async def _perform(
-    stage: Stage, rehearsal: Rehearsal, span: Span, embedded: Embedded, journal: Journal
+    stage: Stage, rehearsal: Rehearsal, span: Span, embedded: Embedded, steps: Steps
 ) -> tuple[Outcome, ...]:
     async with clients_of(embedded) as clients:
-        return await perform(stage, rehearsal, span, clients, journal.tick)
+        return await perform(stage, rehearsal, span, clients, steps.tick)
 
 
 def clients_of(embedded: Embedded) -> Clients:
@@ -241,17 +266,18 @@ def clients_of(embedded: Embedded) -> Clients:
     return Clients(*both)
 
 
-def _gather(settings: Settings, embedded: Embedded, played: Played, journal: Journal) -> None:
-    """What the gate needs beside the replay, as of the last request."""
-    at = played.rehearsal.cases[-1].request.t
-    plan = load_plan(settings.contracts)
-    asked = Gathering(played.stage, plan, at, embedded.endpoint.record, settings.evidence)
-    for line in gather(asked, journal.tick):
-        journal.say(line)
+def _gather(
+    settings: Settings, prepared: Prepared, embedded: Embedded, replayed: Replayed, steps: Steps
+) -> None:
+    """Writes the evidence that the gate needs beside the replay, as of the last request."""
+    at, plan = replayed.rehearsal.cases[-1].request.t, prepared.project.plan
+    gathering = Gathering(replayed.stage, plan, at, embedded.endpoint.record, settings.evidence)
+    for line in gather(gathering, steps.tick):
+        steps.say(line)
 
 
-def _refusals(
-    settings: Settings, processes: Stack, embedded: Embedded, played: Played, journal: Journal
+def _refused_requests(
+    settings: Settings, processes: Stack, embedded: Embedded, replayed: Replayed, steps: Steps
 ) -> list[RefusedRequest]:
     live = start_endpoint(
         processes,
@@ -262,58 +288,62 @@ def _refusals(
         replay_clock=False,
         leashed=True,
     )
-    found = asyncio.run(drills.refusals(played.stage, played.rehearsal, embedded, live))
-    for refusal in found:
-        journal.say(f"{refusal.title}: {refusal.answered} ({refusal.reason})")
-    return found
+    refused = asyncio.run(
+        drills.refused_requests(replayed.stage, replayed.rehearsal, embedded, live)
+    )
+    for request in refused:
+        steps.say(f"{request.title}: {request.answered} ({request.reason})")
+    return refused
 
 
 def _gates(
-    settings: Settings, embedded: Embedded, played: Played, journal: Journal
+    settings: Settings, embedded: Embedded, replayed: Replayed, steps: Steps
 ) -> list[tuple[Verdict, bool]]:
-    """Each verdict with whether it was meant to pass."""
-    first = _gate(settings, "register", settings.evidence, journal)
-    second = _gate(settings, "shadow", settings.evidence, journal)
+    """Each verdict with whether it is expected to pass."""
+    first = _gate(settings, "register", settings.evidence, steps)
+    second = _gate(settings, "shadow", settings.evidence, steps)
     for verdict in (first, second):
-        demand(settings.release, [f.detail for f in verdict.refusals], "a gate that lets it pass")
+        refusals = [finding.detail for finding in verdict.refusals]
+        require(settings.release, refusals, f"a pass at stage {verdict.stage}", "gate_refused")
     altered = settings.work / "evidence-altered"
     shutil.copytree(settings.evidence, altered, dirs_exist_ok=True)
-    what = asyncio.run(_altered(played, embedded, altered))
-    journal.say(f"altered in the store: {what}")
-    third = _gate(settings, "shadow", altered, journal)
+    what = asyncio.run(_altered(replayed, embedded, altered))
+    steps.say(f"altered in the store: {what}")
+    third = _gate(settings, "shadow", altered, steps)
     named = [f for f in third.refusals if "REVIEW VALUE" in f.detail and "owner" in f.detail]
-    demand(altered, [] if named else ["no REVIEW row"], "a refusal that names kind and owner")
+    missing = [] if named else ["no REVIEW row"]
+    wanted = "a refusal that names the row's kind and owner"
+    require(altered, missing, wanted, "altered_value_accepted")
     return [(first, True), (second, True), (third, False)]
 
 
-async def _altered(played: Played, embedded: Embedded, out: Path) -> str:
+async def _altered(replayed: Replayed, embedded: Embedded, out: Path) -> str:
     async with clients_of(embedded) as clients:
-        outcomes, what = await drills.with_altered_value(played.stage, played.outcomes, clients)
-    stage = played.stage
-    summarize(stage.contract, stage.release.id, played.rehearsal, outcomes, out)
+        outcomes, what = await drills.with_altered_value(replayed.stage, replayed.outcomes, clients)
+    stage = replayed.stage
+    summarize(stage.contract, stage.release.id, replayed.rehearsal, outcomes, out)
     return what
 
 
-def _gate(settings: Settings, stage: GateStage, evidence: Path, journal: Journal) -> Verdict:
+def _gate(settings: Settings, stage: GateStage, evidence: Path, steps: Steps) -> Verdict:
     verdict = judge(settings.contracts, settings.release, stage, evidence)
     verdict.write(evidence)
     for line in text_of(verdict).splitlines():
-        journal.say(line)
+        steps.say(line)
     return verdict
 
 
 def _say_summary(
     trained: Trained,
-    played: Played,
+    replayed: Replayed,
     verdicts: Sequence[tuple[Verdict, bool]],
     page: Path,
-    journal: Journal,
+    steps: Steps,
 ) -> None:
-    for verdict, meant in verdicts:
+    for verdict, expected in verdicts:
         word = "pass" if verdict.passed else "refused"
-        journal.say(
-            f"gate {verdict.stage}: {word} ({'as it must' if verdict.passed == meant else 'WRONG'})"
-        )
-    strata = json.dumps(dict(played.rehearsal.strata))
-    journal.say(f"release {trained.release.id}, replayed {strata}")
-    journal.say(f"report: {page}")
+        judged = "as expected" if verdict.passed == expected else "NOT as expected"
+        steps.say(f"gate {verdict.stage}: {word} ({judged})")
+    strata = json.dumps(dict(replayed.rehearsal.strata))
+    steps.say(f"release {trained.release.id}, replayed {strata}")
+    steps.say(f"report: {page}")

@@ -1,4 +1,4 @@
-"""Which days of a file of events train, which wait for labels, and which test."""
+"""Splits the days of a transactions file into training, waiting for labels, and test."""
 
 from __future__ import annotations
 
@@ -46,5 +46,5 @@ def last_weeks(contract: Contract, transactions: Path) -> Weeks:
         found = f"events from {format_moment(first)} to {format_moment(last)}"
         wanted = f"some from {format_moment(train)} on"
         why = "seven days train, then labels become known, then seven days test"
-        raise InputError.of(transactions, found, wanted, why)
+        raise InputError.of(transactions, found, wanted, why, code="transactions_too_short")
     return Weeks(Days(train, train + (WEEK - 1) * DAY), Days(test, end - DAY))

@@ -1,1 +1,1 @@
-"""Station: what a model gains on paper, and loses in production, when a join ignores time."""
+"""Leakage: what a model claims and what it gets in production when a join ignores time."""

@@ -1,4 +1,4 @@
-"""The exercise: what happens to the training values when source_delay is raised."""
+"""How training values and model change when source_delay is raised."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from proviso.training.train import Run, prepare
 
 @dataclass(frozen=True)
 class Effect:
-    """Training values that are not what they were at the first delay, and the model's worth."""
+    """Training values that differ from those at the first delay, and the model's metrics."""
 
     changed: int
     metrics: Metrics
@@ -40,7 +40,10 @@ class Raised:
 def raised_delays(
     project: Project, request: Request, delays: Sequence[int], out: Path, progress: Progress
 ) -> Iterator[Raised]:
-    """For each delay the two columns of the exercise. Raises InputError as training does."""
+    """Trains for each delay, with the rule alone and with the history published again.
+
+    Raises InputError as training does.
+    """
     check_days(request)
     first: Run | None = None
     with TemporaryDirectory(prefix=".proviso-leakage-", dir=out.absolute().parent) as folder:
@@ -94,7 +97,7 @@ def _history(project: Project, request: Request, out: Path) -> Path:
 
 
 def _quiet(_: str) -> None:
-    """The same lines for every delay would say nothing."""
+    """Drops the progress lines, which are the same for each delay."""
 
 
 def _count(run: Run) -> int:

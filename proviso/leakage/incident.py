@@ -1,4 +1,4 @@
-"""The incident: one model, one history, four joins; what each claims and what it then gets."""
+"""One model trained after each of four joins: its offline metrics and those when served."""
 
 from __future__ import annotations
 
@@ -68,12 +68,12 @@ def incident(
 def _history_of(request: Request) -> Path:
     """The history of a request that has one."""
     if request.history is None:
-        raise ValueError("found a request without history, wanted one with it")
+        raise ValueError("the request has no history")
     return request.history
 
 
 def _quiet(_: str) -> None:
-    """Four times the same lines would say nothing."""
+    """Drops the progress lines, which are the same for each join."""
 
 
 def _outcome(join: Join, run: Run, exact: Run, found: Mapping[str, Bools]) -> Outcome:
@@ -100,7 +100,7 @@ def _leak(early: Bools, wrong: Bools, columns: Bools) -> Leak:
 
 
 def scores_of(run: Run, *tests: Run) -> tuple[Metrics, ...]:
-    """What the model of one run is worth on the test days as each of the runs has them."""
+    """Metrics of a run's model on the test days, joined as each of `tests` joins them."""
     spec, labels = run.project.spec, run.train.inputs.labels[run.used].astype(np.int8)
     vectors = run.train.encoded.vector[run.used]
     model = fit_boosting(spec.boosting, spec.seed, run.project.service.vector, vectors, labels)

@@ -1,9 +1,8 @@
-"""Four joins over one history, and how many of their values nobody could have had yet.
+"""Four joins over one history, and which of their values were not available yet.
 
-There is one join in the product. The wrong ones are that very join, told a lie: a delay of zero,
-or that every row could be read at the moment that it describes. What leaked is then judged by
-the contract's delay and the moments at which the rows really became readable, never by what the
-wrong join believes.
+The wrong joins are the product's one join over altered inputs: a contract with a delay of zero, or
+a history in which every row could be read at its event_ts. Leaks are judged by the true contract
+and the real created_ts, not by those inputs.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ _REAL = "_readable_ts"
 
 
 class Join(Enum):
-    """What a join takes for the moment from which a row may be used."""
+    """The moment from which a join uses a row."""
 
     NAIVE = "naive"
     BEFORE = "naive, before t"
@@ -38,7 +37,7 @@ class Join(Enum):
 
     @property
     def condition(self) -> str:
-        """In the words of the rule."""
+        """The condition, in the terms of the availability rule."""
         return {
             Join.NAIVE: "event_ts <= t",
             Join.BEFORE: "event_ts < t",
@@ -49,7 +48,7 @@ class Join(Enum):
 
 @dataclass(frozen=True)
 class Believed:
-    """A project and a history as one join sees them; the files also keep what is true."""
+    """Project and history as a join sees them; the files keep the real created_ts beside."""
 
     join: Join
     project: Project
@@ -71,7 +70,7 @@ def with_views(contract: Contract, views: Sequence[FeatureView]) -> Contract:
 
 
 def believed(project: Project, history: Path, join: Join, out: Path) -> Believed:
-    """Writes the history into `out` as the join takes it to be; values stay what they are.
+    """Writes the history into `out` with the moments that the join assumes; values are unchanged.
 
     Where created_ts is taken for event_ts, of the rows of one entity and event_ts only the last
     is left: that is what a table without created_ts holds.
@@ -105,7 +104,7 @@ def _write_believed(
 
 
 def leaked(truth: Contract, seen: Believed, inputs: EncoderInputs) -> dict[str, Bools]:
-    """View -> which of the rows [n] use a value that the true contract says was not there yet."""
+    """By view: which rows [n] use a value that was not available yet by the true contract."""
     return {
         view.name: _leaked_of(truth, view, history_file(seen.history, view), inputs)
         for view in views_of(seen.project)

@@ -1,4 +1,4 @@
-"""What was found, as plain data, as text, and as a page."""
+"""The leakage findings as data, text and page."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def _less(claimed: float | None, served: float | None) -> float | None:
 
 
 def as_text(data: dict[str, Any]) -> str:
-    """Two tables for a person."""
+    """Two tables as text."""
     lines = [_headline(data), ""]
     lines += _table(_join_rows(data))
     if data["source_delays"]:

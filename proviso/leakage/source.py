@@ -1,4 +1,4 @@
-"""On which data: simulated arrivals that take their time, and the last weeks of a file."""
+"""The data of a leakage run: simulated late arrivals, or the last weeks of a file."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from proviso.training.data import Project, Request
 from proviso.training.examples import example_request
 
 _PUNCTUAL = 4
-"""Who takes longer than this many typical lags is late: one in fifty of an exponential."""
+"""Arrivals beyond this many typical lags are late: one in fifty of an exponential."""
 
 
 def delayed_arrivals(spec: Simulation, lag: int) -> Simulation:
-    """The simulation with another typical lag; the late stay later than nearly all others."""
+    """The simulation with another typical lag; late arrivals stay beyond nearly all others."""
     arrival = spec.arrival
     late = max(arrival.late_from, _PUNCTUAL * lag)
     changed = arrival.model_copy(update={"typical": lag, "late_from": late})
@@ -37,5 +37,5 @@ def last_request(project: Project, transactions: Path, label_delay: int) -> Requ
     if request.train.first < first:
         found = f"events from {format_moment(first)} to {format_moment(last)}"
         wanted = f"some from {format_moment(request.train.first)} on, or four days"
-        raise InputError.of(transactions, found, wanted)
+        raise InputError.of(transactions, found, wanted, code="transactions_too_short")
     return replace(request, label_delay=label_delay)

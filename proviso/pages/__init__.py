@@ -1,1 +1,1 @@
-"""What every page of the product shares: one look, one way to write a file, axes and scales."""
+"""What all pages share: style, charts, and the writing of a file."""

@@ -106,8 +106,9 @@ def test_what_never_ends_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def test_without_perf_analyzer_it_is_said_how_it_comes_here(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="scripts/setup-perf"):
+    with pytest.raises(InputError, match="scripts/setup-perf") as caught:
         analyzer.check_home(tmp_path)
+    assert [problem.code for problem in caught.value.problems] == ["program_missing"]
 
 
 @needs_browser
@@ -170,4 +171,5 @@ def test_a_predictor_that_somebody_else_runs_is_measured_beside_ours(tmp_path: P
 def test_a_target_that_does_not_answer_is_refused() -> None:
     done = call("bench", "sweep", "--target", "127.0.0.1:1", *OPTIONS)
     assert done.code == 2
-    assert "--target 127.0.0.1:1: found" in done.err
+    assert "--target 127.0.0.1:1: " in done.err
+    assert "[predictor_unavailable]" in done.err

@@ -280,5 +280,6 @@ def test_a_config_that_cannot_be_exchanged_is_refused(tmp_path: Path) -> None:
     copy = release_with(release, OFF, tmp_path / "copy")
     nested = "dynamic_batching { default_queue_policy { max_queue_size: 8 } }\n"
     copy.config_file.write_text(nested + copy.config_file.read_text())
-    with pytest.raises(InputError, match="cannot be exchanged"):
+    with pytest.raises(InputError, match="cannot be exchanged") as caught:
         release_with(copy, WAITING, tmp_path / "second")
+    assert [problem.code for problem in caught.value.problems] == ["config_not_editable"]
