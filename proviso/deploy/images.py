@@ -38,7 +38,7 @@ class Image:
     name: str
     dockerfile: Path
     files: Mapping[str, Path] = field(repr=False)
-    source: named.Source | None = None
+    source: named.ImageSource | None = None
     base: str = named.BASE
 
 
@@ -112,7 +112,7 @@ def load(cluster: str, names: Sequence[str], progress: Progress) -> tuple[str, .
 # --- one build -------------------------------------------------------------------------------
 
 
-def _ours(source: named.Source, base: str) -> Image:
+def _ours(source: named.ImageSource, base: str) -> Image:
     files = named.content(source)
     dockerfile = files[source.dockerfile]
     return Image(named.image_name(source, base), dockerfile, files, source, base)

@@ -1,1 +1,1 @@
-"""Seventh station: the whole product on one machine, as real processes on free ports."""
+"""The embedded stack: store, predictor and transformer as processes of this machine."""

@@ -1,7 +1,6 @@
-"""Supervised children of the embedded stack: start, wait until ready, stop, never left behind.
+"""Supervised child processes of the embedded stack: start, wait until ready, stop; none is left.
 
-Knows nothing about what it runs; `valkey`, `triton` and the transformer's module say with which
-command and which probe.
+The commands and probes are those of the modules `valkey`, `triton` and `transformer`.
 """
 
 from __future__ import annotations
@@ -34,11 +33,12 @@ class ProcessError(ContractError):
     """A process did not start, did not become ready or did not stop; names its log."""
 
     @classmethod
-    def of(cls, process: Process, found: str, wanted: str) -> ProcessError:
+    def of(cls, process: Process, code: str, message: str) -> ProcessError:
         """The error, with the last lines of the log as its reason."""
         tail = last_lines(process.log)
         why = f"last lines of its log:\n{tail}" if tail else "its log is empty"
-        return cls([Problem(f"{process.name} (log {process.log})", found, wanted, why)])
+        path = f"{process.name} (log {process.log})"
+        return cls([Problem(path, why=why, code=code, message=message)])
 
 
 def last_lines(path: Path, count: int = _TAIL_LINES) -> str:
@@ -54,7 +54,7 @@ def last_lines(path: Path, count: int = _TAIL_LINES) -> str:
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports of the loopback that nobody uses now, all different.
+    """Ports of the loopback that are free now, all different.
 
     They are free again when this returns, so a child should bind them soon.
     """
@@ -96,7 +96,7 @@ class Process:
     def pid(self) -> int:
         """Process id, which is also its group's. Raises ProcessError before the start."""
         if self._child is None:
-            raise ProcessError.of(self, "not started", "a running process")
+            raise ProcessError.of(self, "process_not_started", "not started yet")
         return self._child.pid
 
     @property
@@ -110,7 +110,7 @@ class Process:
         return None if self._child is None else self._child.poll()
 
     def start(self) -> None:
-        """Start it; its output is appended to the log. Raises ProcessError."""
+        """Starts it; its output is appended to the log. Raises ProcessError."""
         leash = [sys.executable, "-I", "-S", str(LEASH), str(os.getpid())]
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with self.log.open("ab") as log:
@@ -124,24 +124,25 @@ class Process:
                     start_new_session=True,
                 )
             except OSError as error:
-                found = f"{self.command[0]}: {error.strerror}"
-                raise ProcessError.of(self, found, "a program that starts") from error
+                message = f"{self.command[0]} could not be started: {error.strerror}"
+                raise ProcessError.of(self, "process_start_failed", message) from error
 
     def wait_ready(self, probe: Probe, timeout: float) -> None:
-        """Return once `probe` says yes; `timeout` in seconds. Raises ProcessError.
+        """Returns once `probe` is true; `timeout` in seconds. Raises ProcessError.
 
-        Being ready means that it still runs: a probe may reach somebody else's process.
+        The process itself must still run: a probe may reach another process on the same port.
         """
         deadline = time.monotonic() + timeout
         while True:
             ready = probe()
             if not self.running:
-                found = f"ended with status {self.returncode}"
-                raise ProcessError.of(self, found, "a process that becomes ready")
+                message = f"ended with status {self.returncode} before it was ready"
+                raise ProcessError.of(self, "process_ended", message)
             if ready:
                 return
             if time.monotonic() > deadline:
-                raise ProcessError.of(self, f"not ready after {timeout:g} s", "a ready process")
+                message = f"not ready after {timeout:g} s"
+                raise ProcessError.of(self, "process_not_ready", message)
             time.sleep(_PAUSE)
 
     def stop(self, grace: float = 10.0) -> None:
@@ -156,7 +157,7 @@ class Process:
 
 
 def stop_group(pid: int, ended: Callable[[], bool], grace: float) -> None:
-    """End the group that `pid` leads: its leader is asked first, whoever is left is killed."""
+    """Ends the process group that `pid` leads: SIGTERM to the leader, then SIGKILL to the rest."""
     if not ended():
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGTERM)
@@ -192,11 +193,11 @@ class Stack:
         self._running.close()
 
     def release(self) -> None:
-        """Let everything run on; somebody else has taken note of it (state.py)."""
+        """Leaves all processes running; the caller has recorded them (state.py)."""
         self._running.pop_all()
 
     def start(self, process: Process, probe: Probe, timeout: float = 30.0) -> None:
-        """Start a process, own it, and wait until it is ready. Raises ProcessError."""
+        """Starts a process, owns it, and waits until it is ready. Raises ProcessError."""
         self._running.callback(process.stop)
         process.start()
         process.wait_ready(probe, timeout)

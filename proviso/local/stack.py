@@ -1,4 +1,4 @@
-"""The embedded stack as one thing: store, predictor and transformer on free ports of loopback."""
+"""The embedded stack: store, predictor and transformer on free ports of the loopback."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Embedded:
 
     @property
     def processes(self) -> tuple[tuple[Process, dict[str, int]], ...]:
-        """What was started, in order, with its ports."""
+        """The processes in the order in which they were started, each with its ports."""
         predictor, endpoint = self.predictor, self.endpoint
         return (
             (self.store.process, {"store": self.store.port}),
@@ -37,7 +37,7 @@ class Embedded:
         )
 
     def keep(self, directory: Path) -> None:
-        """Leaves behind what `proviso local status` and `down` need."""
+        """Writes the state file that `proviso local status` and `down` read."""
         running = tuple(state.Running.of(process, ports) for process, ports in self.processes)
         settings = {
             "release": self.release.id,
@@ -97,7 +97,7 @@ def start_endpoint(
 
 
 def _hash_key(directory: Path) -> Path:
-    """A random key for hashing entity keys in the record, as the plan asks; ours alone to read."""
+    """A random key for hashing entity keys in records; only this user can read the file."""
     directory.mkdir(parents=True, exist_ok=True)
     path = directory / "hash-key"
     path.unlink(missing_ok=True)

@@ -1,7 +1,7 @@
-"""What `proviso local up` leaves behind for `status` and `down`: which processes it started.
+"""The state file of `proviso local up`, which `status` and `down` read: the processes it started.
 
-A pid alone may by now belong to somebody else, so each is kept with the moment its process
-started, and only an exact match is ever stopped.
+A pid alone may belong to another process by now, so each is kept with the time at which its process
+started, and is stopped only when both match.
 """
 
 from __future__ import annotations
@@ -10,37 +10,42 @@ import json
 import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
+
+import psutil
 
 from proviso.contracts.base import InputError
 from proviso.local.processes import Process, stop_group
 
 FILE = "state.json"
-_START_FIELD = 22 - 3  # of /proc/<pid>/stat, counted after the name in parentheses
+_SAME_START = 2.0
+"""Seconds. Start times are computed from the boot time, which moves when the clock is adjusted."""
 
 
 @dataclass(frozen=True)
 class Running:
-    """A process that was started: enough to find it again, and only it."""
+    """A process that was started. started: Unix time in seconds, 0 where it had ended already."""
 
     name: str
     pid: int
-    started: str
+    started: float
     log: str
     ports: dict[str, int] = field(default_factory=dict)
 
     @classmethod
     def of(cls, process: Process, ports: dict[str, int]) -> Running:
         """The record of a process that runs now."""
-        started = _started(process.pid) or ""
+        started = _started(process.pid) or 0.0
         return cls(process.name, process.pid, started, str(process.log), ports)
 
     @property
     def alive(self) -> bool:
         """Whether this very process still runs."""
-        return self.started != "" and _started(self.pid) == self.started
+        started = _started(self.pid)
+        return started is not None and abs(started - self.started) < _SAME_START
 
     def stop(self, grace: float = 10.0) -> bool:
-        """Stop it and its group; False where it had already ended."""
+        """Stops it and its group; False where it had already ended."""
         if not self.alive:
             return False
         stop_group(self.pid, lambda: not self.alive, grace)
@@ -49,18 +54,18 @@ class Running:
 
 @dataclass(frozen=True)
 class State:
-    """A stack that is up, in the order in which it was started."""
+    """The processes of a stack in the order in which they were started."""
 
     processes: tuple[Running, ...]
     settings: dict[str, str] = field(default_factory=dict)
 
     def stop(self) -> list[str]:
-        """Names of what was stopped, the last started first."""
+        """Stops all, the last started first; returns the names of those that were running."""
         return [process.name for process in reversed(self.processes) if process.stop()]
 
 
 def write(directory: Path, state: State) -> None:
-    """Writes the state at once or not at all, for this user's eyes."""
+    """Replaces the state file atomically; only this user can read it."""
     directory.mkdir(parents=True, exist_ok=True)
     draft = directory / f"{FILE}.{os.getpid()}"
     handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
@@ -70,16 +75,18 @@ def write(directory: Path, state: State) -> None:
 
 
 def read(directory: Path) -> State | None:
-    """The state of a stack, None where none was started. Raises InputError on a foreign file."""
+    """The state of a stack; None where none was started. Raises InputError on an invalid file."""
     path = directory / FILE
     if not path.exists():
         return None
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        processes = tuple(Running(**process) for process in found["processes"])
-        return State(processes, dict(found["settings"]))
+        stored = json.loads(path.read_text(encoding="utf-8"))
+        processes = tuple(_running(process) for process in stored["processes"])
+        return State(processes, dict(stored["settings"]))
     except (ValueError, TypeError, KeyError) as error:
-        raise InputError.of(path, str(error), "the state that `proviso local up` wrote") from None
+        message = f"is not a state that `proviso local up` wrote: {error}"
+        why = "stop the processes by hand, then remove the file"
+        raise InputError.event("local_state_invalid", message, path, why) from None
 
 
 def forget(directory: Path) -> None:
@@ -87,15 +94,15 @@ def forget(directory: Path) -> None:
     (directory / FILE).unlink(missing_ok=True)
 
 
-def _started(pid: int) -> str | None:
-    """Boot and start tick of a process; None where none runs (a zombie has ended)."""
+def _running(stored: dict[str, Any]) -> Running:
+    return Running(**{**stored, "started": float(stored["started"])})
+
+
+def _started(pid: int) -> float | None:
+    """When a process started; None where none runs (a zombie has ended)."""
     try:
-        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
-    except (FileNotFoundError, ProcessLookupError):
+        process = psutil.Process(pid)
+        ended = process.status() in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD)
+        return None if ended else process.create_time()
+    except psutil.NoSuchProcess:
         return None
-    # The name may hold spaces and parentheses; the last one closes it.
-    fields = stat.rpartition(")")[2].split()
-    if fields[0] in {"Z", "X"}:
-        return None
-    boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-    return f"{boot}/{fields[_START_FIELD]}"

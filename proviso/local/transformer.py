@@ -41,12 +41,13 @@ class Transformer:
     def shadow(self) -> Transformer:
         """The same process at its shadow ports."""
         if self.shadow_ports is None:
-            raise InputError.of(self.process.name, "no shadow ports", "a pod that has them")
+            message, why = "was started without shadow ports", "configure it with shadow=True"
+            raise InputError.event("no_shadow_ports", message, self.process.name, why)
         http_port, grpc_port = self.shadow_ports
         return replace(self, http_port=http_port, grpc_port=grpc_port)
 
     def live(self) -> bool:
-        """Whether it answers at all; a pod that is not its release stays like that."""
+        """Whether the process answers; one with the wrong release is live and never ready."""
         return self._status("/v2/health/live") == http.client.OK
 
     def ready(self) -> bool:

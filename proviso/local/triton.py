@@ -1,5 +1,6 @@
-"""The embedded predictor: Triton on one release, started through the launcher that every stack
-uses (scripts/serve-predictor), which first proves that the release is what it says.
+"""The embedded predictor: Triton on one release, started by scripts/serve-predictor.
+
+Every stack uses that launcher; it checks the release's hashes before Triton starts.
 """
 
 from __future__ import annotations
@@ -48,7 +49,8 @@ def configure(
     arguments: further ones for tritonserver. Raises InputError where nothing can be started.
     """
     if not LAUNCHER.is_file():
-        raise InputError.of(LAUNCHER, "no such file", "a checkout of the repository")
+        wanted = "a checkout of the repository"
+        raise InputError.of(LAUNCHER, "no such file", wanted, code="file_missing")
     grpc_port, http_port, metrics_port = free_ports(3)
     command: list[str | Path] = [
         *(sys.executable, LAUNCHER, "--release", release, "--address", LOOPBACK),
@@ -63,8 +65,9 @@ def _model(release: Path) -> str:
     """The release's only subdirectory. The launcher checks everything else about it."""
     folders = [path.name for path in release.iterdir() if path.is_dir()] if release.is_dir() else []
     if len(folders) != 1:
-        found = f"subdirectories {sorted(folders)}" if release.is_dir() else "no such directory"
-        raise InputError.of(release, found, "a release directory with one model")
+        actual = f"subdirectories {sorted(folders)}" if release.is_dir() else "no such directory"
+        wanted = "a release directory with one model"
+        raise InputError.of(release, actual, wanted, code="not_a_release_directory")
     return folders[0]
 
 

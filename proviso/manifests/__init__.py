@@ -1,1 +1,1 @@
-"""From contract, plan and release to every file under k8s/releases/<version>/."""
+"""Renders contract, plan and release to every file under k8s/releases/<version>/."""

@@ -56,9 +56,9 @@ class Checked:
 
     plan: Plan
     release: Release
-    unit: DeployedRelease
+    deployed: DeployedRelease
     stable: Release | None
-    stable_unit: DeployedRelease | None
+    stable_deployed: DeployedRelease | None
 
 
 def check(request: Request) -> Checked:
@@ -73,9 +73,9 @@ def check(request: Request) -> Checked:
     if problems:
         raise ContractError(list(dict.fromkeys(problems)))
     topology, mode = _form(request)
-    unit = deployed_release(release, topology, mode)
-    stable_unit = deployed_release(stable, topology, mode) if stable else None
-    return Checked(_plan_of(request, release), release, unit, stable, stable_unit)
+    deployed = deployed_release(release, topology, mode)
+    stable_deployed = deployed_release(stable, topology, mode) if stable else None
+    return Checked(_plan_of(request, release), release, deployed, stable, stable_deployed)
 
 
 def _read(request: Request, problems: list[Problem]) -> tuple[Release | None, Release | None]:

@@ -1,4 +1,4 @@
-"""The containers of a release: what starts, with which arguments, from which volume.
+"""The containers of a release: their commands, arguments and volumes.
 
 Two init containers bring a predictor its release and a backend folder that it owns; the release
 comes out of an image that holds nothing else (ADR 0061). pods.py puts them together.
@@ -43,7 +43,7 @@ _RELEASE, _SERVER = "/mnt/release", "/mnt/server"
 
 @dataclass(frozen=True)
 class Images:
-    """Names of what the containers run."""
+    """Names of the images that the containers run."""
 
     transformer: str
     triton: str
@@ -52,9 +52,9 @@ class Images:
 
 @dataclass(frozen=True)
 class PodSpecInputs:
-    """All that the pods of one release are made from."""
+    """Everything that the pod specs of one release depend on."""
 
-    unit: DeployedRelease
+    deployed: DeployedRelease
     images: Images
     release_mi: int
     record_fsync: bool
@@ -62,11 +62,11 @@ class PodSpecInputs:
 
     @property
     def knative(self) -> bool:
-        return self.unit.mode == "knative"
+        return self.deployed.mode == "knative"
 
 
 def copy_release(of: PodSpecInputs) -> Container:
-    """Init: the release out of its image into a volume that the pod's containers share."""
+    """Init: copies the release from its image to a volume that the pod's containers share."""
     return Container(
         name="model",
         image=of.images.model,
@@ -85,7 +85,7 @@ def install_backend(of: PodSpecInputs) -> Container:
         image=of.images.triton,
         command=[
             *("python3", "/opt/triton/serve-predictor", "--release", _RELEASE),
-            *("--expect", of.unit.release_id, "--install", _SERVER),
+            *("--expect", of.deployed.release_id, "--install", _SERVER),
         ],
         volume_mounts=[
             VolumeMount(name="release", mount_path=_RELEASE, read_only=True),
@@ -120,7 +120,7 @@ def triton(of: PodSpecInputs, *, alone: bool) -> Container:
 
 
 def transformer(of: PodSpecInputs, *, name: str) -> Container:
-    """The pod's front: reads features, asks Triton, decides, records."""
+    """The transformer: reads features, asks Triton for a score, decides, records."""
     return Container(
         name=name,
         image=of.images.transformer,
@@ -151,7 +151,7 @@ _FRONT_PORTS = (
 
 
 def _triton_arguments(of: PodSpecInputs, alone: bool) -> list[str]:
-    # In one pod with its transformer nobody else may ask Triton for a score.
+    # In one pod with its transformer, only the transformer may ask Triton for a score.
     reached = (
         ["--grpc-max-connection-age=5000", "--grpc-max-connection-age-grace=5000"]
         if alone
@@ -159,7 +159,7 @@ def _triton_arguments(of: PodSpecInputs, alone: bool) -> list[str]:
     )
     return [
         f"--release={_RELEASE}",
-        f"--expect={of.unit.release_id}",
+        f"--expect={of.deployed.release_id}",
         f"--backends={_SERVER}/backends",
         "--address=0.0.0.0",
         f"--grpc-port={TRITON_GRPC}",
@@ -173,7 +173,7 @@ def _triton_arguments(of: PodSpecInputs, alone: bool) -> list[str]:
 
 def _transformer_arguments(of: PodSpecInputs) -> Iterable[str]:
     yield "--release=/release/release.yml"
-    yield f"--model_name={of.unit.model_name}"
+    yield f"--model_name={of.deployed.model_name}"
     yield f"--http_port={HTTP}"
     yield f"--grpc_port={GRPC}"
     yield f"--shadow-http-port={SHADOW_HTTP}"
@@ -181,7 +181,7 @@ def _transformer_arguments(of: PodSpecInputs) -> Iterable[str]:
     yield f"--store={STORE}"
     yield f"--store-password-file={STORE_PASSWORD}/password"
     yield f"--record={RECORDS}/$(POD_NAME).jsonl"
-    yield f"--predictor={of.unit.predictor_address}"
+    yield f"--predictor={of.deployed.predictor_address}"
     if of.record_fsync:
         yield "--record-fsync"
     if of.hash_entity_keys:

@@ -1,4 +1,4 @@
-"""Where two pieces of plain data differ, as review comments: the path down to the leaf."""
+"""Compares two pieces of plain data: the path, found and wanted of every leaf that differs."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from itertools import zip_longest
 from typing import Any
 
 MOST = 20
-"""Differences that one comparison tells: the first say what happened, hundreds say nothing."""
+"""The most differences that a comparison reports: the first ones show what happened."""
 _SHOWN = 80
 _ABSENT = object()
 
@@ -29,7 +29,7 @@ def differences(found: Any, wanted: Any, path: str = "") -> Iterator[tuple[str, 
 def _by_name(
     found: list[dict[str, Any]], wanted: list[dict[str, Any]], path: str
 ) -> Iterator[tuple[str, str, str]]:
-    """Lists of named things: an order is meaning here, so it is compared on its own."""
+    """Lists of items with names: their order matters, so it is compared separately."""
     have, want = ([item["name"] for item in items] for items in (found, wanted))
     yield from _first(have, want, path)
     by_name = {item["name"]: item for item in found}
@@ -39,7 +39,7 @@ def _by_name(
 
 
 def _first(found: list[Any], wanted: list[Any], path: str) -> Iterator[tuple[str, str, str]]:
-    """Where two lists part: after one that is missing every later one is elsewhere."""
+    """The first place where two lists differ: after a missing item all later ones are shifted."""
     for at, (have, want) in enumerate(zip_longest(found, wanted, fillvalue=_ABSENT)):
         if have != want:
             yield f"{path}[{at}]", _shown(have), _shown(want)

@@ -1,4 +1,4 @@
-"""Rendered objects as YAML and back: the same bytes every time, and only kinds that we know."""
+"""Writes rendered objects as YAML, the same bytes every time, and parses the kinds we render."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def documents(objects: Iterable[Kube], head: str) -> str:
 
 
 def plain(item: Kube) -> dict[str, Any]:
-    """An object as plain data: Kubernetes' names, nothing that was not said."""
+    """An object as plain data with Kubernetes' names, without unset fields."""
     return item.model_dump(by_alias=True, exclude_none=True)
 
 
@@ -42,12 +42,12 @@ def yaml_of(data: Any) -> str:
 
 
 def parse_documents(text: str) -> list[Kube]:
-    """The objects of a rendered file. Raises ValidationError or KeyError for what is none."""
+    """The objects of a rendered file. Raises ValidationError or KeyError for any other object."""
     return [KINDS[data["kind"]].model_validate(data) for data in yaml.safe_load_all(text)]
 
 
 class _Readable(yaml.SafeDumper):
-    """No anchors: a reader of one object must not have to look elsewhere."""
+    """A dumper without anchors: each object can be read on its own."""
 
     def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002
         return True

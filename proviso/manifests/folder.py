@@ -1,4 +1,4 @@
-"""The folder of a rendered release: what would change there, and changing it."""
+"""The folder of a rendered release: lists what a rendering would change there, and writes it."""
 
 from __future__ import annotations
 
@@ -9,11 +9,14 @@ from proviso.contracts.files import replacing
 from proviso.manifests.render import STEPS_FILE, Rendering
 
 _OURS = ("rollout/*.yaml", "prometheus/*.yml")
-"""Files that another plan may no longer have, such as the step of a share that is gone."""
+"""Files that a changed plan may no longer have, such as the step of a removed share."""
 
 
 def changes(rendering: Rendering, directory: Path) -> dict[str, str]:
-    """Every file with new, changed, unchanged or removed. Raises InputError for another's place."""
+    """Every file with new, changed, unchanged or removed.
+
+    Raises InputError for a folder that no rendering made.
+    """
     _check_place(directory)
     found = {name: _change(directory / name, text) for name, text in rendering.files.items()}
     gone = {path.relative_to(directory).as_posix() for p in _OURS for path in directory.glob(p)}
@@ -21,7 +24,7 @@ def changes(rendering: Rendering, directory: Path) -> dict[str, str]:
 
 
 def write(rendering: Rendering, directory: Path) -> dict[str, str]:
-    """Makes the folder what was rendered; files that did not change are not touched."""
+    """Writes the rendering; files that did not change are not touched."""
     made = changes(rendering, directory)
     for name, change in made.items():
         if change == "removed":
@@ -40,6 +43,8 @@ def _change(path: Path, text: str) -> str:
 
 def _check_place(directory: Path) -> None:
     if directory.is_file():
-        raise InputError.of(directory, "a file", "a directory to render into")
+        wanted = "a directory to render into"
+        raise InputError.of(directory, "a file", wanted, code="not_a_directory")
     if directory.is_dir() and any(directory.iterdir()) and not (directory / STEPS_FILE).exists():
-        raise InputError.of(directory, "files that no render made", "a rendered or new directory")
+        actual, wanted = "files that no rendering made", "a rendered or new directory"
+        raise InputError.of(directory, actual, wanted, code="not_a_rendered_directory")

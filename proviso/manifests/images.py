@@ -1,8 +1,8 @@
-"""Names of the images that pods and Jobs run. A name says what is inside: its tag is a hash of the
-Dockerfile, of every file that it copies and of its base image's name, so that rendering knows the
-name before anything is built, and another content is another name (ADR 0056).
+"""Names of the images that pods and Jobs run, derived from their content.
 
-The renderer writes the names; deploy/images.py builds them from exactly the files listed here.
+A tag is a hash of the Dockerfile, of every file that it copies and of its base image's name: the
+renderer knows the name before anything is built, and other content has another name (ADR 0056).
+deploy/images.py builds the images from exactly the files listed here.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ _NO_CONTENT = ("__pycache__", "*.pyc", "*.egg-info", ".*")
 
 
 @dataclass(frozen=True)
-class Source:
-    """What one image is built from: a Dockerfile and what it copies, files or whole folders."""
+class ImageSource:
+    """The files that an image is built from: a Dockerfile, and files or whole folders it copies."""
 
     name: str
     dockerfile: str
     copied: tuple[str, ...]
 
 
-TRANSFORMER = Source(
+TRANSFORMER = ImageSource(
     "transformer",
     "transformer/Dockerfile",
     ("transformer/requirements.txt", "transformer/feature_runtime"),
 )
-TRITON = Source(
+TRITON = ImageSource(
     "triton",
     "triton/Dockerfile",
     (
@@ -44,7 +44,7 @@ TRITON = Source(
         "scripts/serve-predictor",
     ),
 )
-CONTROL = Source(
+CONTROL = ImageSource(
     "control",
     "images/proviso/Dockerfile",
     (
@@ -69,7 +69,7 @@ def triton_image(base: str = BASE) -> str:
 
 
 def control_image(base: str = BASE) -> str:
-    """The control plane that Jobs run. It alone changes with the sources of `proviso`."""
+    """The control plane, which Jobs run; no other image depends on the sources of `proviso`."""
     return image_name(CONTROL, base)
 
 
@@ -78,14 +78,14 @@ def model_image(model_name: str, release_id: str) -> str:
     return f"proviso/model-{model_name}:{release_id}"
 
 
-def image_name(source: Source, base: str, root: Path = ROOT) -> str:
+def image_name(source: ImageSource, base: str, root: Path = ROOT) -> str:
     """`proviso/<name>:<12 hex>`. Raises InputError where `root` is no checkout."""
     lines = [f"base={base}", *_lines(content(source, root))]
     digest = hashlib.sha256("\n".join(lines).encode()).hexdigest()
     return f"proviso/{source.name}:{digest[:_DIGITS]}"
 
 
-def content(source: Source, root: Path = ROOT) -> dict[str, Path]:
+def content(source: ImageSource, root: Path = ROOT) -> dict[str, Path]:
     """Every file of an image's build by its path in the repository, in order.
 
     A link counts as the file that it leads to. Raises InputError where one is missing.
@@ -94,7 +94,8 @@ def content(source: Source, root: Path = ROOT) -> dict[str, Path]:
     for name in (source.dockerfile, *source.copied):
         files = list(_files(root / name))
         if not files:
-            raise InputError.of(root / name, "nothing", f"the {source.name} image's source")
+            wanted = f"the {source.name} image's source"
+            raise InputError.of(root / name, "nothing", wanted, code="image_source_missing")
         found |= {path.relative_to(root).as_posix(): path for path in files}
     return dict(sorted(found.items()))
 

@@ -1,8 +1,8 @@
-"""The NetworkPolicies of a unit: what its pods may be asked by, and what they may ask.
+"""The NetworkPolicies of a deployed release: which peers its pods may talk to, and on which port.
 
-Part of a rendered release; k8s/base/network.yaml denies all that is not said here. A unit opens
-the way to its own predictor and to the store for its own pods only, so that removing the unit
-removes the way. Probes come from the node and need no rule (docs/network.md).
+Part of a rendered release; k8s/base/network.yaml denies all other traffic. A release opens the way
+to its own predictor, and to the store for its own pods only, so that removing the release closes
+both.
 """
 
 from __future__ import annotations
@@ -41,44 +41,44 @@ _QUEUE_ADMIN = (8022, 9090, 9091)
 """Knative's queue-proxy: requests as HTTP/1 and h2c; draining, and the metrics it scales by."""
 
 
-def network_policies(unit: DeployedRelease) -> list[NetworkPolicy]:
-    """All policies of a unit, named after it; one pod or two, behind Envoy or behind Knative."""
-    whole = unit.topology == "collocated" or unit.mode == "knative"
-    pods = [_whole(unit)] if whole else [_transformer(unit), _predictor(unit)]
-    return [*pods, _store_entry(unit)]
+def network_policies(deployed: DeployedRelease) -> list[NetworkPolicy]:
+    """All policies of a release, for one pod or two, behind Envoy or behind Knative."""
+    whole = deployed.topology == "collocated" or deployed.mode == "knative"
+    pods = [_whole(deployed)] if whole else [_transformer(deployed), _predictor(deployed)]
+    return [*pods, _store_entry(deployed)]
 
 
-def _transformer(unit: DeployedRelease) -> NetworkPolicy:
-    egress = [_to([_here(unit.model_pods)], TRITON_GRPC), _to_store(), _to_dns()]
-    ingress = [*_from_clients(unit), _from_prometheus(HTTP)]
-    return _policy(unit, "transformer", unit.front_pods, ingress, egress)
+def _transformer(deployed: DeployedRelease) -> NetworkPolicy:
+    egress = [_to([_here(deployed.model_pods)], TRITON_GRPC), _to_store(), _to_dns()]
+    ingress = [*_from_clients(deployed), _from_prometheus(HTTP)]
+    return _policy(deployed, "transformer", deployed.front_pods, ingress, egress)
 
 
-def _predictor(unit: DeployedRelease) -> NetworkPolicy:
-    """Asks nobody: no egress rule at all, so not even a name can be looked up."""
-    ingress = [_from([_here(unit.front_pods)], TRITON_GRPC), _from_prometheus(TRITON_METRICS)]
-    return _policy(unit, "predictor", unit.model_pods, ingress, None)
+def _predictor(deployed: DeployedRelease) -> NetworkPolicy:
+    """Ingress only: without an egress rule a predictor cannot even resolve a name."""
+    ingress = [_from([_here(deployed.front_pods)], TRITON_GRPC), _from_prometheus(TRITON_METRICS)]
+    return _policy(deployed, "predictor", deployed.model_pods, ingress, None)
 
 
-def _whole(unit: DeployedRelease) -> NetworkPolicy:
-    """Transformer and Triton in one pod: what passes between them never leaves it."""
-    ingress = [*_from_clients(unit), _from_prometheus(HTTP, TRITON_METRICS)]
-    return _policy(unit, "pod", unit.front_pods, ingress, [_to_store(), _to_dns()])
+def _whole(deployed: DeployedRelease) -> NetworkPolicy:
+    """Transformer and Triton in one pod: their traffic does not leave it."""
+    ingress = [*_from_clients(deployed), _from_prometheus(HTTP, TRITON_METRICS)]
+    return _policy(deployed, "pod", deployed.front_pods, ingress, [_to_store(), _to_dns()])
 
 
-def _store_entry(unit: DeployedRelease) -> NetworkPolicy:
-    """The store's side of the way; policies add up, so each unit brings its own."""
+def _store_entry(deployed: DeployedRelease) -> NetworkPolicy:
+    """Ingress of the store; policies add up, so each release has its own."""
     spec = NetworkPolicySpec(
         pod_selector=LabelSelector(match_labels=STORE),
         policy_types=["Ingress"],
-        ingress=[_from([_here(unit.front_pods)], STORE_PORT)],
+        ingress=[_from([_here(deployed.front_pods)], STORE_PORT)],
     )
-    return NetworkPolicy(metadata=_meta(unit, "store"), spec=spec)
+    return NetworkPolicy(metadata=_meta(deployed, "store"), spec=spec)
 
 
-def _from_clients(unit: DeployedRelease) -> list[IngressRule]:
-    """Clients come through a gateway, never straight."""
-    if unit.mode == "knative":
+def _from_clients(deployed: DeployedRelease) -> list[IngressRule]:
+    """Requests of clients come from the gateway only."""
+    if deployed.mode == "knative":
         return _from_knative()
     envoy = _there(
         "envoy-gateway-system",
@@ -137,12 +137,12 @@ def _there(namespace: str, labels: dict[str, str]) -> Peer:
     return Peer(namespace_selector=where, pod_selector=LabelSelector(match_labels=labels))
 
 
-def _meta(unit: DeployedRelease, part: str) -> Meta:
-    return Meta(name=f"{unit.name}-{part}", namespace=NAMESPACE, labels=unit.labels)
+def _meta(deployed: DeployedRelease, part: str) -> Meta:
+    return Meta(name=f"{deployed.name}-{part}", namespace=NAMESPACE, labels=deployed.labels)
 
 
 def _policy(
-    unit: DeployedRelease,
+    deployed: DeployedRelease,
     part: str,
     pods: dict[str, str],
     ingress: list[IngressRule],
@@ -154,4 +154,4 @@ def _policy(
         ingress=ingress,
         egress=egress,
     )
-    return NetworkPolicy(metadata=_meta(unit, part), spec=spec)
+    return NetworkPolicy(metadata=_meta(deployed, part), spec=spec)

@@ -1,8 +1,8 @@
 """A release's InferenceService: transformer and predictor as two components, or in one pod.
 
 `separate` is one InferenceService of two components; `collocated` puts both containers into the
-predictor's pod, in mode standard as a unit of its own, in mode knative as a revision of the one
-InferenceService that the model has.
+predictor's pod. In mode standard a release has an InferenceService of its own; in mode knative it
+is a revision of the model's one InferenceService.
 """
 
 from __future__ import annotations
@@ -42,14 +42,14 @@ from proviso.rollout.deployed import NAMESPACE
 
 USER = 1000
 STOPPED = {"serving.kserve.io/stop": "true"}
-"""KServe takes the workload away and keeps the InferenceService."""
+"""KServe deletes the workload and keeps the InferenceService."""
 
 
 def standard_service(of: PodSpecInputs) -> InferenceService:
-    """The InferenceService of a unit, without an ingress of KServe's: only our route leads here."""
+    """A release's InferenceService without an ingress of KServe's: only our route leads to it."""
     spec = (
         InferenceServiceSpec(predictor=_collocated(of))
-        if of.unit.topology == "collocated"
+        if of.deployed.topology == "collocated"
         else InferenceServiceSpec(predictor=_predictor(of), transformer=_transformer(of))
     )
     annotations = {
@@ -74,16 +74,16 @@ def knative_service(
 def _meta(of: PodSpecInputs, annotations: dict[str, str]) -> Meta:
     hidden = {} if of.knative else {"networking.kserve.io/visibility": "cluster-local"}
     return Meta(
-        name=of.unit.service,
+        name=of.deployed.service,
         namespace=NAMESPACE,
-        labels={**of.unit.labels, **hidden},
-        annotations={**annotations, **of.unit.annotations},
+        labels={**of.deployed.labels, **hidden},
+        annotations={**annotations, **of.deployed.annotations},
     )
 
 
 def _predictor(of: PodSpecInputs) -> Component:
     return Component(
-        **_standard(of.unit.model_pods, sizes.PREDICTOR, sizes.PREDICTOR_GRACE),
+        **_standard(of.deployed.model_pods, sizes.PREDICTOR, sizes.PREDICTOR_GRACE),
         service_account_name="predictor",
         init_containers=[copy_release(of), install_backend(of)],
         containers=[triton(of, alone=True)],
@@ -93,7 +93,7 @@ def _predictor(of: PodSpecInputs) -> Component:
 
 def _transformer(of: PodSpecInputs) -> Component:
     return Component(
-        **_standard(of.unit.front_pods, sizes.TRANSFORMER, sizes.TRANSFORMER_GRACE),
+        **_standard(of.deployed.front_pods, sizes.TRANSFORMER, sizes.TRANSFORMER_GRACE),
         service_account_name="transformer",
         init_containers=[copy_release(of)],
         containers=[transformer(of, name="kserve-container")],
@@ -110,7 +110,7 @@ def _collocated(of: PodSpecInputs) -> Component:
         memory_limit=0,
     )
     return Component(
-        **_standard(of.unit.front_pods, together, sizes.TRANSFORMER_GRACE), **_both(of)
+        **_standard(of.deployed.front_pods, together, sizes.TRANSFORMER_GRACE), **_both(of)
     )
 
 
@@ -127,7 +127,7 @@ def _revision(of: PodSpecInputs, canary_percent: int) -> Component:
 
 
 def _both(of: PodSpecInputs) -> dict[str, Any]:
-    """Both containers in one pod; KServe takes the first to be the predictor."""
+    """Both containers in one pod; KServe treats the first as the predictor."""
     return {
         "service_account_name": "transformer",
         "init_containers": [copy_release(of), install_backend(of)],
@@ -143,7 +143,7 @@ _SECURITY = PodSecurityContext(run_as_user=USER, run_as_group=USER, fs_group=USE
 
 
 def _standard(pods: dict[str, str], size: sizes.Size, grace: int) -> dict[str, Any]:
-    """What every component of mode standard says: replicas, roll-over, place, time to stop."""
+    """The fields of every component in mode standard: replicas, update, placement, grace period."""
     return {
         "min_replicas": sizes.MIN_REPLICAS,
         "max_replicas": sizes.MAX_REPLICAS,
@@ -177,7 +177,7 @@ def _scratch(of: PodSpecInputs, *names: Literal["release", "server", "tmp"]) -> 
 
 
 def _records(of: PodSpecInputs) -> list[Volume]:
-    """Where records go, and secrets; a whole volume each, so that a rotated one arrives."""
+    """Volumes of records and secrets; mounted whole, so that a rotated secret arrives."""
     volumes = [
         Volume(name="records", persistent_volume_claim=ClaimVolume(claim_name="records")),
         Volume(name="store", secret=SecretVolume(secret_name="store-serving")),

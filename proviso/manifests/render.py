@@ -1,7 +1,7 @@
-"""From a contract, a plan and a release to the files of k8s/releases/<version>/.
+"""Renders a contract, a plan and a release to the files of k8s/releases/<version>/.
 
-Pure but for reading the release: what is rendered is a mapping of names to texts, the same every
-time, and writing it is another function. checks.py has the last word before anything is made.
+Pure except for reading the release: a rendering maps names to texts, the same every time. folder.py
+writes it; checks.py refuses a request before anything is rendered.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _MI = 1024 * 1024
 
 @dataclass(frozen=True)
 class StepFile:
-    """A step and the manifest that brings it about."""
+    """A step and the manifest that takes it."""
 
     file: str
     step: Step
@@ -39,7 +39,7 @@ class StepFile:
 
 @dataclass(frozen=True)
 class Rendering:
-    """All files of one release by their path below its folder, and what the steps are."""
+    """All files of one release by their path below its folder, and the steps."""
 
     version: str
     mode: str
@@ -56,17 +56,19 @@ class Rendering:
 def render(request: Request) -> Rendering:
     """Everything under k8s/releases/<version>/. Raises ContractError with every problem."""
     checked = check(request)
-    pair = Pair(checked.unit, checked.stable_unit)
+    pair = Pair(checked.deployed, checked.stable_deployed)
     over_stable = pair.stable is not None
     steps = rollout_steps(
-        checked.plan, over_stable=over_stable, mirrors=checked.unit.mode == "standard"
+        checked.plan, over_stable=over_stable, mirrors=checked.deployed.mode == "standard"
     )
     rollout = tuple(
         StepFile(f"rollout/{number:02d}-{step.name}.yaml", step)
         for number, step in enumerate(steps, start=1)
     )
     rollback = StepFile("rollout/rollback.yaml", rollback_step(over_stable=over_stable))
-    bare = Rendering(checked.unit.version, checked.unit.mode, pair, rollout, rollback, files={})
+    bare = Rendering(
+        checked.deployed.version, checked.deployed.mode, pair, rollout, rollback, files={}
+    )
     files = dict(_files(checked, bare))
     return Rendering(bare.version, bare.mode, pair, rollout, rollback, files)
 
@@ -93,7 +95,7 @@ def _deployment(checked: Checked) -> PodSpecInputs:
     release, log = checked.release, checked.plan.prediction_log
     bases = release.parsed["base_images"]
     return PodSpecInputs(
-        unit=checked.unit,
+        deployed=checked.deployed,
         images=Images(
             transformer=images.transformer_image(bases["transformer"]),
             triton=images.triton_image(bases["predictor"]),
@@ -106,7 +108,7 @@ def _deployment(checked: Checked) -> PodSpecInputs:
 
 
 def _volume_mi(release: Release) -> int:
-    """Twice the release, as a power of two, so that a new card is no new manifest."""
+    """Twice the release's size, as a power of two: a longer model card changes no manifest."""
     size = sum(path.stat().st_size for path in release.directory.rglob("*") if path.is_file())
     wanted = sizes.RELEASE_MI
     while wanted * _MI < 2 * size:
@@ -115,13 +117,13 @@ def _volume_mi(release: Release) -> int:
 
 
 def _release(of: PodSpecInputs, rendering: Rendering) -> list[Kube]:
-    around: list[Kube] = [*services(of.unit), *network_policies(of.unit)]
+    around: list[Kube] = [*services(of.deployed), *network_policies(of.deployed)]
     if of.knative:
         # A candidate's revision starts without traffic: a share given to one that is not ready
         # would go to the newest that is, and after a rollback that is the rolled-back one.
         first = rendering.pair.stable is None
         return [knative_service(of, 100 if first else 0), *around]
-    return [standard_service(of), *around, *disruption_budgets(of.unit)]
+    return [standard_service(of), *around, *disruption_budgets(of.deployed)]
 
 
 def _step(checked: Checked, of: PodSpecInputs, rendering: Rendering, step: Step) -> list[Kube]:
@@ -137,16 +139,16 @@ def _step(checked: Checked, of: PodSpecInputs, rendering: Rendering, step: Step)
 
 
 def _deadline_ms(checked: Checked) -> int:
-    """The longest of those who may answer: while both do, neither may be cut short."""
+    """The longer deadline of the releases that may answer."""
     serving = [checked.release, *([checked.stable] if checked.stable else [])]
     return max(release.service.limits.deadline for release in serving) // 1_000
 
 
 def _release_head(of: Rendering) -> str:
-    unit = of.pair.candidate
+    deployed = of.pair.candidate
     first = of.mode == "knative" and of.pair.stable is None
     traffic = "It serves at once" if first else "It gets no traffic from this file"
-    return f"{HEAD}\n{unit.name}: release {unit.release_id}. {traffic}."
+    return f"{HEAD}\n{deployed.name}: release {deployed.release_id}. {traffic}."
 
 
 def _head(of: Rendering, taken: StepFile) -> str:
@@ -169,7 +171,7 @@ def _meaning(of: Rendering, step: Step) -> str:
 
 
 def _steps(of: Rendering) -> dict[str, object]:
-    """The same for machines."""
+    """The content of steps.json: the same steps for programs."""
     stable = of.pair.stable
     return {
         "generated_by": HEAD,
@@ -183,8 +185,8 @@ def _steps(of: Rendering) -> dict[str, object]:
     }
 
 
-def _identity(unit: DeployedRelease) -> dict[str, str]:
-    return {"unit": unit.name, "version": unit.version, "release": unit.release_id}
+def _identity(deployed: DeployedRelease) -> dict[str, str]:
+    return {"unit": deployed.name, "version": deployed.version, "release": deployed.release_id}
 
 
 def _step_data(taken: StepFile) -> dict[str, object]:

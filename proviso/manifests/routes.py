@@ -143,9 +143,9 @@ def _rule(name: str, matches: list[Match], pair: Pair, step: Step, ports: tuple[
     filters = [Filter(type="RequestMirror", request_mirror=mirror)] if step.mirrored else None
     shares = [(pair.stable, step.stable), (pair.candidate, step.candidate)]
     backends = [
-        BackendRef(name=unit.public, port=public, weight=weight)
-        for unit, weight in shares
-        if unit and weight
+        BackendRef(name=deployed.public, port=public, weight=weight)
+        for deployed, weight in shares
+        if deployed and weight
     ]
     return Rule(name=name, matches=matches, filters=filters, backend_refs=backends)
 

@@ -1,4 +1,4 @@
-"""What stands around a unit's pods: its own Services, and how many pods may go at once."""
+"""The Services of a deployed release, and its PodDisruptionBudgets."""
 
 from __future__ import annotations
 
@@ -26,27 +26,29 @@ from proviso.rollout.deployed import (
 H2C = "kubernetes.io/h2c"
 
 
-def services(unit: DeployedRelease) -> list[Service]:
+def services(deployed: DeployedRelease) -> list[Service]:
     """Public, shadow and predictor. Headless, so that Envoy and gRPC balance over the pods.
 
     In mode knative requests take another way, and only what is scraped is named here.
     """
-    shadow = _service(unit, unit.shadow, unit.front_pods, _front(SHADOW_HTTP, SHADOW_GRPC))
+    shadow = _service(
+        deployed, deployed.shadow, deployed.front_pods, _front(SHADOW_HTTP, SHADOW_GRPC)
+    )
     return [
-        _service(unit, unit.public, unit.front_pods, _front(HTTP, GRPC)),
-        *([] if unit.mode == "knative" else [shadow]),
-        _service(unit, unit.triton, unit.model_pods, _TRITON),
+        _service(deployed, deployed.public, deployed.front_pods, _front(HTTP, GRPC)),
+        *([] if deployed.mode == "knative" else [shadow]),
+        _service(deployed, deployed.triton, deployed.model_pods, _TRITON),
     ]
 
 
-def disruption_budgets(unit: DeployedRelease) -> list[PodDisruptionBudget]:
+def disruption_budgets(deployed: DeployedRelease) -> list[PodDisruptionBudget]:
     """One pod of each kind stays while a node is drained."""
-    kinds = {"transformer": unit.front_pods, "predictor": unit.model_pods}
-    if unit.topology == "collocated":
-        kinds = {"pod": unit.front_pods}
+    kinds = {"transformer": deployed.front_pods, "predictor": deployed.model_pods}
+    if deployed.topology == "collocated":
+        kinds = {"pod": deployed.front_pods}
     return [
         PodDisruptionBudget(
-            metadata=_meta(unit, f"{unit.name}-{kind}"),
+            metadata=_meta(deployed, f"{deployed.name}-{kind}"),
             spec=DisruptionBudgetSpec(min_available=1, selector=LabelSelector(match_labels=labels)),
         )
         for kind, labels in kinds.items()
@@ -68,10 +70,10 @@ _TRITON = [
 
 
 def _service(
-    unit: DeployedRelease, name: str, pods: dict[str, str], ports: list[ServicePort]
+    deployed: DeployedRelease, name: str, pods: dict[str, str], ports: list[ServicePort]
 ) -> Service:
-    return Service(metadata=_meta(unit, name), spec=ServiceSpec(selector=pods, ports=ports))
+    return Service(metadata=_meta(deployed, name), spec=ServiceSpec(selector=pods, ports=ports))
 
 
-def _meta(unit: DeployedRelease, name: str) -> Meta:
-    return Meta(name=name, namespace=NAMESPACE, labels=unit.labels)
+def _meta(deployed: DeployedRelease, name: str) -> Meta:
+    return Meta(name=name, namespace=NAMESPACE, labels=deployed.labels)

@@ -1,4 +1,4 @@
-"""How much of a node each container may take, how many pods there are, and how long they have.
+"""Resources of each container, numbers of pods, and the time they have to stop.
 
 Set from measurements (docs/cluster.md says which); every manifest reads them here.
 """
@@ -35,13 +35,13 @@ class Size:
 TRANSFORMER = Size(cpu=100, cpu_limit=2000, cpu_target=700, memory=160, memory_limit=512)
 PREDICTOR = Size(cpu=50, cpu_limit=2000, cpu_target=700, memory=128, memory_limit=512)
 COPY = Size(cpu=10, cpu_limit=1000, cpu_target=0, memory=32, memory_limit=256)
-"""An init container: it copies and hashes, then it is gone."""
+"""An init container, which copies and hashes files."""
 
 TMP_MI, BACKENDS_MI, RELEASE_MI = 64, 64, 64
 """Sizes of emptyDirs; the last is the least that a release gets."""
 
 TRANSFORMER_DRAIN = 10
-"""Seconds between a pod's end being known and its listeners closing: endpoints travel to Envoy."""
+"""Seconds from the start of a pod's termination to closing its listeners: Envoy learns of it."""
 PREDICTOR_DRAIN = 45
 """Triton unloads the model on SIGTERM while its port still answers, so every transformer must
 have left it: connection age 5 s and its grace 5 s, then up to 30 s of cached addresses.

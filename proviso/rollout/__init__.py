@@ -1,1 +1,1 @@
-"""A rollout as data: deployed releases, steps, weights."""
+"""A rollout as data: deployed releases and the steps that move traffic between them."""

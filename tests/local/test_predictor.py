@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import psutil
 import pytest
 import tritonclient.http as client_http
 import yaml
@@ -212,15 +213,18 @@ with Stack() as stack:
 
 def members(group: int) -> list[int]:
     """Processes of a group that have not ended."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = path.read_text(errors="replace").rpartition(")")[2].split()
-        except (FileNotFoundError, ProcessLookupError):
-            continue
-        if int(fields[2]) == group and fields[0] != "Z":
-            found.append(int(path.parent.name))
-    return found
+    return [
+        process.pid
+        for process in psutil.process_iter(["status"])
+        if process.info["status"] != psutil.STATUS_ZOMBIE and _group(process.pid) == group
+    ]
+
+
+def _group(pid: int) -> int | None:
+    try:
+        return os.getpgid(pid)
+    except ProcessLookupError:
+        return None
 
 
 def wait_until_empty(group: int) -> bool:
@@ -264,8 +268,8 @@ def test_a_server_starts_from_what_was_installed(
     with Stack() as stack:
         stack.start(configured.process, configured.ready, 60)
         np.testing.assert_allclose(infer(configured, features), expected(features), rtol=1e-5)
-        programs = [Path(f"/proc/{pid}/exe").readlink() for pid in members(configured.process.pid)]
-    assert target / "backends" / "python" / "triton_python_backend_stub" in programs
+        programs = [psutil.Process(pid).exe() for pid in members(configured.process.pid)]
+    assert str(target / "backends" / "python" / "triton_python_backend_stub") in programs
 
 
 def test_nothing_is_installed_for_another_release(release: Release, tmp_path: Path) -> None:

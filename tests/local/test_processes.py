@@ -10,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from proviso.local import state
@@ -25,13 +26,13 @@ def up(process: Process) -> bool:
 
 
 def gone(pid: int, within: float = 20.0) -> bool:
-    """Whether a process of somebody else ends; a zombie has ended."""
+    """Whether a process that is not our child ends; a zombie has ended."""
     deadline = time.monotonic() + within
     while time.monotonic() < deadline:
         try:
-            if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z":
+            if psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
                 return True
-        except (FileNotFoundError, ProcessLookupError):
+        except psutil.NoSuchProcess:
             return True
         time.sleep(0.05)
     return False
@@ -170,7 +171,7 @@ def test_a_state_survives_and_stops_only_what_it_started(tmp_path: Path) -> None
         stack.start(mine, lambda: up(mine))
         stack.start(other, lambda: up(other))
         recorded = state.Running.of(mine, {"http": 1})
-        reused = state.Running("reused", other.pid, recorded.started + "0", "log", {})
+        reused = state.Running("reused", other.pid, recorded.started - 60, "log", {})
         state.write(tmp_path, state.State((recorded, reused), {"release": "r"}))
         found = state.read(tmp_path)
         assert found == state.State((recorded, reused), {"release": "r"})

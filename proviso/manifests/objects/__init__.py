@@ -1,3 +1,4 @@
-"""The Kubernetes objects that a release is rendered to, as strict types: what exists is what is
-used. A key that is not here cannot be written, and a rendered file loads back into the same value.
+"""The Kubernetes objects that a release is rendered to, as strict types.
+
+A field that is not declared here cannot be written; a rendered file loads back into the same value.
 """

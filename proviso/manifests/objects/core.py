@@ -64,7 +64,7 @@ class Sleep(Kube):
 
 
 class Handler(Kube):
-    """What runs before a container is stopped: the kubelet sleeps, no shell is needed."""
+    """A preStop hook that sleeps in the kubelet, so that the image needs no shell."""
 
     sleep: Sleep
 
@@ -89,7 +89,7 @@ class Capabilities(Kube):
 
 
 class SecurityContext(Kube):
-    """Pod Security `restricted`, and a root that nobody writes to."""
+    """Pod Security `restricted`, with a read-only root file system."""
 
     allow_privilege_escalation: Literal[False] = False
     read_only_root_filesystem: Literal[True] = True

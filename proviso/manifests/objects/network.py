@@ -1,4 +1,4 @@
-"""Who may talk to whom: Kubernetes' NetworkPolicy."""
+"""Kubernetes' NetworkPolicy."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Peer(Kube):
 
 
 class IngressRule(Kube):
-    """No rule here is for everybody: who and which port are always said."""
+    """A rule always names its peers and ports: none allows all."""
 
     source: Annotated[list[Peer], Field(alias="from", min_length=1)]
     ports: Annotated[list[PolicyPort], Field(min_length=1)]

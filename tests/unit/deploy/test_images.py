@@ -76,7 +76,7 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
 
 @pytest.fixture
 def image(tmp_path: Path) -> Image:
-    source = named.Source("some", "Dockerfile", ("one", "folder"))
+    source = named.ImageSource("some", "Dockerfile", ("one", "folder"))
     root = tmp_path / "checkout"
     (root / "folder").mkdir(parents=True)
     for name in ("Dockerfile", "one", "folder/two", "three"):

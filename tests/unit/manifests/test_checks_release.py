@@ -278,7 +278,7 @@ NAMES = {
         release("model_name", "f" * 50, rebound=True),
         f"{IN_RELEASE}: model_name",
         "f*-2-5-0-* (63 characters)",
-        "a unit name of at most 46",
+        "a deployed release's name of at most 46 characters",
     ),
 }
 

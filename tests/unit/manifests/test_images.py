@@ -12,7 +12,7 @@ import pytest
 
 from proviso.contracts.base import InputError
 from proviso.manifests import images
-from proviso.manifests.images import BASE, CONTROL, ROOT, TRANSFORMER, TRITON, Source
+from proviso.manifests.images import BASE, CONTROL, ROOT, TRANSFORMER, TRITON, ImageSource
 
 SOURCES = (TRANSFORMER, TRITON, CONTROL)
 EVERY = 20  # of the control plane's hundreds of files, so many are looked at less often
@@ -31,7 +31,7 @@ def root(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def name_of(source: Source, root: Path) -> str:
+def name_of(source: ImageSource, root: Path) -> str:
     return images.image_name(source, BASE, root)
 
 
@@ -58,7 +58,7 @@ def test_a_copy_of_the_files_has_the_checkouts_names(root: Path) -> None:
 
 
 @each_source
-def test_every_file_counts(source: Source, root: Path) -> None:
+def test_every_file_counts(source: ImageSource, root: Path) -> None:
     before = name_of(source, root)
     files = list(images.content(source, root).values())
     for path in files[:: 1 if len(files) < 100 else EVERY]:
@@ -70,7 +70,7 @@ def test_every_file_counts(source: Source, root: Path) -> None:
 
 
 @each_source
-def test_a_new_file_and_a_new_name_count(source: Source, root: Path) -> None:
+def test_a_new_file_and_a_new_name_count(source: ImageSource, root: Path) -> None:
     before = name_of(source, root)
     folder = next(root / name for name in source.copied if (root / name).is_dir())
     new = folder / "new.py"
@@ -95,7 +95,7 @@ def test_the_launcher_belongs_to_the_predictors_image_alone(root: Path) -> None:
 
 
 @each_source
-def test_what_no_image_holds_does_not_count(source: Source, root: Path) -> None:
+def test_what_no_image_holds_does_not_count(source: ImageSource, root: Path) -> None:
     before = name_of(source, root)
     folder = next(root / name for name in source.copied if (root / name).is_dir())
     for name in ("__pycache__/model.cpython-311.pyc", "left.pyc", ".swp", "a.egg-info/PKG-INFO"):
@@ -119,7 +119,7 @@ def test_a_model_image_is_its_release() -> None:
 
 
 @each_source
-def test_a_place_that_is_no_checkout_is_refused(source: Source, tmp_path: Path) -> None:
+def test_a_place_that_is_no_checkout_is_refused(source: ImageSource, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=f"the {source.name} image's source"):
         name_of(source, tmp_path)
 
@@ -128,12 +128,12 @@ def test_a_place_that_is_no_checkout_is_refused(source: Source, tmp_path: Path) 
 
 
 @each_source
-def test_what_a_dockerfile_copies_is_what_its_name_covers(source: Source) -> None:
+def test_what_a_dockerfile_copies_is_what_its_name_covers(source: ImageSource) -> None:
     assert sorted(set(copied_by(ROOT / source.dockerfile))) == sorted(source.copied)
 
 
 @each_source
-def test_dockerfiles_take_the_base_and_drop_root(source: Source) -> None:
+def test_dockerfiles_take_the_base_and_drop_root(source: ImageSource) -> None:
     lines = (ROOT / source.dockerfile).read_text().splitlines()
     assert f"ARG BASE={BASE}" in lines
     assert {line for line in lines if line.startswith("FROM")} <= {
@@ -154,7 +154,7 @@ def test_the_model_image_holds_its_context_and_one_program() -> None:
 
 
 @each_source
-def test_a_build_by_hand_sees_the_same_files(source: Source) -> None:
+def test_a_build_by_hand_sees_the_same_files(source: ImageSource) -> None:
     """.dockerignore lets through what the lists name, and keeps out what they leave out."""
     lines = [line for line in (ROOT / ".dockerignore").read_text().splitlines() if line[0] != "#"]
     assert lines[0] == "*"

@@ -294,8 +294,9 @@ def test_a_folder_follows_the_plan_and_is_not_written_twice(tmp_path: Path) -> N
 def test_what_no_render_made_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "notes.txt").write_text("mine")
-    with pytest.raises(InputError, match="no render made"):
+    with pytest.raises(InputError) as refused:
         write(good(tmp_path / "in").render(), tmp_path / "out")
+    assert refused.value.problems[0].code == "not_a_rendered_directory"
 
 
 def test_the_program_says_what_it_wrote(tmp_path: Path) -> None:
