@@ -66,7 +66,7 @@ def manifest(service: dict[str, Any], image: str, old: str, new: str) -> dict[st
 
 
 def crossed(deployment: dict[str, Any], own: str, other: str) -> dict[str, Any]:
-    """A pod of a transformer whose predictor is another unit's."""
+    """A pod of a transformer whose predictor is another release's."""
     template = deployment["spec"]["template"]
     spec = yaml.safe_load(
         yaml.safe_dump(template["spec"]).replace(f"{own}-triton", f"{other}-triton")

@@ -21,7 +21,7 @@ from feature_runtime.core.service import Service
 from proviso.clients.endpoint import Answer, Client, EndpointRequest, GrpcClient, RestClient
 
 MAX_SECONDS = 300.0
-"""A load that nobody stops ends after this."""
+"""The longest load, in seconds."""
 
 
 @dataclass(frozen=True)

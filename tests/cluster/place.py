@@ -198,29 +198,33 @@ class Place:
 
     def roll(self, release: Release, component: str) -> None:
         """Restarts a component's pods one by one, as a change of its template would."""
-        unit = deployed_release(release).name
+        deployed_name = deployed_release(release).name
         mark = {"annotations": {"proviso.dev/rolled": str(time.time_ns())}}
         patch = json.dumps({"spec": {component: mark}})
-        self.kubectl("-n", NAMESPACE, "patch", "isvc", unit, "--type=merge", "-p", patch)
-        eventually(f"{unit} {component} rolled", lambda: self._rolled(unit, component, mark), 240)
+        self.kubectl("-n", NAMESPACE, "patch", "isvc", deployed_name, "--type=merge", "-p", patch)
+        eventually(
+            f"{deployed_name} {component} rolled",
+            lambda: self._rolled(deployed_name, component, mark),
+            240,
+        )
 
-    def _rolled(self, unit: str, component: str, mark: dict[str, dict[str, str]]) -> bool:
+    def _rolled(self, deployed_name: str, component: str, mark: dict[str, dict[str, str]]) -> bool:
         """All pods carry the mark and are ready; the old ones are gone."""
-        pods = self.pods(unit, component)
+        pods = self.pods(deployed_name, component)
         wanted = mark["annotations"].items()
-        return len(pods) == self.replicas(unit, component) and all(
+        return len(pods) == self.replicas(deployed_name, component) and all(
             wanted <= pod["metadata"].get("annotations", {}).items() and ready(pod) for pod in pods
         )
 
-    def pods(self, unit: str, component: str) -> list[dict[str, Any]]:
+    def pods(self, deployed_name: str, component: str) -> list[dict[str, Any]]:
         """A component's pods, those that are ending included."""
-        label = f"app=isvc.{unit}-{component}"
+        label = f"app=isvc.{deployed_name}-{component}"
         found = self.kubectl("-n", NAMESPACE, "get", "pods", "-l", label, "-o", "json")
         items: list[dict[str, Any]] = json.loads(found)["items"]
         return items
 
-    def replicas(self, unit: str, component: str) -> int:
-        return int(self.get("deployment", f"{unit}-{component}")["spec"]["replicas"])
+    def replicas(self, deployed_name: str, component: str) -> int:
+        return int(self.get("deployment", f"{deployed_name}-{component}")["spec"]["replicas"])
 
     @contextmanager
     def unready(self, release: Release) -> Iterator[None]:
@@ -317,9 +321,9 @@ class Place:
         items: list[dict[str, Any]] = json.loads(found)["items"]
         return items
 
-    def init_log(self, unit: str, container: str) -> str | None:
+    def init_log(self, deployed_name: str, container: str) -> str | None:
         """The last words of an init container that failed."""
-        for pod in self.pods(unit, "predictor"):
+        for pod in self.pods(deployed_name, "predictor"):
             for status in pod["status"].get("initContainerStatuses", []):
                 ended = {**status.get("lastState", {}), **status["state"]}.get("terminated")
                 if status["name"] == container and ended and ended["exitCode"] != 0:
@@ -327,14 +331,14 @@ class Place:
                     return self.kubectl("-n", NAMESPACE, "logs", name, "-c", container)
         return None
 
-    def never_ready(self, unit: str, component: str, seconds: float) -> bool:
+    def never_ready(self, deployed_name: str, component: str, seconds: float) -> bool:
         """Whether a component's pods have all failed to become ready for so long."""
         ends = time.monotonic() + seconds
         while time.monotonic() < ends:
-            if any(map(ready, self.pods(unit, component))):
+            if any(map(ready, self.pods(deployed_name, component))):
                 return False
             time.sleep(1)
-        return bool(self.pods(unit, component))
+        return bool(self.pods(deployed_name, component))
 
     def secret(self, name: str) -> str:
         """The clear password in a client's Secret."""
@@ -379,7 +383,7 @@ class Place:
         return None if reply.status_code == httpx.codes.OK else reply
 
     def generations(self) -> dict[str, str]:
-        """Who each object of ours is, and which version of its wish is in force."""
+        """uid and generation of each object of ours."""
         kinds = (
             "inferenceservices,httproutes,deployments,statefulsets,services,secrets,configmaps,"
             "cronjobs,jobs,networkpolicies,poddisruptionbudgets,serviceaccounts,gateways"

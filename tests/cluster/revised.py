@@ -234,7 +234,7 @@ class Revised:
         ]
 
     def without_idle_pods(self, release: Release) -> Path:
-        """A kustomization of a release that has no pod while nobody asks."""
+        """A kustomization of a release that has no pod while there are no requests."""
         folder = RENDERED.parent / "scale-to-zero"
         folder.mkdir(exist_ok=True)
         component = "../../../k8s/components/scale-to-zero"
@@ -258,4 +258,4 @@ def _draft(before: Release, contract: Contract, plan: Plan) -> Draft:
 
 
 def _silent(_: str) -> None:
-    """Nobody listens."""
+    """Progress that is not shown."""

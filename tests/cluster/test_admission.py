@@ -68,8 +68,8 @@ def test_a_bad_inference_service_is_refused(change: object, wanted: str) -> None
 
 def test_a_bad_model_fails_its_release_only(at_rest: Place) -> None:
     """A model that is no ONNX at all, under digests that fit it: Triton cannot load it."""
-    with at_rest.impostor(at_rest.candidate, "not-a-model") as unit:
-        assert at_rest.never_ready(unit, "predictor", seconds=40)
+    with at_rest.impostor(at_rest.candidate, "not-a-model") as deployed_name:
+        assert at_rest.never_ready(deployed_name, "predictor", seconds=40)
         sent = batch(at_rest.gateway, at_rest.asked, 200, "beside-a-bad-model")
     assert not failed(sent), failed(sent)[:3]
     assert set(releases(sent)) == {at_rest.stable.id}

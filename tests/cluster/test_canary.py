@@ -62,6 +62,6 @@ def test_a_candidate_without_ready_pods_gets_no_weight(at_rest: Place) -> None:
         path = at_rest.rollout("02-canary-5")
         done = attempt("kubectl", "--context", KUBE_CONTEXT, "apply", "-f", path)
         assert done.returncode != 0
-        assert "found no ready pod" in done.stderr
+        assert "has no ready pod" in done.stderr
         sent = batch(at_rest.gateway, at_rest.asked, 200, "refused")
     assert set(releases(sent)) == {at_rest.stable.id}

@@ -12,11 +12,13 @@ pytestmark = pytest.mark.cluster
 
 def test_a_predictor_with_other_bytes_never_becomes_ready(at_rest: Place) -> None:
     """The candidate's manifests with a model image in which one byte of the model differs."""
-    with at_rest.impostor(at_rest.candidate, "altered-bytes") as unit:
-        said = eventually("the launcher refuses", lambda: at_rest.init_log(unit, "backend"), 120)
+    with at_rest.impostor(at_rest.candidate, "altered-bytes") as deployed_name:
+        said = eventually(
+            "the launcher refuses", lambda: at_rest.init_log(deployed_name, "backend"), 120
+        )
         assert "model.onnx" in said
         assert "wanted sha256:" in said
-        assert not any(map(ready, at_rest.pods(unit, "predictor")))
+        assert not any(map(ready, at_rest.pods(deployed_name, "predictor")))
         sent = batch(at_rest.gateway, at_rest.asked, 100, "beside-an-impostor")
     assert not failed(sent), failed(sent)[:3]
     assert set(releases(sent)) == {at_rest.stable.id}

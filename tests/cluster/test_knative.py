@@ -62,7 +62,7 @@ def test_a_step_gives_the_candidate_its_share(at_rest: Revised, step: str, perce
 
 
 def seen(place: Revised, tag: str, count: int = 60) -> dict[str, int]:
-    """Who answers now."""
+    """Which releases answer now."""
     sent = batch(place.gateway, place.asked, count, f"seen-{tag}-{time.monotonic_ns()}")
     return by_version(sent, place.stable, place.candidate)
 
@@ -129,7 +129,7 @@ def answers(place: Revised) -> list[Sent]:
 def answers_while_it_starts(
     place: Revised, third: Release, act: Callable[[], object]
 ) -> dict[str, int]:
-    """Who answered from before a release came until it was ready."""
+    """Which releases answered from before a release was applied until it was ready."""
     with Load(place.gateway, place.asked, f"kn-{time.monotonic_ns()}", rate=20) as load:
         act()
         place.await_ready(third)

@@ -36,13 +36,15 @@ def test_a_killed_process_costs_what_it_was_working_on(
     at_rest: Place, component: str, tmp_path: Path
 ) -> None:
     """One of two, by kill -9. What it was scoring may fail; nothing fails afterwards."""
-    unit, tag = deployed_release(at_rest.stable).name, tag_of(f"kill-{component}")
+    deployed_name, tag = deployed_release(at_rest.stable).name, tag_of(f"kill-{component}")
     with at_rest.still():
-        victim = at_rest.pods(unit, component)[0]
+        victim = at_rest.pods(deployed_name, component)[0]
         with Load(at_rest.gateway, at_rest.asked, tag, rate=50) as load:
             time.sleep(3)
             at = kill(victim, "kserve-container")
-            back = eventually("it is back", lambda: came_back(at_rest, unit, component, victim))
+            back = eventually(
+                "it is back", lambda: came_back(at_rest, deployed_name, component, victim)
+            )
             time.sleep(AFTER_SECONDS)
         history = at_rest.copy("data") / "history"
     met = outage(load.sent, at)
@@ -55,10 +57,10 @@ def test_a_killed_process_costs_what_it_was_working_on(
     assert not contradictions(records)
 
 
-def came_back(place: Place, unit: str, component: str, before: Pod) -> float | None:
+def came_back(place: Place, deployed_name: str, component: str, before: Pod) -> float | None:
     """When the pod was seen ready with a restart more."""
     name = before["metadata"]["name"]
-    [pod] = [p for p in place.pods(unit, component) if p["metadata"]["name"] == name]
+    [pod] = [p for p in place.pods(deployed_name, component) if p["metadata"]["name"] == name]
     return time.monotonic() if restarts(pod) > restarts(before) and ready(pod) else None
 
 
@@ -97,7 +99,7 @@ def answered_since(load: Load, moment: float) -> float | None:
 
 
 def wrong_answers(place: Place, sent: list[Sent], history: Path, work: Path) -> list[str]:
-    """Answers that are not their offline rows; those who got none are left out."""
+    """Answers that are not their offline rows; requests without an answer are left out."""
     served = [one for one in sent if one.answer.answered]
     assert len(served) > len(sent) // 4
     return truth.wrong(

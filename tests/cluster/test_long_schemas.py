@@ -27,7 +27,7 @@ from proviso.training.spec import Boosting, TrainingSpec
 from tests.cluster import truth
 from tests.cluster.load import Load, Sent, failed, releases
 from tests.cluster.long_faults import measured, tag_of
-from tests.cluster.long_unit import Variant, standing, variant
+from tests.cluster.long_release import Variant, standing, variant
 from tests.cluster.place import CONTEXT, NAMESPACE, PROGRAM, Place, attempt, eventually, run
 
 pytestmark = [pytest.mark.cluster, pytest.mark.long]

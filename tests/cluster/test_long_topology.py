@@ -25,7 +25,7 @@ from tests.cluster import truth
 from tests.cluster.load import Gateway, Sent, batch, failed
 from tests.cluster.long_faults import measured, tag_of
 from tests.cluster.long_jobs import settled_history
-from tests.cluster.long_unit import routed, standing, variant
+from tests.cluster.long_release import routed, standing, variant
 from tests.cluster.place import Place
 
 pytestmark = [pytest.mark.cluster, pytest.mark.long]
@@ -36,7 +36,7 @@ FORMS = ("separate", "collocated")
 EDITS = {
     PLAN_FILE: (
         ("topology: separate", "topology: collocated"),
-        # No part of an id depends on the topology; another id is another unit.
+        # No part of an id depends on the topology; another id is another deployed release.
         ("max_body_bytes: 1048576", "max_body_bytes: 1048577"),
     )
 }
@@ -80,9 +80,9 @@ def of_candidate(release: Release, contract: Contract, plan: Plan, directory: Pa
 
 def test_one_pod_answers_as_two_do(at_rest: Place, tmp_path: Path) -> None:
     other = variant(tmp_path, EDITS, partial(of_candidate, at_rest.candidate))
-    assert other.unit.topology == "collocated"
+    assert other.deployed.topology == "collocated"
     with at_rest.still():
-        units = [deployed_release(at_rest.candidate), other.unit]
+        units = [deployed_release(at_rest.candidate), other.deployed]
         with standing(at_rest, other), routed(at_rest, units) as ways:
             asked = in_turns(at_rest, dict(zip(FORMS, ways, strict=True)))
         history = settled_history(at_rest)

@@ -1,4 +1,4 @@
-"""Pods that go and come under load: nobody notices, and a store that is away is said to be."""
+"""Pods restart under load: no request fails; while the store is away its reason is stated."""
 
 from __future__ import annotations
 

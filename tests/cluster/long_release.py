@@ -1,4 +1,4 @@
-"""Another unit beside the deployed ones: made for a test of a copy of the contract, then gone.
+"""Another deployed release, made from a copy of the contract for one test and deleted after it.
 
 A variant is a contracts directory of its own, a release bound to it, and its rendered manifests;
 `standing` puts it into the cluster, `routed` gives units an address of their own at the gateway.
@@ -49,7 +49,7 @@ class Variant:
     contracts: Path
     contract: Contract
     release: Release
-    unit: DeployedRelease
+    deployed: DeployedRelease
     folder: Path
 
     def rollout(self, step: str) -> Path:
@@ -92,29 +92,29 @@ def _written(made: Rendering, work: Path) -> Path:
 
 @contextmanager
 def standing(place: Place, of: Variant) -> Iterator[None]:
-    """The unit with all its pods ready, without traffic."""
+    """The release with all its pods ready, without traffic."""
     names = images.build_all([of.release], print)
     images.load(CLUSTER, names, print)
     place.kubectl("apply", "-f", of.folder / "release.yaml")
     try:
-        for name in _workloads(of.unit):
+        for name in _workloads(of.deployed):
             eventually(f"{name} ready", partial(_ready, name), 150)
         place.kubectl(
             *("-n", NAMESPACE, "wait", "--for=condition=Ready", "--timeout=110s"),
-            f"isvc/{of.unit.name}",
+            f"isvc/{of.deployed.name}",
         )
         yield
     finally:
         _remove(place, of)
 
 
-def _workloads(unit: DeployedRelease) -> list[str]:
-    front = ["transformer"] if unit.topology == "separate" else []
-    return [f"{unit.name}-{component}" for component in ("predictor", *front)]
+def _workloads(deployed: DeployedRelease) -> list[str]:
+    front = ["transformer"] if deployed.topology == "separate" else []
+    return [f"{deployed.name}-{component}" for component in ("predictor", *front)]
 
 
 def _ready(deployment: str) -> bool:
-    """Whether it is there with all the pods that a unit begins with."""
+    """Whether it is there with all the pods that a release starts with."""
     shown = "jsonpath={.status.readyReplicas}"
     done = attempt(
         *("kubectl", "--context", CONTEXT, "-n", NAMESPACE),
@@ -124,16 +124,16 @@ def _ready(deployment: str) -> bool:
 
 
 def _remove(place: Place, of: Variant) -> None:
-    """At once: nobody asks it any more, and a small node has no room for what is ending."""
+    """Deletes at once: it gets no requests, and a small node has no room for ending pods."""
     place.kubectl("delete", "-f", of.folder / "release.yaml", "--ignore-not-found")
-    pods = f"app in ({', '.join(f'isvc.{name}' for name in _workloads(of.unit))})"
+    pods = f"app in ({', '.join(f'isvc.{name}' for name in _workloads(of.deployed))})"
     place.kubectl("-n", NAMESPACE, "delete", "pods", "-l", pods, "--grace-period=1")
 
 
 @contextmanager
 def routed(place: Place, units: Sequence[DeployedRelease]) -> Iterator[list[Gateway]]:
-    """The way to each unit alone, through the same Envoy and under a host of its own."""
-    routes = [_route(unit) for unit in units]
+    """A route to each release alone, through the same Envoy and under a host of its own."""
+    routes = [_route(deployed) for deployed in units]
     text = "".join(json.dumps(route) + "\n---\n" for route in routes)
     place.kubectl("apply", "-f", "-", text=text)
     try:
@@ -155,21 +155,21 @@ def _answers(place: Place, gateway: Gateway) -> bool:
     return not failed(batch(gateway, place.asked, 4, "routed"))
 
 
-def _route(unit: DeployedRelease) -> dict[str, Any]:
-    model = f"/v2/models/{unit.model_name}"
+def _route(deployed: DeployedRelease) -> dict[str, Any]:
+    model = f"/v2/models/{deployed.model_name}"
     ways = (("rest", model, HTTP), ("grpc", "/inference.GRPCInferenceService/", GRPC))
     return {
         "apiVersion": "gateway.networking.k8s.io/v1",
         "kind": "HTTPRoute",
-        "metadata": {"name": f"only-{unit.name}", "namespace": NAMESPACE},
+        "metadata": {"name": f"only-{deployed.name}", "namespace": NAMESPACE},
         "spec": {
             "parentRefs": [{"name": GATEWAY, "sectionName": "http"}],
-            "hostnames": [f"{unit.name}.{DOMAIN}"],
+            "hostnames": [f"{deployed.name}.{DOMAIN}"],
             "rules": [
                 {
                     "name": name,
                     "matches": [{"path": {"type": "PathPrefix", "value": prefix}}],
-                    "backendRefs": [{"name": unit.public, "port": port}],
+                    "backendRefs": [{"name": deployed.public, "port": port}],
                 }
                 for name, prefix, port in ways
             ],
