@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from feature_runtime.core.availability import Value
-from proviso.checks.skew.rows import Compared, Side, SkewRow, row_of
+from proviso.checks.skew.rows import Compared, SkewRow, row_of
+from proviso.checks.skew.verdict import Side
 from proviso.contracts.contract import Contract
 from proviso.replay.replay import Outcome
 

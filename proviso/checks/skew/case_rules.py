@@ -1,10 +1,10 @@
-"""Third check: skew evidence fits the contract and recomputes to its own verdicts."""
+"""Validates skew cases: they agree with the contract, and their cells give their verdicts."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from feature_runtime.core.availability import Status, ViewTimes
+from feature_runtime.core.availability import Status, ViewTimes, value_status
 from feature_runtime.core.moments import format_duration, format_moment
 from feature_runtime.core.service import FeatureRef
 from proviso.checks.skew.cases import CaseRow, SkewCase, recompute, sides
@@ -57,15 +57,18 @@ def _tolerance(place: str, feature: Feature, case: SkewCase) -> Iterator[Problem
 
 def _sides(place: str, view: FeatureView, feature: Feature, case: SkewCase) -> Iterator[Problem]:
     offline, online = sides(case, view_times(view), feature.dtype)
-    for name, side in (("offline", offline), ("online", online)):
-        if side.event_ts is None and side.text:
+    cells = (("offline", offline, case.offline_value), ("online", online, case.online_value))
+    for name, side, text in cells:
+        if side.event_ts is None and side.status is Status.MISSING_KEY and text:
             wanted = f"{name}_event_ts too, or no value"
-            yield Problem(f"{place}: {name}_value", f"{side.text} without a moment", wanted)
-    if offline.status is Status.TYPE:
-        wanted = f"a value of {feature.dtype}"
-        yield Problem(f"{place}: offline_value", offline.text, wanted)
+            found = f"{text} without a moment"
+            yield Problem(f"{place}: {name}_value", found, wanted, code="value_without_moment")
     if offline.event_ts is None:
         return
+    if value_status(offline.value, feature.dtype) is Status.TYPE:
+        wanted = f"a value of {feature.dtype}"
+        code = "value_of_other_type"
+        yield Problem(f"{place}: offline_value", case.offline_value, wanted, code=code)
     earliest = case.as_of - view.temporal_join_lookback
     latest = case.as_of - view.source_delay
     if not earliest <= offline.event_ts <= latest:
@@ -83,8 +86,8 @@ def _sides(place: str, view: FeatureView, feature: Feature, case: SkewCase) -> I
 
 def _verdict(place: str, view: FeatureView, feature: Feature, case: SkewCase) -> Iterator[Problem]:
     kind = recompute(case, view_times(view), feature.dtype)
-    if case.kind == "TYPE" and kind in {"", "VALUE", "MISSING_KEY"}:
-        kind = "TYPE"  # a cell cannot show what bytes the store held: the claim stands
+    if case.kind == "TYPE" and case.online_event_ts is None and not case.online_value:
+        kind = "TYPE"  # written before UNREADABLE was: two empty cells cannot show bytes
     verdict = "REVIEW" if kind else "PASS"
     if case.verdict != verdict:
         wanted = f"REVIEW of kind {kind}" if kind else "PASS"

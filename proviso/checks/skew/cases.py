@@ -1,7 +1,7 @@
-"""Skew evidence: `skew_test_cases.csv`, what offline and online said of one feature at a moment.
+"""Reads `skew_test_cases.csv`: what offline and online said of one feature at a moment.
 
-A verdict is never believed: `recompute` derives it from the values, the event timestamps and the
-tolerance of the row. What must fit the contract is judged in `contracts.checks_skew`.
+A row's verdict is not trusted: `recompute` derives it from the values, the event timestamps and
+the tolerance of the row. What must agree with the contract is checked in `case_rules`.
 """
 
 from __future__ import annotations
@@ -10,40 +10,25 @@ import csv
 import io
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
-from feature_runtime.core.availability import Status, Value, ViewTimes
+from feature_runtime.core.availability import Status, Value, ViewTimes, value_status
 from feature_runtime.core.moments import parse_moment
+from proviso.checks.skew.rows import UNREADABLE, SkewRow
+from proviso.checks.skew.verdict import Kind, Side, Terms, kind_of
 from proviso.contracts.base import ContractError, Name, Problem, Strict
+from proviso.contracts.contract import Tolerance
 from proviso.contracts.loading import SKEW_FILE, parse_model
 
-HEADER = (
-    "case_id",
-    "entity_type",
-    "entity_key",
-    "feature_view",
-    "feature",
-    "as_of",
-    "offline_value",
-    "online_value",
-    "offline_event_ts",
-    "online_event_ts",
-    "tolerance_abs",
-    "tolerance_rel",
-    "verdict",
-    "kind",
-    "owner",
-    "review_note",
-)
+HEADER = tuple(field.name for field in fields(SkewRow))
 MAX_ROWS = 10_000
-
-Kind = Literal["", "MISSING_KEY", "NULL", "TYPE", "STALE", "FUTURE", "VALUE"]
 
 _INTEGER = re.compile(r"[-+]?\d{1,19}(?:\.0+)?")
 _NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d{1,3})?")
+_INFINITE = re.compile(r"[-+]?inf")
 _BOOLEAN = {"true": True, "1": True, "1.0": True, "false": False, "0": False, "0.0": False}
 
 
@@ -91,16 +76,6 @@ class CaseRow:
     case: SkewCase
 
 
-@dataclass(frozen=True)
-class Side:
-    """What one side said: the winner's event time, if there was one, and the value."""
-
-    event_ts: int | None
-    text: str
-    value: Value
-    status: Status
-
-
 def parse_cases(text: str) -> tuple[list[CaseRow], list[Problem]]:
     """All rows that can be read, and every problem of those that cannot."""
     rows, problems = list[CaseRow](), list[Problem]()
@@ -124,68 +99,37 @@ def parse_cases(text: str) -> tuple[list[CaseRow], list[Problem]]:
 
 
 def sides(case: SkewCase, times: ViewTimes, dtype: str) -> tuple[Side, Side]:
-    """(offline, online) of a row."""
-    return (
-        _side(case.offline_event_ts, case.offline_value, case.as_of, times, dtype),
-        _side(case.online_event_ts, case.online_value, case.as_of, times, dtype),
-    )
+    """(offline, online) of a row, with the statuses that the one rule gives them."""
+    offline = _side(case.offline_event_ts, case.offline_value, case.as_of, times, dtype)
+    if case.online_event_ts is None and case.online_value == UNREADABLE:
+        return offline, Side(Status.TYPE, None, None)
+    return offline, _side(case.online_event_ts, case.online_value, case.as_of, times, dtype)
 
 
 def recompute(case: SkewCase, times: ViewTimes, dtype: str) -> Kind:
-    """The kind of difference that the row's own numbers show; '' when online agrees.
-
-    A side that is absent, too new or too old explains its value, so times are judged first.
-    """
+    """The kind of difference that the row's own cells show; '' when online agrees."""
     offline, online = sides(case, times, dtype)
-    return _by_time(case.as_of, times, offline, online) or _by_value(case, offline, online)
-
-
-def _by_time(as_of: int, times: ViewTimes, offline: Side, online: Side) -> Kind:
-    if online.event_ts is None:
-        return "" if offline.event_ts is None else "MISSING_KEY"
-    if offline.event_ts is None or online.event_ts > offline.event_ts:
-        return "FUTURE"
-    if online.event_ts + times.source_delay > as_of:
-        return "FUTURE"
-    return "STALE" if online.event_ts < offline.event_ts else ""
-
-
-def _by_value(case: SkewCase, offline: Side, online: Side) -> Kind:
-    if online.status is not offline.status:
-        if online.status is Status.NULL:
-            return "NULL"
-        return "TYPE" if online.status is Status.TYPE else "VALUE"
-    if online.value is None and offline.value is not None:
-        return "NULL" if online.text == "" else "TYPE"  # in a STALE row
-    return "" if _close(case, offline.value, online.value) else "VALUE"
-
-
-def _close(case: SkewCase, offline: Value, online: Value) -> bool:
-    if not isinstance(offline, int | float) or not isinstance(online, int | float):
-        return offline == online
-    allowed = case.tolerance_abs + case.tolerance_rel * abs(offline)
-    return abs(online - offline) <= allowed
+    tolerance = Tolerance(absolute=case.tolerance_abs, relative=case.tolerance_rel)
+    return kind_of(offline, online, Terms(case.as_of, times.source_delay, dtype, tolerance))
 
 
 def _side(event_ts: int | None, text: str, as_of: int, times: ViewTimes, dtype: str) -> Side:
-    value = _value(text, dtype)
     if event_ts is None:
-        return Side(None, text, value, Status.MISSING_KEY)
-    if as_of - event_ts > times.ttl:
-        return Side(event_ts, text, value, Status.STALE)
+        return Side(Status.MISSING_KEY, None, None)
+    value = value_of(text, dtype)
+    stale = as_of - event_ts > times.ttl
+    return Side(Status.STALE if stale else value_status(value, dtype), value, event_ts)
+
+
+def value_of(text: str, dtype: str) -> Value:
+    """The value that a cell states; the text itself when it is not a value of the type."""
     if text == "":
-        return Side(event_ts, text, None, Status.NULL)
-    status = Status.TYPE if value is None else Status.OK
-    return Side(event_ts, text, value, status)
-
-
-def _value(text: str, dtype: str) -> Value:
-    """The value that a cell states, None when it is not one of the type."""
+        return None
     if dtype == "bool":
-        return _BOOLEAN.get(text.lower())
+        return _BOOLEAN.get(text.lower(), text)
     if dtype == "int64":
-        return int(text.partition(".")[0]) if _INTEGER.fullmatch(text) else None
-    return float(text) if _NUMBER.fullmatch(text) else None
+        return int(text.partition(".")[0]) if _INTEGER.fullmatch(text) else text
+    return float(text) if _NUMBER.fullmatch(text) or _INFINITE.fullmatch(text) else text
 
 
 def _header_problem(found: tuple[str, ...]) -> Problem:

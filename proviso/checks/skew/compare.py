@@ -17,7 +17,8 @@ from feature_runtime.core.availability import Row, availability, feature_statuse
 from feature_runtime.core.moments import format_moment
 from feature_runtime.core.service import FeatureRef, Service, View
 from feature_runtime.serving.lookup import Winner, winner
-from proviso.checks.skew.rows import Compared, Side, SkewRow, row_of
+from proviso.checks.skew.rows import Compared, SkewRow, row_of
+from proviso.checks.skew.verdict import Side
 from proviso.checks.skew.window import Inconclusive, Window, known_offline, moment_in, window_of
 from proviso.contracts.base import InputError
 from proviso.contracts.contract import Contract, FeatureView

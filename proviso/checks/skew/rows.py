@@ -1,7 +1,7 @@
-"""Skew: what the store served against the offline row, as rows that a reviewer can read.
+"""Skew rows: the evidence of a comparison, in the form of `contracts/skew_test_cases.csv`.
 
-Pure. One row a consumed feature of one entity at one moment, in the form of
-`contracts/skew_test_cases.csv`; a row that is not PASS is REVIEW and names kind and owner.
+One row is one consumed feature of one entity at one moment; a row that is not PASS is REVIEW and
+names kind and owner. Its cells suffice to compute the verdict again (`cases.recompute`).
 """
 
 from __future__ import annotations
@@ -12,25 +12,20 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
-from feature_runtime.core.availability import Status, Value
+from feature_runtime.core.availability import Status, value_status
 from feature_runtime.core.moments import format_moment
+from proviso.checks.skew.verdict import Side, Terms, kind_of
 from proviso.contracts.base import InputError
-from proviso.contracts.contract import Feature, FeatureView, Tolerance
+from proviso.contracts.contract import Feature, FeatureView
 
 MAX_CELL = 1024
-"""Characters of a cell that checks.skew_cases still reads."""
+"""Characters of a cell that `cases` reads."""
+
+UNREADABLE = "unreadable bytes"
+"""online_value where the key holds bytes that are no timeline of the view."""
 
 MAX_BYTES = 64 * 1024 * 1024
 """Of an evidence file: rows of some hundred thousand values."""
-
-
-@dataclass(frozen=True)
-class Side:
-    """One side's view of a feature: its status, value, and the winner's event_ts (us)."""
-
-    status: Status
-    value: Value
-    event_ts: int | None
 
 
 @dataclass(frozen=True)
@@ -55,46 +50,9 @@ class SkewRow:
     review_note: str
 
 
-def judge(offline: Side, online: Side, tolerance: Tolerance) -> str:
-    """The kind of difference, or '' when online is what offline says it must be.
-
-    As checks.skew_cases recomputes it from a row: times explain a value, so they come first.
-    """
-    return _by_time(offline, online) or _by_value(offline, online, tolerance)
-
-
-def _by_time(offline: Side, online: Side) -> str:
-    if online.event_ts is None:
-        if online.status is Status.TYPE:
-            return "TYPE"  # there are bytes, but no timeline
-        return "" if offline.event_ts is None else "MISSING_KEY"
-    if offline.event_ts is None or online.event_ts > offline.event_ts:
-        return "FUTURE"
-    return "STALE" if online.event_ts < offline.event_ts else ""
-
-
-def _by_value(offline: Side, online: Side, tolerance: Tolerance) -> str:
-    if online.status is not offline.status:
-        return online.status.name if online.status in {Status.NULL, Status.TYPE} else "VALUE"
-    if online.value is None and offline.value is not None:
-        return "NULL"
-    if isinstance(online.value, str) is not isinstance(offline.value, str):
-        return "TYPE"  # a STALE row's values have no status of their own
-    return "" if _close(offline.value, online.value, tolerance) else "VALUE"
-
-
-def _close(offline: Value, online: Value, tolerance: Tolerance) -> bool:
-    numbers = (int, float)
-    if not isinstance(offline, numbers) or not isinstance(online, numbers):
-        return offline == online
-    if offline != offline:
-        return online != online
-    return abs(online - offline) <= tolerance.absolute + tolerance.relative * abs(offline)
-
-
 @dataclass(frozen=True)
 class Compared:
-    """One feature of one entity at one moment (us), as both sides say it.
+    """One feature of one entity at one moment (us), with both sides.
 
     entity_key: the ids in the view's order, joined by `|`. seen: what else a reviewer must know
     of a difference.
@@ -114,7 +72,8 @@ def row_of(compared: Compared) -> SkewRow:
     """A comparison, judged."""
     view, feature = compared.view, compared.feature
     offline, online = compared.offline, compared.online
-    kind = judge(offline, online, feature.tolerance)
+    terms = Terms(compared.as_of, view.source_delay, feature.dtype, feature.tolerance)
+    kind = kind_of(offline, online, terms)
     return SkewRow(
         case_id=compared.case_id,
         entity_type="|".join(view.entities),
@@ -122,8 +81,8 @@ def row_of(compared: Compared) -> SkewRow:
         feature_view=view.name,
         feature=feature.name,
         as_of=format_moment(compared.as_of),
-        offline_value=_text(offline.value),
-        online_value=_text(online.value),
+        offline_value=_cell(offline, feature.dtype),
+        online_value=_cell(online, feature.dtype),
         offline_event_ts=_moment(offline.event_ts),
         online_event_ts=_moment(online.event_ts),
         tolerance_abs=repr(feature.tolerance.absolute),
@@ -131,7 +90,7 @@ def row_of(compared: Compared) -> SkewRow:
         verdict="REVIEW" if kind else "PASS",
         kind=kind,
         owner=view.owner_of(feature),
-        review_note=_note(offline, online, compared.seen) if kind else "",
+        review_note=_note(compared) if kind else "",
     )
 
 
@@ -169,16 +128,25 @@ def parse_rows(path: Path, content: bytes) -> list[dict[str, str]]:
     return rows
 
 
-def _note(offline: Side, online: Side, seen: str) -> str:
+def _note(compared: Compared) -> str:
+    offline, online, dtype = compared.offline, compared.online, compared.feature.dtype
     note = (
-        f"offline {offline.status.name} {_text(offline.value)}, "
-        f"online {online.status.name} {_text(online.value)}"
+        f"offline {offline.status.name} {_cell(offline, dtype)}, "
+        f"online {online.status.name} {_cell(online, dtype)}"
     )
-    return (f"{note}; {seen}" if seen else note)[:MAX_CELL]
+    return (f"{note}; {compared.seen}" if compared.seen else note)[:MAX_CELL]
 
 
-def _text(value: Value) -> str:
-    return "" if value is None else str(value)
+def _cell(side: Side, dtype: str) -> str:
+    """The value as text; one of another type says its own, so that it is not read as the number."""
+    if side.event_ts is None:
+        return UNREADABLE if side.status is Status.TYPE else ""
+    value = side.value
+    if value is None:
+        return ""
+    if value_status(value, dtype) is Status.TYPE:
+        return f"{type(value).__name__} {value!r}"[:MAX_CELL]
+    return str(value)
 
 
 def _moment(moment: int | None) -> str:
