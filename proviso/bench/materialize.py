@@ -146,7 +146,7 @@ def table(speeds: Speeds) -> str:
 def _set(load: Load, store: OnlineStore) -> None:
     expires = load.readable + load.view.temporal_join_lookback
     for at in range(0, len(load.newer), BATCH):
-        store.set_plainly(load.newer[at : at + BATCH], expires)
+        store.set_keys(load.newer[at : at + BATCH], expires)
 
 
 def _merge(load: Load, store: OnlineStore, pairs: Pairs) -> None:

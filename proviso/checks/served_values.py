@@ -1,7 +1,6 @@
-"""What was served, out of prediction records: values by the bins of training, statuses, defaults.
+"""Distributions of served features from prediction records: values by bin, statuses, defaults.
 
-A record may be large and its last line torn, so it is read line by line, and what is kept does
-not grow with it.
+A record may be large and its last line torn, so it is read line by line, in bounded memory.
 """
 
 from __future__ import annotations

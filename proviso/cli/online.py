@@ -27,7 +27,7 @@ from proviso.contracts.loading import load_contract, load_plan
 from proviso.online.materialize import Clocks, Materializer, Written
 from proviso.online.selection import views_to_write
 from proviso.online.store import OnlineStore
-from proviso.online.stream.follower import Manner
+from proviso.online.stream.follower import FollowSettings
 from proviso.online.stream.following import StreamSource, follow, on_event_views
 
 
@@ -100,8 +100,8 @@ def materialize(
         clocks = Clocks(clock, plan.clock_margin, plan.write_deadline)
         writer = Materializer(contract, history, online, clocks)
         if following:
-            manner = Manner(settle_ms * 1_000, max_batch, until_drained)
-            _follow(writer, views, source, manner, as_json)
+            settings = FollowSettings(settle_ms * 1_000, max_batch, until_drained)
+            _follow(writer, views, source, settings, as_json)
         else:
             _write(writer, views, as_json)
 
@@ -132,11 +132,11 @@ def _follow(
     writer: Materializer,
     views: list[FeatureView],
     source: StreamSource,
-    manner: Manner,
+    settings: FollowSettings,
     as_json: bool,
 ) -> None:
     with _until_signalled() as stopped:
-        counts = asdict(follow(writer, views, source, manner, stopped, note))
+        counts = asdict(follow(writer, views, source, settings, stopped, note))
     text = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in counts.items())
     emit(_followed(source, views) | counts, as_json, lambda: text)
 
@@ -148,7 +148,7 @@ def _write(writer: Materializer, views: list[FeatureView], as_json: bool) -> Non
 
 
 def _line(done: Written) -> str:
-    counts = {"batches late": done.late_batches, "batches of a dead writer resent": done.resent}
+    counts = {"late batches": done.late_batches, "batches resent after a crash": done.resent}
     more = [f"{count} {what}" for what, count in counts.items() if count]
     return ", ".join([f"{done.view}: {done.rows} rows, {done.changed} keys changed", *more])
 

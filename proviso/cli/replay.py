@@ -30,7 +30,7 @@ from proviso.online.materialize import Clocks
 from proviso.online.store import OnlineStore
 from proviso.release.directory import read_release
 from proviso.replay.endpoint import replay_endpoint
-from proviso.replay.replay import Span, Stage
+from proviso.replay.replay import ReplayContext, ReplaySettings
 
 
 def replay(
@@ -59,13 +59,15 @@ def replay(
     an answer differs.
     """
     contract, plan, candidate = load_contract(ctx.obj), load_plan(ctx.obj), read_release(release)
-    span = Span(transactions, moment("--start", start), moment("--end", end), sample, seed, drill)
+    settings = ReplaySettings(
+        transactions, moment("--start", start), moment("--end", end), sample, seed, drill
+    )
     with closing(OnlineStore(store, store_password_file)) as online:
         clocks = Clocks(None, plan.clock_margin, plan.write_deadline)
-        stage = Stage(contract, candidate, history, online, clocks)
+        context = ReplayContext(contract, candidate, history, online, clocks)
         clients = clients_of(candidate.model_name, candidate.service, target, grpc_target)
         out = evidence or Path("evidence") / candidate.id
-        summary = replay_endpoint(stage, span, clients, out, note)
+        summary = replay_endpoint(context, settings, clients, out, note)
     emit(summary, as_json, lambda: _text(summary))
     if summary["reasons"] or summary["skew"].get("REVIEW"):
         raise typer.Exit(1)

@@ -10,7 +10,7 @@ from feature_runtime.core.moments import format_moment
 from proviso.cli.console import emit, note
 from proviso.cli.options import DryRun, Json, ReleaseDirs, StorePasswordFile, StoreUrl
 from proviso.contracts.base import InputError
-from proviso.online.schemas import Held, Schema, held_schemas
+from proviso.online.schemas import Schema, StoredSchema, stored_schemas
 from proviso.online.schemas import collect as remove_schemas
 from proviso.online.store import OnlineStore
 from proviso.release.directory import read_release
@@ -24,7 +24,7 @@ def list_schemas(
 ) -> None:
     """List the schemas, and the releases that read each."""
     with closing(OnlineStore(store, store_password_file)) as online:
-        held = held_schemas(online, _references(release or []))
+        held = stored_schemas(online, _references(release or []))
     _print(held, [], 0, "", as_json)
 
 
@@ -40,7 +40,7 @@ def collect(
         found, why = "nothing", "the schemas that they read are kept"
         raise InputError.of("--release", found, "all releases in force", why, code="no_release")
     with closing(OnlineStore(store, store_password_file)) as online:
-        held = held_schemas(online, _references(release))
+        held = stored_schemas(online, _references(release))
         retired = [one.of for one in held if one.retired]
         removed = remove_schemas(online, retired, note) if retired and not dry_run else 0
     _print(held, retired, removed, ", would be removed" if dry_run else ", removed", as_json)
@@ -53,7 +53,7 @@ def _references(releases: list[Path]) -> dict[str, list[Schema]]:
 
 
 def _print(
-    held: Sequence[Held], retired: list[Schema], removed: int, outcome: str, as_json: bool
+    held: Sequence[StoredSchema], retired: list[Schema], removed: int, outcome: str, as_json: bool
 ) -> None:
     """outcome: what becomes of the retired ones, behind their lines."""
     result = {
@@ -65,7 +65,7 @@ def _print(
     emit(result, as_json, lambda: "\n".join(lines))
 
 
-def _line(held: Held) -> str:
+def _line(held: StoredSchema) -> str:
     readers = ", ".join(held.releases) or "no given release"
     complete = "none" if held.complete is None else format_moment(held.complete)
     return f"{held.of.view} {held.of.schema}: {held.keys} keys, watermark {complete}, {readers}"

@@ -1,8 +1,8 @@
-"""How a replay asks the endpoint: REST V2 and V2 gRPC, one transaction a request.
+"""Clients of the endpoint: V2 REST and V2 gRPC, one transaction a request.
 
-The owner of the HTTP client and, beside bench/sweep_target.py, of `tritonclient` in the control
-plane. (tritonclient and the KServe SDK register the same protobuf symbols, so the pod's server is
-never imported here.)
+Owns the HTTP client and, beside bench/sweep_target.py, `tritonclient` in the control plane.
+(tritonclient and the KServe SDK register the same protobuf symbols, so the pod's server is never
+imported here.)
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class EndpointRequest:
 
 @dataclass(frozen=True)
 class Answer:
-    """What came back; `code` is the HTTP status (gRPC's mapped to text), `error` its reason."""
+    """A response; `code` is the HTTP status or gRPC's as text, `error` the reason of a failure."""
 
     protocol: str
     code: str
@@ -58,7 +58,7 @@ class Answer:
 
     @property
     def feature_status(self) -> Mapping[str, str]:
-        """Status by `view:feature`, as the endpoint says it."""
+        """Status by `view:feature`, of the response."""
         features = (self.status or {}).get("features", {})
         return {name: str(status) for name, status in features.items()}
 
@@ -127,13 +127,13 @@ class GrpcClient:
 
 
 class Clients:
-    """Asks in turn over each protocol that is there; closes them all."""
+    """Sends requests over the given clients in turn; closes them all."""
 
     def __init__(self, *clients: Client) -> None:
         self._clients = clients
 
     async def ask(self, number: int, request: EndpointRequest) -> Answer:
-        """`number` picks the client, so that a repeated replay asks the same way."""
+        """Sends a request; `number` selects the client, so that a repeated replay uses the same."""
         return await self._clients[number % len(self._clients)].ask(request)
 
     async def __aenter__(self) -> Self:
@@ -191,7 +191,7 @@ def _tensors(service: Service, request: EndpointRequest) -> list[triton.InferInp
 
 
 def _error_of(reply: httpx.Response) -> str:
-    """What an error answer says: its `error` where it is ours, else its text."""
+    """The reason in an error response: its `error` field, else its text."""
     try:
         said = reply.json()["error"]
     except (ValueError, TypeError, KeyError):

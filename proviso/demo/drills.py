@@ -18,13 +18,13 @@ from proviso.demo.report import RefusedRequest
 from proviso.demo.require import require
 from proviso.local.stack import Embedded
 from proviso.local.transformer import Transformer
-from proviso.replay.replay import Outcome, Rehearsal, Stage, ask, timeline_of
+from proviso.replay.replay import CaseResult, PreparedReplay, ReplayContext, ask, timeline_of
 
 READ = "mget"
 
 
 async def refused_requests(
-    stage: Stage, rehearsal: Rehearsal, embedded: Embedded, live: Transformer
+    stage: ReplayContext, rehearsal: PreparedReplay, embedded: Embedded, live: Transformer
 ) -> list[RefusedRequest]:
     """Sends the three probes. Raises ContractError when an answer is not the expected one."""
     service, model = embedded.release.service, embedded.release.model_name
@@ -53,8 +53,8 @@ async def refused_requests(
 
 
 async def with_altered_value(
-    stage: Stage, outcomes: Sequence[Outcome], clients: Clients
-) -> tuple[list[Outcome], str]:
+    stage: ReplayContext, outcomes: Sequence[CaseResult], clients: Clients
+) -> tuple[list[CaseResult], str]:
     """Alters one stored value that the latest request read, and asks that request again.
 
     Returns the outcomes with the new one in its place, and what was altered.
@@ -77,7 +77,7 @@ def curl_line(embedded: Embedded, request: EndpointRequest) -> str:
     return f"curl -s {url} -H 'content-type: application/json' -d {shlex.quote(body)}"
 
 
-def _alter(stage: Stage, request: EndpointRequest) -> str | None:
+def _alter(stage: ReplayContext, request: EndpointRequest) -> str | None:
     """Adds one to the first number that the request's winners hold; None when there is none."""
     for view in stage.release.service.views:
         key, blob = timeline_of(stage, view, request)

@@ -14,7 +14,7 @@ from proviso.checks.evidence import Evidence
 from proviso.checks.registry import CheckContext, all_checks
 from proviso.contracts.plan import Plan
 from proviso.online.materialize import Materializer
-from proviso.replay.replay import Stage
+from proviso.replay.replay import ReplayContext
 
 Progress = Callable[[str], None]
 
@@ -23,7 +23,7 @@ Progress = Callable[[str], None]
 class Gathering:
     """The stack, the moment (microseconds) to measure at, its record, and the evidence folder."""
 
-    stage: Stage
+    stage: ReplayContext
     plan: Plan
     at: int
     record: Path

@@ -33,8 +33,15 @@ from proviso.local.processes import Stack
 from proviso.local.stack import Embedded, start, start_endpoint
 from proviso.online.materialize import Clocks
 from proviso.online.store import OnlineStore
-from proviso.replay.evidence import passed, summarize
-from proviso.replay.replay import Outcome, Rehearsal, Span, Stage, perform, rehearse
+from proviso.replay.evidence import replay_failures, write_replay_evidence
+from proviso.replay.replay import (
+    CaseResult,
+    PreparedReplay,
+    ReplayContext,
+    ReplaySettings,
+    prepare_replay,
+    run_replay,
+)
 from proviso.simulation.simulate import simulate
 from proviso.training.data import Project, Request
 from proviso.training.spec import load_spec
@@ -77,9 +84,9 @@ class Settings:
 class Replayed:
     """A replay: its requests, their answers, and its summary."""
 
-    stage: Stage
-    rehearsal: Rehearsal
-    outcomes: tuple[Outcome, ...]
+    stage: ReplayContext
+    rehearsal: PreparedReplay
+    outcomes: tuple[CaseResult, ...]
     summary: dict[str, Any]
 
 
@@ -225,35 +232,40 @@ def _train(
     return trained
 
 
-def _stage(settings: Settings, project: Project, embedded: Embedded) -> Stage:
+def _stage(settings: Settings, project: Project, embedded: Embedded) -> ReplayContext:
     store = OnlineStore(embedded.store.url, embedded.store.password_file)
     clocks = Clocks(None, project.plan.clock_margin, project.plan.write_deadline)
-    return Stage(project.contract, embedded.release, settings.history, store, clocks)
+    return ReplayContext(project.contract, embedded.release, settings.history, store, clocks)
 
 
 def _replay(settings: Settings, prepared: Prepared, embedded: Embedded, steps: Steps) -> Replayed:
     stage = _stage(settings, prepared.project, embedded)
     test = prepared.weeks.test
-    span = Span(prepared.transactions, test.first, test.end, settings.sample)
-    rehearsal = rehearse(stage, span, settings.work)
+    span = ReplaySettings(prepared.transactions, test.first, test.end, settings.sample)
+    rehearsal = prepare_replay(stage, span, settings.work)
     steps.say(", ".join(f"{name} {count}" for name, count in rehearsal.strata.items()))
     outcomes = asyncio.run(_perform(stage, rehearsal, span, embedded, steps))
     release = embedded.release.id
-    summary = summarize(stage.contract, release, rehearsal, outcomes, settings.evidence)
+    summary = write_replay_evidence(stage.contract, release, rehearsal, outcomes, settings.evidence)
     difference = summary["max_probability_difference"]
     steps.say(
         f"{len(outcomes)} answers, {summary['mismatch_count']} differ, max |dp| {difference:.1e}"
     )
     evidence = settings.evidence / "replay.json"
-    require(evidence, passed(summary), "every answer equal to its offline row", "replay_mismatch")
+    wanted = "every answer equal to its offline row"
+    require(evidence, replay_failures(summary), wanted, "replay_mismatch")
     return Replayed(stage, rehearsal, outcomes, summary)
 
 
 async def _perform(
-    stage: Stage, rehearsal: Rehearsal, span: Span, embedded: Embedded, steps: Steps
-) -> tuple[Outcome, ...]:
+    stage: ReplayContext,
+    rehearsal: PreparedReplay,
+    span: ReplaySettings,
+    embedded: Embedded,
+    steps: Steps,
+) -> tuple[CaseResult, ...]:
     async with clients_of(embedded) as clients:
-        return await perform(stage, rehearsal, span, clients, steps.tick)
+        return await run_replay(stage, rehearsal, span, clients, steps.tick)
 
 
 def clients_of(embedded: Embedded) -> Clients:
@@ -321,7 +333,7 @@ async def _altered(replayed: Replayed, embedded: Embedded, out: Path) -> str:
     async with clients_of(embedded) as clients:
         outcomes, what = await drills.with_altered_value(replayed.stage, replayed.outcomes, clients)
     stage = replayed.stage
-    summarize(stage.contract, stage.release.id, replayed.rehearsal, outcomes, out)
+    write_replay_evidence(stage.contract, stage.release.id, replayed.rehearsal, outcomes, out)
     return what
 
 

@@ -19,7 +19,7 @@ from proviso.gates.monitors import quality_gate_findings
 from proviso.gates.register import Subject
 from proviso.gates.skew import replayed_rows, signed_rows_findings
 from proviso.gates.verdict import Finding
-from proviso.replay.evidence import REPLAY_FILE, passed
+from proviso.replay.evidence import REPLAY_FILE, replay_failures
 
 
 def shadow_findings(subject: Subject, folder: EvidenceFolder) -> Iterator[Finding]:
@@ -46,7 +46,7 @@ def _replay(subject: Subject, folder: EvidenceFolder) -> Iterator[Finding]:
     expired = _too_old(folder, path, summary)
     if expired is not None:
         yield expired
-    elif reasons := passed(summary):
+    elif reasons := replay_failures(summary):
         yield Finding.refused("replay", "replay_failed", *reasons)
     else:
         count, most = summary["requests"], summary["max_probability_difference"]

@@ -1,7 +1,7 @@
-"""Writes history rows into the online store ahead of the moment they become visible.
+"""Materialization: writes history rows into the online store before they become visible.
 
-`--as-of T` writes what a writer at T could have written, so that a replay can stand at any
-moment; `now` uses the store's clock and stamps what it writes (docs/time.md).
+`--as-of T` writes what a writer at T could have written, for a replay of any moment; `now` uses
+the store's clock and stamps the rows (docs/time.md).
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ __all__ = ["Clocks", "Materializer", "Tally", "Written", "times_of"]
 
 @dataclass(frozen=True)
 class Written:
-    """What one view's materialization did. `complete` is the watermark it reached.
+    """Counts of one view's materialization. `complete` is the watermark it reached.
 
-    resent: batches of an earlier writer that died, sent again with the same stamps.
+    resent: batches that an earlier writer had not finished, sent again with the same stamps.
     """
 
     view: str
@@ -47,8 +47,8 @@ class Written:
 class Materializer:
     """Writes one contract's history into one store.
 
-    A live writer keeps a journal beside the history: it may be killed at any moment, and who runs
-    next finishes what was begun. Two at a time on one view: the second is refused.
+    A live writer keeps a journal beside the history: it may be killed at any moment, and the next
+    run finishes its batches. A second writer of the same view is refused while one is at work.
     """
 
     contract: Contract
@@ -84,10 +84,10 @@ class Materializer:
     def publish(
         self, view: FeatureView, rows: Iterable[EntityRow], progress: Progress = silent
     ) -> Tally:
-        """Writes some rows, an entity's next to each other; safe to interrupt and to repeat.
+        """Writes rows, grouped by entity; safe to interrupt and to repeat.
 
-        Says at which clock it merged, but not up to when all is written: `advance` does. A row
-        that has been written before keeps its stamp.
+        The tally has the clock of the merge. It does not move the watermark: `advance` does. A
+        row that has been written before keeps its stamp.
         """
         with self._sender(view) as sender:
             done = sender.resend(progress)
@@ -97,7 +97,7 @@ class Materializer:
         return done
 
     def advance(self, view: FeatureView, complete: int, clock: int) -> Watermark:
-        """Says that all that becomes visible up to `complete` is written, as known at `clock`."""
+        """Moves the watermark: all visible up to `complete` is written, as known at `clock`."""
         return self.store.advance(view.name, self.contract.schema_of(view), complete, clock)
 
     @contextmanager
@@ -113,7 +113,7 @@ class Materializer:
         view = sender.view
         done = sender.resend(progress)
         clock = self.store.clock() if self.clocks.as_of is None else self.clocks.as_of
-        self.advance(view, 0, clock)  # before a key forgets anything: who compares must know
+        self.advance(view, 0, clock)  # before a key forgets anything, for readers that compare
         horizon = self._horizon(sender, clock, missing)
         with writable_rows(self.contract, self.history, view, horizon) as (total, rows):
             done += sender.send(rows, Pace(view, progress, total), maybe_sent=False)
@@ -126,10 +126,10 @@ class Materializer:
         return Written(view.name, self.contract.schema_of(view), *counts, mark.complete)
 
     def _comparable(self, clock: int, done: Tally, horizon: Horizon) -> int:
-        """The clock of a run, of which a margin before anybody may compare.
+        """The merge clock to record; comparisons are valid from a margin before it.
 
-        Before the stamps of a view's first live run offline goes by the plan, and nothing was
-        served; so that one counts as if it had merged a margin after its last stamp.
+        Before the stamps of a view's first live run the history has planned moments and the store
+        served nothing, so that run counts as merged a margin after its last stamp.
         """
         if not horizon.live or not done.clock:
             return clock

@@ -1,7 +1,7 @@
-"""Which schemas of which views the store holds, for whom, and the end of the retired ones.
+"""Schemas of views that the store holds, the releases that reference them, and their removal.
 
-A schema lives as long as a release in force references it. Its keys would expire by themselves
-once their lookback has passed; collecting gives the memory back now.
+A schema is kept as long as a release in force references it. Keys of a retired one expire by
+themselves once their lookback has passed; collecting frees the memory now.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Schema:
 
 
 @dataclass(frozen=True)
-class Held:
+class StoredSchema:
     """A schema in the store. keys: its timelines; complete: its watermark, if it has one."""
 
     of: Schema
@@ -55,7 +55,9 @@ class Held:
         }
 
 
-def held_schemas(store: OnlineStore, references: Mapping[str, Iterable[Schema]]) -> list[Held]:
+def stored_schemas(
+    store: OnlineStore, references: Mapping[str, Iterable[Schema]]
+) -> list[StoredSchema]:
     """All schemas that the store or a release knows, sorted. references: by release id."""
     keys: Counter[Schema] = Counter()
     marked = set()
@@ -66,7 +68,7 @@ def held_schemas(store: OnlineStore, references: Mapping[str, Iterable[Schema]])
             marked.add(schema)
     known = {name: frozenset(schemas) for name, schemas in references.items()}
     return [
-        Held(
+        StoredSchema(
             schema,
             keys[schema],
             _complete(store, schema),
@@ -79,8 +81,8 @@ def held_schemas(store: OnlineStore, references: Mapping[str, Iterable[Schema]])
 def collect(store: OnlineStore, schemas: Iterable[Schema], progress: Callable[[str], None]) -> int:
     """Removes some schemas, watermarks first; returns how many timelines. Safe to repeat.
 
-    Without its watermark a schema counts as never written: who stops here, and writes it again
-    after all, writes all of it.
+    Without its watermark a schema counts as never written: if the removal is interrupted and the
+    schema is written again, all of it is written.
     """
     doomed = frozenset(schemas)
     store.remove([watermark_key(one.view, one.schema) for one in doomed])

@@ -1,7 +1,8 @@
-"""Sends a view's rows to the store in batches: stamped, written down before, acknowledged after.
+"""Sends a view's rows to the store in batches.
 
-A replay's writer (an as-of clock) keeps the planned created_ts and no journal: what it writes
-depends on history and moment alone, so running it again is all that a crash needs.
+A live writer stamps each batch, records it in the journal before sending and acknowledges it
+after. A replay's writer (an as-of clock) keeps the planned created_ts and no journal: its rows
+depend on history and moment only, so after a crash it is simply run again.
 """
 
 from __future__ import annotations
@@ -25,12 +26,12 @@ Pairs = Sequence[tuple[bytes, bytes]]
 
 
 def silent(_: str) -> None:
-    """No progress."""
+    """Reports no progress."""
 
 
 @dataclass(frozen=True)
 class Clocks:
-    """How a writer sees time: `as_of` (None = the store's clock) and the plan's margins, in us."""
+    """A writer's clock, `as_of` (None: the store's), and the plan's margins, in microseconds."""
 
     as_of: int | None
     margin: int
@@ -39,9 +40,9 @@ class Clocks:
 
 @dataclass(frozen=True)
 class Tally:
-    """What was written. A batch is late when it was acknowledged after its first stamp.
+    """Counts of what was written. A batch is late when it was acknowledged after its first stamp.
 
-    resent: batches of an earlier writer that died, sent again. clock: of the last merge; 0: none.
+    resent: batches that an earlier writer had not finished. clock: of the last merge; 0: none.
     """
 
     rows: int = 0
@@ -64,7 +65,7 @@ class Tally:
 
 @dataclass(frozen=True)
 class Sender:
-    """One view's way into one store. journal: a live writer's; token: the store's."""
+    """Writes one view into one store. journal: None in a replay. token: the store's id."""
 
     contract: Contract
     view: FeatureView
@@ -74,12 +75,12 @@ class Sender:
     token: str = ""
 
     def resend(self, progress: Progress) -> Tally:
-        """Sends what an earlier writer was about to send when it died, with the same stamps."""
+        """Sends the batches that an earlier writer did not finish, with the same stamps."""
         done = Tally()
         if self.journal is None:
             return done
         for segment in self.journal.pending():
-            progress(f"{self.view.name}: sending batch {segment.number} of a dead writer again")
+            progress(f"{self.view.name}: resending batch {segment.number} of an interrupted run")
             intent = self.journal.intent(segment)
             merged = self._merge(intent.pairs)
             self.journal.acknowledge(segment, merged.clock)
@@ -87,9 +88,9 @@ class Sender:
         return done
 
     def send(self, rows: Iterable[EntityRow], pace: Pace, *, maybe_sent: bool) -> Tally:
-        """Sends rows, an entity's next to each other.
+        """Sends rows, which are grouped by entity.
 
-        maybe_sent: some may be in the store already, such as a stream's that came twice.
+        maybe_sent: some may be in the store already, such as rows of a message delivered twice.
         """
         done = Tally()
         source = iter(rows)
@@ -106,7 +107,7 @@ class Sender:
         return _tally(len(batch), merged, merged.clock)
 
     def _live(self, journal: Journal, batch: Sequence[EntityRow], maybe_sent: bool) -> Tally:
-        """A late row is readable only after the write's own deadline."""
+        """Stamps the rows: one that is already late becomes readable after the write deadline."""
         stamp = self.store.clock() + self.clocks.write_deadline
         planned = batch
         if maybe_sent:
@@ -145,7 +146,7 @@ class Sender:
 
 
 class Pace:
-    """Says now and then how far a long write is. total: how many rows; None: nobody knows."""
+    """Reports the progress of a long write. total: rows to write; None if not known."""
 
     def __init__(self, view: FeatureView, progress: Progress, total: int | None = None) -> None:
         self._name, self._progress, self._total = view.name, progress, total
@@ -159,7 +160,7 @@ class Pace:
 
 
 def how_far(rows: int, total: int | None, seconds: float) -> str:
-    """Rows so far, how many a second, and the share done where a total is known."""
+    """Rows written, rows per second, and the share of the total if it is known."""
     share = f" of {total:,} ({100 * rows // total}%)" if total else ""
     return f"{rows:,}{share} rows, {rows / seconds:,.0f} rows/s"
 
@@ -170,7 +171,7 @@ def times_of(view: FeatureView) -> ViewTimes:
 
 
 def _readable(planned: Sequence[EntityRow], stamp: int) -> Iterator[EntityRow]:
-    """The rows from `stamp` on at the earliest; those of one event time stay in their order."""
+    """The rows with created_ts at `stamp` or later; rows of one event time keep their order."""
     last: EntityRow | None = None
     for ids, row in planned:
         created = max(row.created_ts, stamp)

@@ -1,4 +1,4 @@
-"""The writer's side of the online store; the only module that owns the synchronous client.
+"""The online store as the control plane writes it; owns the synchronous Valkey client.
 
 The pod reads through `feature_runtime.serving.store`. Both speak the same keys and bytes
 (`feature_runtime.core.keys`, `feature_runtime.core.timeline`).
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -98,13 +98,53 @@ def open_client(url: str, password_file: Path | None = None) -> tuple[str, Any]:
     return f"{place.host}:{place.port}", client
 
 
+TIMELINE_FULL = "timeline_full"
+"""Code of a merge that the store refuses because a key would hold too many rows."""
+
+GROUP_EXISTS = "group_exists"
+"""Code of making a consumer group that is there already."""
+
+
 @contextmanager
-def asking(address: str, wanted: str = "a store that answers") -> Iterator[None]:
-    """The client's errors as ours."""
+def store_errors(address: str) -> Iterator[None]:
+    """Turns the client's errors into InputError, each with its code."""
     try:
         yield
     except redis.RedisError as error:
-        raise InputError.of(f"online store {address}", _reason(error), wanted) from error
+        code, what = _fault(error)
+        raise InputError.event(code, what, f"online store {address}") from error
+
+
+def _fault(error: redis.RedisError) -> tuple[str, str]:
+    """(code, message) of a client's error.
+
+    The server's and our script's errors begin with a word that says which they are.
+    """
+    text = " ".join(str(error).split())[:200] or type(error).__name__
+    for part, code in _REFUSED.items():
+        if part in text:
+            return code, f"refused: {text}"
+    for kinds, code, what in _FAULTS:
+        if isinstance(error, kinds):
+            return code, f"{what}: {text}"
+    return "store_error", f"command failed: {text}"
+
+
+_REFUSED = {
+    "rows for one key": TIMELINE_FULL,
+    "TIMELINE found event_ts beyond": "row_in_future",
+    "TIMELINE found another schema": "timeline_of_other_schema",
+    "Consumer Group name already exists": GROUP_EXISTS,
+}
+_FAULTS: tuple[tuple[tuple[type[redis.RedisError], ...], str, str], ...] = (
+    (
+        (redis.exceptions.AuthenticationError, redis.exceptions.NoPermissionError),
+        "store_access_denied",
+        "access denied",
+    ),
+    ((redis.TimeoutError,), "store_timeout", "no answer in time"),
+    ((redis.ConnectionError,), "store_unreachable", "cannot connect"),
+)
 
 
 class OnlineStore:
@@ -120,11 +160,8 @@ class OnlineStore:
             loaded = [str(self._client.script_load(script)) for script in scripts]
         self._merge, self._advance, self._mark = loaded
 
-    @contextmanager
-    def _errors(self, wanted: str = "a store that answers") -> Iterator[None]:
-        """The client's errors as ours."""
-        with asking(self.address, wanted):
-            yield
+    def _errors(self) -> AbstractContextManager[None]:
+        return store_errors(self.address)
 
     def close(self) -> None:
         self._client.close()
@@ -151,12 +188,12 @@ class OnlineStore:
             names, blobs = zip(*some, strict=True)
             pipeline.evalsha(self._merge, len(some), *names, *blobs, *durations, clock)
         pipeline.evalsha(*marked)
-        with self._errors("every row accepted"):
+        with self._errors():
             _, *answers, done = self._executed(pipeline)
         return Merged(sum(a[0] for a in answers), sum(a[1] for a in answers), done)
 
-    def set_plainly(self, pairs: Sequence[tuple[bytes, bytes]], expires: int) -> None:
-        """SET of some keys in one pipeline, until `expires` (microseconds): a bench's yardstick."""
+    def set_keys(self, pairs: Sequence[tuple[bytes, bytes]], expires: int) -> None:
+        """SET of some keys in one pipeline, until `expires` (us): a benchmark's baseline."""
         pipeline = self._client.pipeline(transaction=False)
         for key, blob in pairs:
             pipeline.set(key, blob, pxat=expires // 1_000)
@@ -164,7 +201,7 @@ class OnlineStore:
             pipeline.execute()
 
     def _executed(self, pipeline: Any) -> list[Any]:
-        """The answers; a store that lost its scripts in a restart gets them again."""
+        """The answers; loads the scripts again if the store lost them in a restart."""
         calls = list(pipeline.command_stack)
         try:
             return list(pipeline.execute())
@@ -179,7 +216,7 @@ class OnlineStore:
             return list(self._client.mget(keys)) if keys else []
 
     def timeline_keys(self, view: str, schema: str) -> Iterator[bytes]:
-        """The keys of a view's schema, in no order, asked for in bounded steps; one that moves
+        """The keys of a view's schema, in no order, scanned in bounded steps; a key that moves
         meanwhile may come twice."""
         return self._scan(timeline_key("*", view, schema))
 
@@ -193,7 +230,7 @@ class OnlineStore:
         return self._scan(b"fs:*")
 
     def remove(self, keys: Sequence[bytes]) -> int:
-        """Forgets some keys, in one UNLINK; returns how many there were."""
+        """Removes some keys, in one UNLINK; returns how many there were."""
         with self._errors():
             return int(self._client.unlink(*keys)) if keys else 0
 
@@ -225,20 +262,20 @@ class OnlineStore:
         return int(seconds) * 1_000_000 + int(microseconds)
 
     def token(self, view: str, schema: str) -> str:
-        """What tells this store from any other, and from itself after it was emptied."""
+        """An id of this store's content; it is another after the store was emptied."""
         key, fresh = watermark_key(view, schema), secrets.token_hex(8)
         with self._errors():
             self._client.hsetnx(key, "store", fresh)
             return str(self._client.hget(key, "store").decode())
 
     def landed(self, view: str, schema: str, landing: str) -> int:
-        """Up to which part of a landing a view has been published; 0: none of it."""
+        """The last part of a landing that a view has published; 0: none."""
         with self._errors():
             found = self._client.hget(watermark_key(view, schema), f"landing:{landing}")
         return int(found or 0)
 
-    def say_landed(self, view: str, schema: str, landing: str, part: int) -> None:
-        """Says that a view has been published up to a part of a landing."""
+    def record_landed(self, view: str, schema: str, landing: str, part: int) -> None:
+        """Records that a view has published a landing up to a part."""
         with self._errors():
             self._client.hset(watermark_key(view, schema), f"landing:{landing}", part)
 
@@ -264,19 +301,21 @@ def _batched(
     return (timelines[at : at + size] for at in range(0, len(timelines), size))
 
 
+_URL = "redis://host:port"
+
+
 def _place(url: str) -> _Place:
-    """Where a URL points. Nothing of a URL that may hold a password is repeated."""
+    """Parses a store URL. No part of a URL that may hold a password is put into a message."""
     try:
         parts = urlsplit(url)
         port = parts.port or 6379
     except ValueError:
-        raise InputError.of("--store", "no URL", "redis://host:port") from None
+        raise InputError.of("--store", "no URL", _URL, code="store_url_invalid") from None
     if parts.password:
-        raise InputError.of(
-            "--store", "a password in the URL", "--store-password-file", "URLs end up in logs"
-        )
+        found, wanted, why = "a password in the URL", "--store-password-file", "URLs end up in logs"
+        raise InputError.of("--store", found, wanted, why, code="store_password_in_url")
     if parts.scheme not in {"redis", "rediss"} or not parts.hostname:
-        raise InputError.of("--store", repr(url), "redis://host:port")
+        raise InputError.of("--store", repr(url), _URL, code="store_url_invalid")
     return _Place(parts.hostname, port, parts.scheme == "rediss", parts.username)
 
 
@@ -286,12 +325,8 @@ def _password(path: Path | None) -> str | None:
     try:
         return path.read_text(encoding="utf-8").strip()
     except UnicodeDecodeError:
-        raise InputError.of(path, "no text", "a password file") from None
+        code = "password_file_invalid"
+        raise InputError.of(path, "no text", "a password file", code=code) from None
     except OSError as error:
-        raise InputError.of(
-            path, error.strerror or "an error", "a readable password file"
-        ) from None
-
-
-def _reason(error: redis.RedisError) -> str:
-    return " ".join(str(error).split())[:200] or type(error).__name__
+        reason = f"cannot read the password file: {error.strerror or error}"
+        raise InputError.event("file_unreadable", reason, path) from None

@@ -1,7 +1,7 @@
-"""What a replay expects: each sampled transaction with its offline row.
+"""The cases of a replay: each sampled transaction with its offline row.
 
-The offline row is the dataset's, scored by the release's own model; the endpoint must say the
-same of it, status by status.
+The offline row is the dataset's, scored by the release's own model; the endpoint must give the same
+probability, decision and feature statuses.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ class Offline:
         scores = score_dataset(self.release, chosen)
         return [
             Case(
-                _question(chosen, self.release, i),
+                _request(chosen, self.release, i),
                 Expected(
                     probability=_number(scores.probability[i]),
                     decision=str(scores.decision[i]),
@@ -94,11 +94,11 @@ class Offline:
 
 
 @dataclass(frozen=True)
-class Making:
-    """Transactions to make up where the data has too few of a kind.
+class Synthetic:
+    """Transactions to add where the data has too few of a kind.
 
-    unseen: how many by entities that nobody has seen. moments: [m] when others, by known
-    entities, are to happen.
+    unseen: how many of entities without any history. moments: [m] event times of others, of
+    known entities.
     """
 
     unseen: int
@@ -108,11 +108,13 @@ class Making:
         return self.unseen > 0 or len(self.moments) > 0
 
 
-def made_transactions(contract: Contract, inputs: EncoderInputs, making: Making, out: Path) -> Path:
-    """Writes made up transactions, like real ones in everything else; returns `out`."""
-    source, count = contract.source, making.unseen + len(making.moments)
+def synthetic_transactions(
+    contract: Contract, inputs: EncoderInputs, wanted: Synthetic, out: Path
+) -> Path:
+    """Writes synthetic transactions, like the real ones in everything else; returns `out`."""
+    source, count = contract.source, wanted.unseen + len(wanted.moments)
     like = inputs.take(np.linspace(0, len(inputs.at) - 1, count).astype(np.int64))
-    at = np.concatenate([like.at[: making.unseen], making.moments])
+    at = np.concatenate([like.at[: wanted.unseen], wanted.moments])
     integer_ids = isinstance(like.ids[0], int | np.integer)
     columns: dict[str, pa.Array] = {
         source.id: pa.array([-(i + 1) if integer_ids else f"made-{i}" for i in range(count)]),
@@ -122,7 +124,7 @@ def made_transactions(contract: Contract, inputs: EncoderInputs, making: Making,
     for entity in contract.entities:
         unseen = [2**52 + i if entity.dtype == "int64" else f"unseen-{i:04d}" for i in range(count)]
         known = like.keys[entity.join_key].tolist()
-        columns[entity.join_key] = pa.array(unseen[: making.unseen] + known[making.unseen :])
+        columns[entity.join_key] = pa.array(unseen[: wanted.unseen] + known[wanted.unseen :])
     for name, column in source.columns.items():
         values = like.fields.get(name, np.zeros(count)).tolist()
         columns[name] = pa.array([_PYTHON[column.dtype](value) for value in values])
@@ -130,7 +132,7 @@ def made_transactions(contract: Contract, inputs: EncoderInputs, making: Making,
     return out
 
 
-def _question(inputs: EncoderInputs, release: Release, i: int) -> EndpointRequest:
+def _request(inputs: EncoderInputs, release: Release, i: int) -> EndpointRequest:
     return EndpointRequest(
         request_id=f"replay-{inputs.ids[i]}",
         t=int(inputs.at[i]),

@@ -8,25 +8,34 @@ from pathlib import Path
 from typing import Any
 
 from proviso.clients.endpoint import Clients
-from proviso.replay.evidence import passed, summarize
-from proviso.replay.replay import Progress, Span, Stage, perform, rehearse
+from proviso.replay.evidence import replay_failures, write_replay_evidence
+from proviso.replay.replay import (
+    Progress,
+    ReplayContext,
+    ReplaySettings,
+    prepare_replay,
+    run_replay,
+)
 
 
 def replay_endpoint(
-    stage: Stage, span: Span, clients: Clients, out: Path, progress: Progress
+    context: ReplayContext,
+    settings: ReplaySettings,
+    clients: Clients,
+    out: Path,
+    progress: Progress,
 ) -> dict[str, Any]:
     """The content of replay.json, with `reasons` why it does not pass. Closes the clients.
 
     Writes replay.json and skew.csv into `out`. Raises InputError.
     """
     with tempfile.TemporaryDirectory(prefix="proviso-replay-") as work:
-        rehearsal = rehearse(stage, span, Path(work))
+        prepared = prepare_replay(context, settings, Path(work))
 
     async def play() -> dict[str, Any]:
         async with clients:
-            outcomes = await perform(stage, rehearsal, span, clients, progress)
-        return summarize(stage.contract, stage.release.id, rehearsal, outcomes, out)
+            results = await run_replay(context, prepared, settings, clients, progress)
+        return write_replay_evidence(context.contract, context.release.id, prepared, results, out)
 
     summary = asyncio.run(play())
-    reasons = [r for r in passed(summary) if span.drill or "stratum" not in r]
-    return summary | {"reasons": reasons}
+    return summary | {"reasons": replay_failures(summary, strata=settings.drill)}

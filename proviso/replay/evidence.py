@@ -1,4 +1,4 @@
-"""What a replay leaves behind for the gate and the report: `replay.json` and `skew.csv`."""
+"""The evidence of a replay: `replay.json` and `skew.csv`, which the gate and the report read."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from proviso.checks.skew.rows import write_rows
 from proviso.contracts.base import ValidationFailed
 from proviso.contracts.contract import Contract
 from proviso.contracts.loading import parse_model
-from proviso.replay.replay import Outcome, Rehearsal
+from proviso.replay.replay import CaseResult, PreparedReplay
 from proviso.replay.sampling import FLOORS
 from proviso.replay.skew import skew_rows
 
@@ -28,7 +28,7 @@ PROBABILITY_TOLERANCE = 1e-6
 
 
 class Replayed(BaseModel):
-    """What of replay.json decides whether it counts."""
+    """The fields of replay.json by which it is judged."""
 
     model_config = ConfigDict(extra="ignore", frozen=True, strict=True)
 
@@ -54,10 +54,10 @@ class Mismatch:
     wanted: str
 
 
-def mismatches(outcome: Outcome) -> list[Mismatch]:
+def mismatches(result: CaseResult) -> list[Mismatch]:
     """Everything in which an answer differs from its offline row."""
-    answer, expected = outcome.answer, outcome.case.expected
-    request_id = outcome.case.request.request_id
+    answer, expected = result.answer, result.case.expected
+    request_id = result.case.request.request_id
 
     def differs(what: str, found: object, wanted: object) -> Mismatch:
         return Mismatch(request_id, answer.protocol, what, str(found), str(wanted))
@@ -66,64 +66,65 @@ def mismatches(outcome: Outcome) -> list[Mismatch]:
         return [differs("answer", f"{answer.code} {answer.error}", "an answer")]
     found = []
     served = answer.feature_status
-    for ref, status in zip(outcome.case.consumed, expected.status, strict=True):
+    for ref, status in zip(result.case.consumed, expected.status, strict=True):
         said = served.get(str(ref), "nothing")
         if said != status.name:
             found.append(differs(f"status of {ref}", said, status.name))
-    if difference(outcome) > PROBABILITY_TOLERANCE:
+    if difference(result) > PROBABILITY_TOLERANCE:
         found.append(differs("probability", answer.probability, expected.probability))
     if answer.decision != expected.decision:
         found.append(differs("decision", answer.decision, expected.decision))
     return found
 
 
-def difference(outcome: Outcome) -> float:
+def difference(result: CaseResult) -> float:
     """|online - offline| of the probability; infinite when only one side has one."""
-    online, offline = outcome.answer.probability, outcome.case.expected.probability
+    online, offline = result.answer.probability, result.case.expected.probability
     if online is None or offline is None:
         return 0.0 if online is offline else float("inf")
     return abs(online - offline)
 
 
-def summarize(
+def write_replay_evidence(
     contract: Contract,
     release_id: str,
-    rehearsal: Rehearsal,
-    outcomes: Sequence[Outcome],
+    prepared: PreparedReplay,
+    results: Sequence[CaseResult],
     out: Path,
 ) -> dict[str, Any]:
     """Writes both files into `out` and returns the content of replay.json."""
     out.mkdir(parents=True, exist_ok=True)
-    rows = list(skew_rows(contract, outcomes))
+    rows = list(skew_rows(contract, results))
     write_rows(out / SKEW_FILE, rows)
-    wrong = [m for outcome in outcomes for m in mismatches(outcome)]
-    gap = rehearsal.left_out
+    wrong = [m for result in results for m in mismatches(result)]
+    gap = prepared.left_out
     summary = {
         "release": release_id,
         "made_at": format_moment(now()),
-        "releases_answering": sorted({str(o.answer.release) for o in outcomes}),
-        "requests": len(outcomes),
-        "by_protocol": dict(Counter(o.answer.protocol for o in outcomes)),
-        "strata": dict(rehearsal.strata),
+        "releases_answering": sorted({str(o.answer.release) for o in results}),
+        "requests": len(results),
+        "by_protocol": dict(Counter(o.answer.protocol for o in results)),
+        "strata": dict(prepared.strata),
         "floors": dict(FLOORS),
         "left_out": asdict(gap) if gap else None,
         "mismatches": [asdict(m) for m in wrong[:100]],
         "mismatch_count": len(wrong),
-        "max_probability_difference": max(map(difference, outcomes), default=0.0),
+        "max_probability_difference": max(map(difference, results), default=0.0),
         "skew": dict(Counter(row.verdict for row in rows)),
         "skew_digest": digest((out / SKEW_FILE).read_bytes()),
-        "statuses": _statuses(outcomes),
-        "latency_ms": _latencies(outcomes),
-        "feature_age_s": _ages(outcomes),
+        "statuses": _statuses(results),
+        "latency_ms": _latencies(results),
+        "feature_age_s": _ages(results),
     }
     (out / REPLAY_FILE).write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
     return summary
 
 
-def passed(summary: Mapping[str, Any]) -> list[str]:
-    """Why a replay does not count as evidence; empty when it does.
+def replay_failures(summary: Mapping[str, Any], *, strata: bool = True) -> list[str]:
+    """Why a replay did not pass; empty when it did.
 
-    Floors and tolerances are the program's own, whatever the evidence says of them.
+    Floors and tolerances are the program's own, whatever the evidence says of them. strata:
+    whether each stratum must reach its floor, as a drill's must.
     """
     try:
         found = parse_model(REPLAY_FILE, summary, Replayed)
@@ -140,38 +141,36 @@ def passed(summary: Mapping[str, Any]) -> list[str]:
     reasons += [
         f"stratum {name}: found {found.strata.get(name, 0)} requests, wanted at least {floor}"
         for name, floor in FLOORS.items()
-        if found.strata.get(name, 0) < floor
+        if strata and found.strata.get(name, 0) < floor
     ]
     if found.releases_answering != [found.release]:
         reasons.append(f"answers came from {found.releases_answering}, wanted {found.release}")
     return reasons
 
 
-def _statuses(outcomes: Sequence[Outcome]) -> dict[str, dict[str, int]]:
+def _statuses(results: Sequence[CaseResult]) -> dict[str, dict[str, int]]:
     counts: dict[str, Counter[str]] = {}
-    for outcome in outcomes:
-        for ref, status in zip(outcome.case.consumed, outcome.seen.status, strict=True):
+    for result in results:
+        for ref, status in zip(result.case.consumed, result.stored.status, strict=True):
             counts.setdefault(str(ref), Counter())[Status(status).name] += 1
     return {name: dict(counter) for name, counter in counts.items()}
 
 
-def _latencies(outcomes: Sequence[Outcome]) -> dict[str, list[float]]:
+def _latencies(results: Sequence[CaseResult]) -> dict[str, list[float]]:
     found: dict[str, list[float]] = {}
-    for outcome in outcomes:
-        found.setdefault(outcome.answer.protocol, []).append(
-            round(outcome.answer.seconds * 1_000, 3)
-        )
+    for result in results:
+        found.setdefault(result.answer.protocol, []).append(round(result.answer.seconds * 1_000, 3))
     return found
 
 
-def _ages(outcomes: Sequence[Outcome]) -> dict[str, list[float]]:
+def _ages(results: Sequence[CaseResult]) -> dict[str, list[float]]:
     found: dict[str, list[float]] = {}
-    for outcome in outcomes:
+    for result in results:
         views = {
             view: event
-            for (view, _), event in zip(outcome.case.consumed, outcome.seen.event_ts, strict=True)
+            for (view, _), event in zip(result.case.consumed, result.stored.event_ts, strict=True)
         }
         for view, event in views.items():
             if event is not None:
-                found.setdefault(view, []).append((outcome.case.request.t - event) / 1e6)
+                found.setdefault(view, []).append((result.case.request.t - event) / 1e6)
     return found

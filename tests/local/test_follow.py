@@ -22,9 +22,9 @@ from proviso.history.duckdb.publishable import EntityRow
 from proviso.history.oracle import Event, HistoryRow
 from proviso.online.materialize import Clocks, Materializer, Tally, times_of
 from proviso.online.sending import Progress, silent
-from proviso.online.stream.follower import Followed, Follower, Manner
+from proviso.online.stream.follower import Followed, Follower, FollowSettings
 from proviso.online.stream.landing import Landing, open_landing, snapshot
-from proviso.online.stream.messages import understood
+from proviso.online.stream.messages import parse_transaction
 from proviso.online.stream.valkey import ValkeyProducer, ValkeyStream
 from tests.history_data import ZERO, contract, random_events, read_history, write_transactions
 from tests.parcel_data import Held, running_store
@@ -33,7 +33,7 @@ CONTRACT = contract()
 VIEW = CONTRACT.view_by_name["buyer_stream"]
 MARGIN, DEADLINE = SECOND, SECOND
 STREAM, GROUP = "sales", "proviso"
-QUICK = Manner(settle=0, batch=7, until_drained=True)
+QUICK = FollowSettings(settle=0, batch=7, until_drained=True)
 
 
 class Died(RuntimeError):
@@ -84,7 +84,7 @@ class World:
         return ValkeyStream(self.held.url, self.held.password_file, STREAM, GROUP, consumer)
 
     def follow(
-        self, manner: Manner = QUICK, spoil: Callable[[Follower], None] | None = None
+        self, settings: FollowSettings = QUICK, spoil: Callable[[Follower], None] | None = None
     ) -> Followed:
         clocks = Clocks(None, MARGIN, DEADLINE)
         writer = Recording(
@@ -93,7 +93,7 @@ class World:
         stream = self.stream()
         with open_landing(CONTRACT, self.landing, STREAM, GROUP) as landing, connect() as engine:
             arriving = Arriving(engine, CONTRACT, [VIEW])
-            follower = Follower(writer, [VIEW], stream, landing, arriving, manner, silent)
+            follower = Follower(writer, [VIEW], stream, landing, arriving, settings, silent)
             if spoil:
                 spoil(follower)
             try:
@@ -234,7 +234,7 @@ def test_arrivals_out_of_order_within_the_settling_time_are_put_in_order(world: 
     messages = all_said(events)
     random.Random(1).shuffle(messages)
     world.append(messages)
-    done = world.follow(Manner(300_000, 100, until_drained=True))
+    done = world.follow(FollowSettings(300_000, 100, until_drained=True))
     assert done.overdue == 0
     assert world.published() == world.batch(source)
     assert holds(world)
@@ -259,7 +259,7 @@ POINTS = [
     ("acknowledge", False),
     ("publish", False),
     ("publish", True),
-    ("say_landed", False),
+    ("record_landed", False),
 ]
 
 
@@ -274,7 +274,7 @@ def test_a_crash_anywhere_changes_nothing(
         "append": Landing,
         "acknowledge": ValkeyStream,
         "publish": Recording,
-        "say_landed": type(world.held.store),
+        "record_landed": type(world.held.store),
     }
     real = getattr(owners[point], point)
 
@@ -283,12 +283,12 @@ def test_a_crash_anywhere_changes_nothing(
             real(*args, **more)
         raise Died
 
-    manner = replace(QUICK, settle=20_000, batch=200)
+    settings = replace(QUICK, settle=20_000, batch=200)
     with monkeypatch.context() as broken:
         broken.setattr(owners[point], point, dying)
         with pytest.raises(Died):
-            world.follow(manner)
-    world.follow(manner)
+            world.follow(settings)
+    world.follow(settings)
     assert world.batch() == world.batch(source)
     assert holds(world)
 
@@ -329,14 +329,16 @@ def test_a_group_that_read_elsewhere_is_refused(world: World) -> None:
     stream = world.stream()
     stream.read(2, 1)
     stream.close()
-    with pytest.raises(InputError, match="name another --group"):
+    with pytest.raises(InputError, match="name another --group") as raised:
         world.follow()
+    assert raised.value.problems[0].code == "group_of_other_landing"
 
 
 def test_one_consumer_holds_a_landing(world: World) -> None:
     held = open_landing(CONTRACT, world.landing, STREAM, GROUP)
-    with held, pytest.raises(InputError, match="another consumer at work"):
+    with held, pytest.raises(InputError, match="another consumer is using") as raised:
         world.follow()
+    assert raised.value.problems[0].code == "landing_locked"
 
 
 def test_without_a_stated_arrival_it_is_when_the_stream_got_it(world: World) -> None:
@@ -346,6 +348,6 @@ def test_without_a_stated_arrival_it_is_when_the_stream_got_it(world: World) -> 
     stream = world.stream()
     [found] = stream.read(1, 1)
     stream.close()
-    heard = understood(CONTRACT, found, now(), now())
+    heard = parse_transaction(CONTRACT, found, now(), now())
     assert heard.arrival == found.at
     assert now() - MINUTE < found.at <= now()

@@ -150,8 +150,9 @@ def test_stamps_survive_a_writer_that_fails(held: Held, tmp_path: Path) -> None:
     last = max(entities)
     held.client.set(held.key(fresh, view, last), b"pv1 of another schema")
     for _ in range(2):  # whoever comes next finishes first what was begun
-        with pytest.raises(InputError, match="another schema"):
+        with pytest.raises(InputError, match="another schema") as raised:
             bring_up(fresh, held)
+        assert raised.value.problems[0].code == "timeline_of_other_schema"
     done, open_ = (
         [one for one in journal_of(fresh, view) if (one.acknowledged_ts is None) == pending]
         for pending in (False, True)
@@ -225,8 +226,8 @@ def test_a_release_of_another_schema_is_wrong_use(held: Held, tmp_path: Path) ->
     [
         ("--as-of", "yesterday", "--as-of: found 'yesterday', wanted a moment"),
         ("--history", "nowhere", "no such file, wanted history"),
-        ("--store-password-file", "nowhere", "wanted a readable password file"),
-        ("--store", "redis://127.0.0.1:1", "wanted a store that answers"),
+        ("--store-password-file", "nowhere", "file_unreadable"),
+        ("--store", "redis://127.0.0.1:1", "store_unreachable"),
         ("--view", "courier", "--view: found 'courier', wanted one of courier_load_6h"),
         ("--release", "nowhere", "wanted the release.yml of a release directory"),
     ],

@@ -18,8 +18,15 @@ from feature_runtime.core.identity import digest
 from feature_runtime.core.moments import DAY, SECOND, parse_moment
 from proviso.clients.endpoint import Answer, Clients, EndpointRequest
 from proviso.online.materialize import Clocks
-from proviso.replay.evidence import REPLAY_FILE, SKEW_FILE, passed, summarize
-from proviso.replay.replay import Outcome, Rehearsal, Span, Stage, perform, rehearse
+from proviso.replay.evidence import REPLAY_FILE, SKEW_FILE, replay_failures, write_replay_evidence
+from proviso.replay.replay import (
+    CaseResult,
+    PreparedReplay,
+    ReplayContext,
+    ReplaySettings,
+    prepare_replay,
+    run_replay,
+)
 from tests.parcel_data import make, running_store, tiny_release
 
 LAST = 1_780_272_000 * SECOND
@@ -42,16 +49,16 @@ class Endpoint:
 class Played:
     """A replay that has been performed."""
 
-    def __init__(self, stage: Stage, span: Span, work: Path) -> None:
+    def __init__(self, stage: ReplayContext, span: ReplaySettings, work: Path) -> None:
         self.stage, self.work = stage, work
         self.said: list[str] = []
         self.endpoint = Endpoint()
-        self.rehearsal: Rehearsal = rehearse(stage, span, work)
-        self.outcomes: tuple[Outcome, ...] = asyncio.run(self._perform(stage, span))
+        self.rehearsal: PreparedReplay = prepare_replay(stage, span, work)
+        self.outcomes: tuple[CaseResult, ...] = asyncio.run(self._perform(stage, span))
 
-    async def _perform(self, stage: Stage, span: Span) -> tuple[Outcome, ...]:
+    async def _perform(self, stage: ReplayContext, span: ReplaySettings) -> tuple[CaseResult, ...]:
         async with Clients(self.endpoint) as clients:
-            return await perform(stage, self.rehearsal, span, clients, self.said.append)
+            return await run_replay(stage, self.rehearsal, span, clients, self.said.append)
 
 
 @pytest.fixture(scope="module", params=[True, False], ids=["drill", "plain"])
@@ -61,10 +68,10 @@ def played(
     directory = tmp_path_factory.mktemp("replay")
     project = make(directory, LAST, couriers=25, days=6)
     release = tiny_release(project, directory / "release")
-    span = Span(project.transactions, LAST - 2 * DAY, LAST, 200, drill=request.param)
+    span = ReplaySettings(project.transactions, LAST - 2 * DAY, LAST, 200, drill=request.param)
     with running_store(directory) as held:
         clocks = Clocks(None, project.plan.clock_margin, project.plan.write_deadline)
-        stage = Stage(project.contract, release, project.history, held.store, clocks)
+        stage = ReplayContext(project.contract, release, project.history, held.store, clocks)
         yield Played(stage, span, directory)
 
 
@@ -80,7 +87,7 @@ def test_every_case_is_asked_once_and_in_order(played: Played) -> None:
 
 def test_the_store_holds_the_offline_row_at_every_moment(played: Played) -> None:
     for outcome in played.outcomes:
-        expected, seen = outcome.case.expected, outcome.seen
+        expected, seen = outcome.case.expected, outcome.stored
         assert seen.status == expected.status
         assert seen.event_ts == expected.event_ts
         for online, offline in zip(seen.values, expected.values, strict=True):
@@ -91,11 +98,11 @@ def test_evidence_is_written_and_says_why_it_does_not_count(played: Played) -> N
     """The endpoint says nothing of any feature and decides nothing: every answer differs."""
     stage, out = played.stage, played.work / "evidence"
     release = stage.release.id
-    summary = summarize(stage.contract, release, played.rehearsal, played.outcomes, out)
+    summary = write_replay_evidence(stage.contract, release, played.rehearsal, played.outcomes, out)
     assert json.loads((out / REPLAY_FILE).read_text()) == json.loads(json.dumps(summary))
     assert summary["skew_digest"] == digest((out / SKEW_FILE).read_bytes())
     assert summary["skew"] == {"PASS": len(played.outcomes) * len(stage.release.service.consumed)}
-    reasons = passed(summary)
+    reasons = replay_failures(summary)
     assert f"in {summary['mismatch_count']} places" in reasons[0]
     assert f"answers came from ['None'], wanted {release}" in reasons
     kinds = {mismatch["what"].split()[0] for mismatch in summary["mismatches"]}

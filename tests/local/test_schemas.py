@@ -13,7 +13,7 @@ from feature_runtime.core.moments import HOUR, SECOND, format_moment, now
 from feature_runtime.serving.lookup import winner
 from proviso.checks.coverage import CHECK
 from proviso.gates.evidence import EvidenceFolder, evidence_finding
-from proviso.online.schemas import held_schemas
+from proviso.online.schemas import stored_schemas
 from proviso.release.directory import Release
 from tests.parcel_data import Held, Project, all_rows, make, running_store, tiny_release
 from tests.program import Done, call
@@ -140,7 +140,7 @@ def test_the_stable_never_notices_a_candidate_that_comes_and_goes(
     )
     assert len(during) >= 4
     assert all(found == before for found in during)
-    assert {one.of.schema for one in held_schemas(held.store, {}) if one.of.view == view} == {
+    assert {one.of.schema for one in stored_schemas(held.store, {}) if one.of.view == view} == {
         side.project.contract.schema_of(side.project.contract.view_by_name[view])
         for side in (stable, candidate)
     }
@@ -202,7 +202,7 @@ def test_a_contract_that_is_not_the_releases_is_refused(
     for done in (wrong.materialize(held), wrong.cover(held, tmp_path)):
         assert done.code == 2
         assert view in done.err
-    assert held_schemas(held.store, {}) == []
+    assert stored_schemas(held.store, {}) == []
 
 
 def test_what_a_release_references_stays_and_the_rest_is_collected(
@@ -218,7 +218,7 @@ def test_what_a_release_references_stays_and_the_rest_is_collected(
     before = read(candidate, held)
     promoted = ("--release", candidate.directory)
     would = stable.call(held, "schemas", "collect", *promoted, "--dry-run").json
-    assert len(held_schemas(held.store, {})) == 3
+    assert len(stored_schemas(held.store, {})) == 3
     done = stable.call(held, "schemas", "collect", *promoted).json
     retired = stable.schemas() - candidate.schemas()
     assert would["retired"] == done["retired"] == sorted(retired)
@@ -226,7 +226,7 @@ def test_what_a_release_references_stays_and_the_rest_is_collected(
     [old] = [one for one in done["schemas"] if not one["releases"]]
     assert (old["view"], old["keys"]) == (view, done["removed"])
     assert read(candidate, held) == before
-    assert {f"{one.of.view}:{one.of.schema}" for one in held_schemas(held.store, {})} == (
+    assert {f"{one.of.view}:{one.of.schema}" for one in stored_schemas(held.store, {})} == (
         candidate.schemas()
     )
     again = stable.call(held, "schemas", "collect", *promoted).json

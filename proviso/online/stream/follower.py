@@ -1,7 +1,8 @@
-"""`proviso materialize --follow`: from a stream to the online store, within seconds of an arrival.
+"""`proviso materialize --follow`: publishes on-event views from a stream, within seconds.
 
-Read, let settle, land, acknowledge, compute, publish, in this order: what has landed is the truth,
-and everything after it is done again after a crash, with the same result (docs/adr/0043).
+Messages are read, held until they have settled, written to the landing, acknowledged, computed and
+published, in this order. The landing is the source of truth: all that follows it is repeated after
+a crash, with the same result (docs/adr/0043).
 """
 
 from __future__ import annotations
@@ -16,19 +17,24 @@ from proviso.contracts.contract import FeatureView
 from proviso.history.duckdb.arriving import Arriving
 from proviso.online.materialize import Materializer
 from proviso.online.sending import Progress, Tally
+from proviso.online.store import TIMELINE_FULL
 from proviso.online.stream.landing import Landing
-from proviso.online.stream.messages import Heard, understood
+from proviso.online.stream.messages import ReceivedTransaction, parse_transaction
 from proviso.online.stream.valkey import Message, Stream
 
-LARGE = 50_000
-"""Transactions of a backlog that are published at once: an entity's late rows become few."""
+BACKLOG_CHUNK = 50_000
+"""Transactions of one chunk: a backlog is published in chunks, so that late rows of one entity
+become one."""
 FULL_PAUSE = 2.0  # seconds
-_FULL = "rows for one key"
 
 
 @dataclass(frozen=True)
-class Manner:
-    """How to follow. settle: microseconds in which arrivals are put in order."""
+class FollowSettings:
+    """How to follow.
+
+    settle: how long messages are held to be sorted by arrival, microseconds. batch: messages a
+    read. until_drained: stop when the stream is empty and all is acknowledged.
+    """
 
     settle: int
     batch: int
@@ -37,8 +43,11 @@ class Manner:
 
 @dataclass
 class Followed:
-    """What came, and what was made of it. repeated: transactions that had landed before; overdue:
-    those whose stated arrival had already been published over, so that theirs is later."""
+    """Counts of a run.
+
+    repeated: transactions that had landed before. overdue: those with a stated arrival before
+    rows already published, which got a later arrival.
+    """
 
     messages: int = 0
     landed: int = 0
@@ -52,34 +61,34 @@ class Followed:
 
 @dataclass
 class Follower:
-    """One consumer of one stream, which publishes on-event views."""
+    """One consumer of one stream; publishes on-event views."""
 
     writer: Materializer
     views: Sequence[FeatureView]
     stream: Stream
     landing: Landing
     arriving: Arriving
-    manner: Manner
+    settings: FollowSettings
     progress: Progress
     done: Followed = field(default_factory=Followed)
-    _buffer: dict[str, Heard] = field(default_factory=dict)
+    _buffer: dict[str, ReceivedTransaction] = field(default_factory=dict)
     _complete: list[int] = field(default_factory=list)
-    _said: int = 0
+    _advanced: int = 0
 
     def run(self, stopped: Callable[[], bool]) -> Followed:
         """Follows until it is stopped, or until nothing is left. Raises InputError."""
         self._recover()
-        self._hear(self.stream.unacknowledged(), self.writer.store.clock())
+        self._receive(self.stream.unacknowledged(), self.writer.store.clock())
         while not stopped():
             began = self.writer.store.clock()
-            wait = self.manner.settle if self._buffer else SECOND
-            messages = self.stream.read(self.manner.batch, max(1, wait // 1_000))
-            self._hear(messages, began)
-            backlog = len(messages) == self.manner.batch
+            wait = self.settings.settle if self._buffer else SECOND
+            messages = self.stream.read(self.settings.batch, max(1, wait // 1_000))
+            self._receive(messages, began)
+            backlog = len(messages) == self.settings.batch
             if not backlog:
                 self._complete.append(began)
             self._land(self._due())
-            if self.arriving.fresh and (not backlog or self.arriving.fresh >= LARGE):
+            if self.arriving.fresh and (not backlog or self.arriving.fresh >= BACKLOG_CHUNK):
                 self._publish(stopped)
             self._advance()
             if not messages and not self._buffer and self._nothing_left(began):
@@ -87,115 +96,117 @@ class Follower:
         return self.done
 
     def _recover(self) -> None:
-        """Takes what has landed; what nobody has published yet is published now."""
+        """Reads the landing, and publishes what an earlier run landed and did not publish."""
         store, contract = self.writer.store, self.writer.contract
         schemas = [(view.name, contract.schema_of(view)) for view in self.views]
         upto = min(store.landed(*one, self.landing.id) for one in schemas)
         parts = self.landing.parts()
         if self.landing.new and self.stream.position():
-            found = f"read up to {self.stream.position()} by somebody"
-            wanted = "a group that begins with this landing: name another --group"
-            raise InputError.of("--group", found, wanted, "what they read is not here")
+            found = f"a group that has read up to {self.stream.position()}"
+            wanted = "a new group for a new landing: name another --group"
+            why = "what the group read before is not in this landing"
+            raise InputError.of("--group", found, wanted, why, code="group_of_other_landing")
         for part in parts:
             self.arriving.take(part.path, fresh=part.last > upto)
-            if self.arriving.fresh >= LARGE:
+            if self.arriving.fresh >= BACKLOG_CHUNK:
                 self._publish(lambda: False, part.last)
         if self.arriving.fresh:
             self.progress(f"{self.arriving.fresh} landed transactions to publish")
             self._publish(lambda: False)
 
-    def _hear(self, messages: Sequence[Message], seen: int) -> None:
-        got = self.writer.store.clock() if messages else seen
-        latest = got + self.writer.clocks.margin
+    def _receive(self, messages: Sequence[Message], read_at: int) -> None:
+        received_at = self.writer.store.clock() if messages else read_at
+        latest = received_at + self.writer.clocks.margin
         for message in messages:
             self.done.messages += message.id not in self._buffer
             try:
-                heard = understood(self.writer.contract, message, seen, latest)
+                transaction = parse_transaction(self.writer.contract, message, read_at, latest)
             except ValueError as error:
                 self.done.refused += 1
                 self.stream.refuse(message, str(error)[:300])
             else:
-                self._buffer.setdefault(message.id, heard._replace(got=got))
+                self._buffer.setdefault(message.id, transaction._replace(received_at=received_at))
 
-    def _due(self) -> list[Heard]:
-        """What has settled, and all that arrived before it; of too much the first."""
-        held = sorted(self._buffer.values(), key=lambda h: (h.arrival, h.id, h.message))
-        before = self.writer.store.clock() - self.manner.settle
-        settled = [place for place, heard in enumerate(held) if heard.got <= before]
+    def _due(self) -> list[ReceivedTransaction]:
+        """Settled transactions and all that arrived before; the earliest, if too many are held."""
+        held = sorted(self._buffer.values(), key=lambda t: (t.arrival, t.id, t.message))
+        before = self.writer.store.clock() - self.settings.settle
+        settled = [place for place, one in enumerate(held) if one.received_at <= before]
         count = settled[-1] + 1 if settled else 0
-        if len(held) > 2 * self.manner.batch:
-            count = max(count, self.manner.batch)
+        if len(held) > 2 * self.settings.batch:
+            count = max(count, self.settings.batch)
         return held[:count]
 
-    def _land(self, due: Sequence[Heard]) -> None:
+    def _land(self, due: Sequence[ReceivedTransaction]) -> None:
         if not due:
             return
-        known = set(self.arriving.known([heard.id for heard in due]))
+        known = set(self.arriving.known([transaction.id for transaction in due]))
         new = []
-        for heard in due:
-            if heard.id not in known:
-                known.add(heard.id)
-                new.append(heard)
+        for transaction in due:
+            if transaction.id not in known:
+                known.add(transaction.id)
+                new.append(transaction)
         self.done.repeated += len(due) - len(new)
         if new:
             part = self.landing.append(self._in_time(new))
             self.done.landed += self.arriving.take(part.path, fresh=True)
-        self.stream.acknowledge([heard.message for heard in due])
-        for heard in due:
-            del self._buffer[heard.message]
+        self.stream.acknowledge([transaction.message for transaction in due])
+        for transaction in due:
+            del self._buffer[transaction.message]
 
-    def _in_time(self, new: Sequence[Heard]) -> list[Heard]:
-        """With the arrival at which each could first be known: after what is published of it."""
+    def _in_time(self, new: Sequence[ReceivedTransaction]) -> list[ReceivedTransaction]:
+        """The transactions with arrivals after all rows that are published of their entities."""
         first = [0] * len(new)
         for view in self.views:
             keys = self.writer.contract.join_keys(view)
-            entities = [tuple(heard.keys[key] for key in keys) for heard in new]
+            entities = [tuple(transaction.keys[key] for key in keys) for transaction in new]
             last = self.arriving.last_arrivals(view, entities)
             for place, ids in enumerate(entities):
                 first[place] = max(first[place], last.get(ids, -1) + 1)
-        self.done.overdue += sum(h.arrival < at for h, at in zip(new, first, strict=True))
-        return [h._replace(arrival=max(h.arrival, at)) for h, at in zip(new, first, strict=True)]
+        self.done.overdue += sum(t.arrival < at for t, at in zip(new, first, strict=True))
+        return [t._replace(arrival=max(t.arrival, at)) for t, at in zip(new, first, strict=True)]
 
     def _publish(self, stopped: Callable[[], bool], upto: int | None = None) -> None:
         for view in self.views:
-            told = self._sent(view, stopped)
-            self.done.rows += told.rows
-            self.done.late_batches += told.late_batches
-            self.done.conflicts += told.conflicts
+            tally = self._sent(view, stopped)
+            self.done.rows += tally.rows
+            self.done.late_batches += tally.late_batches
+            self.done.conflicts += tally.conflicts
         self.arriving.published()
         last = upto or self.landing.parts()[-1].last
         for view in self.views:
             schema = self.writer.contract.schema_of(view)
-            self.writer.store.say_landed(view.name, schema, self.landing.id, last)
+            self.writer.store.record_landed(view.name, schema, self.landing.id, last)
         self.landing.fold(last)
         self.progress(f"{self.done.landed} landed, {self.done.rows} rows")
 
     def _sent(self, view: FeatureView, stopped: Callable[[], bool]) -> Tally:
-        """A key that is full has room again when its rows have become visible."""
+        """Publishes a view; waits while a key is full, which ends when its rows become visible."""
         while True:
             try:
                 return self.writer.publish(view, self.arriving.rows(view), self.progress)
             except InputError as error:
-                if _FULL not in str(error) or stopped():
+                full = any(problem.code == TIMELINE_FULL for problem in error.problems)
+                if not full or stopped():
                     raise
                 self.progress(f"{view.name}: a key is full; waiting until its rows are visible")
                 time.sleep(FULL_PAUSE)
 
     def _advance(self) -> None:
-        """All that came before a read that left nothing is published once none of it is held."""
-        held = min((heard.seen for heard in self._buffer.values()), default=2**62)
+        """Moves the watermark to the last read that emptied the stream and left nothing held."""
+        held = min((transaction.read_at for transaction in self._buffer.values()), default=2**62)
         if self.arriving.fresh:
             return
         known = [began for began in self._complete if began < held]
-        if known and (known[-1] >= self._said + SECOND or not self._buffer):
+        if known and (known[-1] >= self._advanced + SECOND or not self._buffer):
             for view in self.views:
                 self.writer.advance(view, known[-1], 0)
-            self._said = known[-1]
+            self._advanced = known[-1]
         self._complete = [*known[-1:], *(b for b in self._complete if b >= held)]
 
     def _nothing_left(self, began: int) -> bool:
-        """An answer that was lost leaves messages that nobody has: they are asked for again."""
+        """Asks again for messages that were delivered and not acknowledged, after a lost answer."""
         if self.stream.waiting():
-            self._hear(self.stream.unacknowledged(), began)
+            self._receive(self.stream.unacknowledged(), began)
             return False
-        return self.manner.until_drained
+        return self.settings.until_drained

@@ -13,7 +13,7 @@ from proviso.history.duckdb.arriving import Arriving
 from proviso.history.duckdb.engine import connect
 from proviso.online.materialize import Materializer
 from proviso.online.sending import Progress
-from proviso.online.stream.follower import Followed, Follower, Manner
+from proviso.online.stream.follower import Followed, Follower, FollowSettings
 from proviso.online.stream.landing import open_landing
 from proviso.online.stream.valkey import ValkeyStream
 
@@ -49,7 +49,7 @@ def follow(
     writer: Materializer,
     views: Sequence[FeatureView],
     source: StreamSource,
-    manner: Manner,
+    settings: FollowSettings,
     stopped: Callable[[], bool],
     progress: Progress,
 ) -> Followed:
@@ -63,4 +63,4 @@ def follow(
         connect(_MEMORY) as engine,
     ):
         arriving = Arriving(engine, contract, views)
-        return Follower(writer, views, stream, landing, arriving, manner, progress).run(stopped)
+        return Follower(writer, views, stream, landing, arriving, settings, progress).run(stopped)

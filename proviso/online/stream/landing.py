@@ -1,8 +1,8 @@
-"""Where a stream's transactions land before anything is made of them: parts on disk, in order.
+"""The landing: the transactions of a stream on disk, in ordered parts, before they are processed.
 
-What has landed is the source that training reads later, so a row that is served is computed from
-what is here and from nothing else. A part is there whole or not at all. Parts carry the range of
-batches that they hold: small ones are folded into one, and who finds both reads the wider.
+Training reads the landing later, so served rows are computed from it and from nothing else. A part
+is written whole or not at all. A part's name has the range of batches that it holds; small parts
+are folded into one, and a reader that finds both takes the wider.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from proviso.contracts.base import InputError
 from proviso.contracts.contract import Contract
 from proviso.contracts.files import replacing
 from proviso.history.duckdb.relation import MOMENT
-from proviso.online.stream.messages import Heard
+from proviso.online.stream.messages import ReceivedTransaction
 
 FOLD = 256
 _PART = re.compile(r"part-(\d{12})-(\d{12})\.parquet")
@@ -42,7 +42,7 @@ class Part(NamedTuple):
 
 @dataclass
 class Landing:
-    """A directory that one consumer holds. id: tells it from any other; new: made just now."""
+    """A directory that one consumer has locked. id: unique; new: created by this run."""
 
     contract: Contract
     directory: Path
@@ -53,16 +53,16 @@ class Landing:
         """All parts in order; one inside another has been folded into it."""
         return landed_parts(self.directory)
 
-    def append(self, heard: Sequence[Heard]) -> Part:
-        """Puts a batch on disk; it is there when this returns."""
+    def append(self, transactions: Sequence[ReceivedTransaction]) -> Part:
+        """Writes a batch to disk, synced before this returns."""
         parts = self.parts()
         number = parts[-1].last + 1 if parts else 1
         path = self._path(number, number)
-        self._write(path, pa.Table.from_pylist([*map(self._row, heard)], self._schema()))
+        self._write(path, pa.Table.from_pylist([*map(self._row, transactions)], self._schema()))
         return Part(number, number, path)
 
     def fold(self, last: int) -> None:
-        """Makes one part of many small ones, of batches up to `last`, which are published."""
+        """Folds many small parts into one, of batches up to `last`, which are published."""
         small = [p for p in self.parts() if p.last <= last and p.last - p.first + 1 < FOLD]
         if len(small) < FOLD or small[-1].last - small[0].first + 1 < len(small):
             return
@@ -71,12 +71,18 @@ class Landing:
         for part in small:
             part.path.unlink()
 
-    def _row(self, heard: Heard) -> dict[str, object]:
+    def _row(self, one: ReceivedTransaction) -> dict[str, object]:
         source = self.contract.source
-        row: dict[str, object] = {source.id: heard.id, source.event_timestamp: heard.event}
-        row |= {str(source.arrival_timestamp): heard.arrival, source.label.column: heard.label}
-        row |= {source.label.known_at: heard.known} if source.label.known_at else {}
-        return row | dict(heard.keys) | dict(heard.columns)
+        row: dict[str, object] = {
+            source.id: one.id,
+            source.event_timestamp: one.event,
+        }
+        row |= {
+            str(source.arrival_timestamp): one.arrival,
+            source.label.column: one.label,
+        }
+        row |= {source.label.known_at: one.known} if source.label.known_at else {}
+        return row | dict(one.keys) | dict(one.columns)
 
     def _schema(self) -> pa.Schema:
         source = self.contract.source
@@ -105,15 +111,15 @@ class Landing:
 def open_landing(contract: Contract, directory: Path, stream: str, group: str) -> Iterator[Landing]:
     """Holds a landing against all other consumers. Raises InputError when it is another's."""
     if contract.source.arrival_timestamp is None:
-        wanted = "a column for the arrival, which the landing states"
-        raise InputError.of("source.arrival_timestamp", "none", wanted)
+        wanted = "a column: a landing keeps when a transaction arrived"
+        raise InputError.of("source.arrival_timestamp", "none", wanted, code="no_arrival_column")
     directory.mkdir(parents=True, exist_ok=True)
     with (directory / "lock").open("w") as held:
         try:
             fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            found, wanted = "another consumer at work", "one at a time"
-            raise InputError.of(directory, found, wanted) from None
+            what = "another consumer is using this landing"
+            raise InputError.event("landing_locked", what, directory) from None
         new = not _identity(directory).is_file()
         yield Landing(contract, directory, _identified(directory, stream, group), new)
 
@@ -133,13 +139,13 @@ def landed_parts(directory: Path) -> list[Part]:
 
 
 def snapshot(directory: Path, out: Path) -> int:
-    """One file of all that has landed, which no longer changes; returns how many rows.
+    """Writes all landed transactions to one file; returns the number of rows.
 
-    Training binds the digest of its transactions, and a directory that grows has none.
+    Training records the digest of its transactions, which a growing directory does not have.
     """
     parts = landed_parts(directory) if directory.is_dir() else []
     if not parts:
-        raise InputError.of(directory, "nothing that has landed", "the directory of a landing")
+        raise InputError.of(directory, "no landed part", "a landing", code="landing_empty")
     rows = 0
     kind = pq.read_schema(parts[0].path)
     with replacing(out) as temporary, pq.ParquetWriter(temporary, kind, compression="zstd") as into:
@@ -163,7 +169,8 @@ def _identified(directory: Path, stream: str, group: str) -> str:
     said = json.loads(path.read_text(encoding="utf-8"))
     if {"stream": said["stream"], "group": said["group"]} != of:
         found = f"the landing of stream {said['stream']}, group {said['group']}"
-        raise InputError.of(directory, found, f"that of {stream}, {group}")
+        wanted = f"that of stream {stream}, group {group}"
+        raise InputError.of(directory, found, wanted, code="landing_of_other_stream")
     return str(said["id"])
 
 

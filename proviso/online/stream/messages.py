@@ -1,7 +1,7 @@
-"""What a message of a stream says, as a transaction of the contract, or why it says none.
+"""Parses a stream's message as a transaction of the contract.
 
-One field per column of the source, as text; an empty or absent one is null. Judged as a file of
-transactions would be, so that a bad message is refused alone instead of stopping everything.
+One field per column of the source, as text; an empty or absent one is null. The rules are those of
+a file of transactions; an invalid message is refused alone and the others are processed.
 """
 
 from __future__ import annotations
@@ -23,9 +23,11 @@ _TRUTHS = {"0": False, "false": False, "1": True, "true": True}
 Value = int | float | bool | Decimal
 
 
-class Heard(NamedTuple):
-    """A transaction as it was heard; moments in microseconds. seen: when the reading of its
-    message began; got: when the message was there."""
+class ReceivedTransaction(NamedTuple):
+    """A transaction of a message; moments in microseconds.
+
+    read_at: when the reading of its message began. received_at: when the message was there.
+    """
 
     id: str
     event: int
@@ -35,11 +37,13 @@ class Heard(NamedTuple):
     label: bool | None
     known: int | None
     message: str
-    seen: int
-    got: int = 0
+    read_at: int
+    received_at: int = 0
 
 
-def understood(contract: Contract, message: Message, seen: int, latest: int) -> Heard:
+def parse_transaction(
+    contract: Contract, message: Message, read_at: int, latest: int
+) -> ReceivedTransaction:
     """The transaction of a message. Raises ValueError, with the reason.
 
     latest: the last moment that is not in the future.
@@ -60,7 +64,7 @@ def understood(contract: Contract, message: Message, seen: int, latest: int) -> 
     for entity in contract.entities:
         text = _id(fields, entity.join_key)
         keys[entity.join_key] = text if entity.dtype == "string" else _integer(text)
-    return Heard(
+    return ReceivedTransaction(
         _id(fields, source.id),
         event,
         message.at if arrival is None else arrival,
@@ -69,7 +73,7 @@ def understood(contract: Contract, message: Message, seen: int, latest: int) -> 
         None if label is None else _TRUTHS[label.lower()],
         _moment(fields, source.label.known_at, MAX_MOMENT - 1),
         message.id,
-        seen,
+        read_at,
     )
 
 

@@ -1,4 +1,4 @@
-"""Plays a file of transactions into a stream in order of arrival, for drills and demonstrations."""
+"""Appends a file of transactions to a stream in order of arrival, for drills and demos."""
 
 from __future__ import annotations
 

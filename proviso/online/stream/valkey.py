@@ -1,7 +1,7 @@
-"""Where transactions come from while they happen: a port, and Valkey streams behind it.
+"""The stream of transactions: a port, and its implementation with Valkey streams.
 
-The port asks for no more than a log with a consumer group gives, so that Kafka fits: its ids are
-then offsets. The client belongs to `proviso.online.store`.
+The port needs no more than a log with a consumer group, so Kafka can implement it, with offsets as
+ids. The client belongs to `proviso.online.store`.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from proviso.contracts.base import InputError
-from proviso.online.store import asking, open_client
+from proviso.online.store import GROUP_EXISTS, open_client, store_errors
 
 REFUSED_KEPT = 100_000
 _FIELDS_KEPT, _BYTES_KEPT = 64, 4096
 
 
 class Message(NamedTuple):
-    """What a producer said; `at`: when the stream got it, microseconds."""
+    """A message of a stream; `at`: when the stream received it, microseconds."""
 
     id: str
     at: int
@@ -26,28 +26,28 @@ class Message(NamedTuple):
 
 
 class Stream(Protocol):
-    """A consumer's place in a stream. What it has read is its own until it acknowledges."""
+    """A consumer of a group. A message that it has read is pending until it is acknowledged."""
 
     def position(self) -> str:
-        """The last message that the group was given; empty before the first."""
+        """The id of the last message delivered to the group; empty before the first."""
 
     def read(self, count: int, wait_ms: int) -> list[Message]:
-        """Messages that nobody of the group has read; none when none came in time."""
+        """Messages not yet delivered to the group; empty when none came in time."""
 
     def unacknowledged(self) -> list[Message]:
-        """What was read and not acknowledged, by this consumer or by one that died."""
+        """Pending messages, of this consumer or of one that crashed."""
 
     def waiting(self) -> int:
-        """How many messages are not acknowledged."""
+        """The number of pending messages."""
 
     def acknowledge(self, ids: Sequence[str]) -> None:
-        """Says that messages need not come again."""
+        """Acknowledges messages, so that they are not delivered again."""
 
     def refuse(self, message: Message, reason: str) -> None:
-        """Puts a message aside with the reason, and acknowledges it."""
+        """Moves a message to the stream of refused ones with the reason, and acknowledges it."""
 
     def close(self) -> None:
-        """Ends the connection."""
+        """Closes the connection."""
 
 
 class ValkeyStream:
@@ -62,7 +62,7 @@ class ValkeyStream:
             with self._asking():
                 self._client.xgroup_create(name, group, id="0", mkstream=True)
         except InputError as error:
-            if "BUSYGROUP" not in str(error):
+            if error.problems[0].code != GROUP_EXISTS:
                 raise
 
     def position(self) -> str:
@@ -82,7 +82,7 @@ class ValkeyStream:
         return _messages(entries)
 
     def unacknowledged(self) -> list[Message]:
-        """Entries that were trimmed before anybody was done with them are gone."""
+        """Entries that were trimmed from the stream while pending are lost."""
         taken: list[Message] = []
         place = b"0-0"
         while True:
@@ -116,7 +116,7 @@ class ValkeyStream:
         self._client.close()
 
     def _asking(self) -> Any:
-        return asking(self._address)
+        return store_errors(self._address)
 
 
 class ValkeyProducer:
@@ -127,7 +127,7 @@ class ValkeyProducer:
         self._name = name
 
     def append(self, messages: Sequence[Mapping[str, str]]) -> None:
-        with asking(self._address):
+        with store_errors(self._address):
             pipeline = self._client.pipeline(transaction=False)
             for fields in messages:
                 pipeline.xadd(self._name, dict(fields))

@@ -20,7 +20,7 @@ from proviso.contracts.contract import Contract
 from proviso.contracts.loading import load_contract
 from proviso.online.materialize import times_of
 from proviso.replay.cases import Case, Expected
-from proviso.replay.replay import Outcome, Seen
+from proviso.replay.replay import CaseResult, StoredFeatures
 from proviso.replay.skew import skew_rows
 
 CONTRACT = load_contract(Path(__file__).parents[3] / "contracts")
@@ -36,7 +36,7 @@ CONSUMED = tuple(
 DTYPES = {feature.name: feature.dtype for feature in VIEW.features}
 
 
-def outcome(offline: Row | None, online: Row | None, torn: bool = False) -> Outcome:
+def outcome(offline: Row | None, online: Row | None, torn: bool = False) -> CaseResult:
     """One request whose entity has these rows of VIEW on either side, judged by the one rule."""
     dtypes = [DTYPES[name] for _, name in CONSUMED]
     winner, status = availability(TIMES, [offline] if offline else [], T)
@@ -50,7 +50,7 @@ def outcome(offline: Row | None, online: Row | None, torn: bool = False) -> Outc
     )
     request = EndpointRequest("replay-1", T, {"customer_id": "C1"}, {})
     answer = Answer("rest", "200", 0.0)
-    return Outcome(Case(request, expected, CONSUMED), answer, seen(online, torn, dtypes))
+    return CaseResult(Case(request, expected, CONSUMED), answer, seen(online, torn, dtypes))
 
 
 def as_doubles(values: Sequence[Value]) -> tuple[float, ...]:
@@ -58,14 +58,14 @@ def as_doubles(values: Sequence[Value]) -> tuple[float, ...]:
     return tuple(float("nan") if v is None else float(v) for v in values)
 
 
-def seen(online: Row | None, torn: bool, dtypes: Sequence[str]) -> Seen:
+def seen(online: Row | None, torn: bool, dtypes: Sequence[str]) -> StoredFeatures:
     if torn:
         nothing = (None,) * len(dtypes)
-        return Seen((Status.TYPE,) * len(dtypes), nothing, nothing)
+        return StoredFeatures((Status.TYPE,) * len(dtypes), nothing, nothing)
     winner, status = availability(TIMES, [online] if online else [], T)
     values = winner.values if winner else (None,) * len(dtypes)
     events = (winner.event_ts if winner else None,) * len(dtypes)
-    return Seen(feature_statuses(status, winner, dtypes), values, events)
+    return StoredFeatures(feature_statuses(status, winner, dtypes), values, events)
 
 
 def row(event_ts: int, *values: Value) -> Row:

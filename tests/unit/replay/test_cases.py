@@ -13,7 +13,7 @@ from feature_runtime.core.moments import DAY, SECOND
 from proviso.contracts.section import runtime_service
 from proviso.history.arrays import EncoderInputs, read_inputs
 from proviso.history.duckdb.join import build_dataset
-from proviso.replay.cases import Making, made_transactions
+from proviso.replay.cases import Synthetic, synthetic_transactions
 from tests.parcel_data import Project, make
 
 LAST = 1_780_272_000 * SECOND
@@ -33,8 +33,8 @@ def joined(project: Project, transactions: Path, out: Path) -> EncoderInputs:
 def test_made_up_transactions_are_read_like_real_ones(project: Project, tmp_path: Path) -> None:
     inputs = joined(project, project.transactions, tmp_path / "real-joined.parquet")
     moments = np.array([LAST - 3 * SECOND, LAST - 2 * SECOND], dtype=np.int64)
-    path = made_transactions(
-        project.contract, inputs, Making(5, moments), tmp_path / "made.parquet"
+    path = synthetic_transactions(
+        project.contract, inputs, Synthetic(5, moments), tmp_path / "made.parquet"
     )
     made = joined(project, path, tmp_path / "made-joined.parquet")
     assert len(made) == 7
@@ -51,14 +51,14 @@ def test_made_up_transactions_are_read_like_real_ones(project: Project, tmp_path
 
 def test_made_up_columns_have_the_types_of_the_source(project: Project, tmp_path: Path) -> None:
     inputs = joined(project, project.transactions, tmp_path / "real-joined.parquet")
-    making = Making(2, np.empty(0, np.int64))
-    path = made_transactions(project.contract, inputs, making, tmp_path / "made.parquet")
+    making = Synthetic(2, np.empty(0, np.int64))
+    path = synthetic_transactions(project.contract, inputs, making, tmp_path / "made.parquet")
     made, real = pq.read_schema(path), pq.read_schema(project.transactions)
     for name in (project.contract.source.id, "courier_id", "zone_id", "parcels"):
         assert made.field(name).type == real.field(name).type
 
 
 def test_nothing_to_make_is_nothing() -> None:
-    assert not Making(0, np.empty(0, np.int64))
-    assert Making(1, np.empty(0, np.int64))
-    assert Making(0, np.array([1]))
+    assert not Synthetic(0, np.empty(0, np.int64))
+    assert Synthetic(1, np.empty(0, np.int64))
+    assert Synthetic(0, np.array([1]))
