@@ -532,7 +532,7 @@ def test_a_stranger_does_not_sign(world: World) -> None:
     [row] = world.in_review()
     done = world.sign(row["case_id"], owner="science@parcels.example")
     assert done.code == 1
-    assert f"wanted {OWNER} (only the owner can answer for it)" in done.err
+    assert f"wanted {OWNER} (only the row's owner can sign it)" in done.err
     assert world.skew().code == 1
 
 

@@ -15,6 +15,10 @@ from proviso.contracts.paths import repeated
 from proviso.contracts.validation.payloads import key_problems
 from proviso.contracts.validation.service import find_feature
 
+TOLERANCE = "skew_tolerance_mismatch"
+VERDICT = "skew_verdict_mismatch"
+COVERAGE = "skew_cases_incomplete"
+
 
 def skew_problems(contract: Contract, rows: Sequence[CaseRow]) -> Iterator[Problem]:
     """Everything between the rows and the contract."""
@@ -35,7 +39,8 @@ def _row(contract: Contract, row: CaseRow) -> Iterator[Problem]:
     found = find_feature(contract, FeatureRef(case.feature_view, case.feature))
     if found is None:
         name = str(FeatureRef(case.feature_view, case.feature))
-        yield Problem(f"{place}: feature", name, "a feature of the contract")
+        wanted = "a feature of the contract"
+        yield Problem(f"{place}: feature", name, wanted, code="unknown_feature")
         return
     view, feature = found
     yield from key_problems(place, contract, view, case.entity_type, case.entity_key)
@@ -52,7 +57,8 @@ def _tolerance(place: str, feature: Feature, case: SkewCase) -> Iterator[Problem
     for end, wanted in agreed.items():
         if stated[end] != wanted:
             why = f"the contract's tolerance of {feature.name} is what the owner agreed to"
-            yield Problem(f"{place}: tolerance_{end}", f"{stated[end]:g}", f"{wanted:g}", why)
+            found = f"{stated[end]:g}"
+            yield Problem(f"{place}: tolerance_{end}", found, f"{wanted:g}", why, TOLERANCE)
 
 
 def _sides(place: str, view: FeatureView, feature: Feature, case: SkewCase) -> Iterator[Problem]:
@@ -81,6 +87,7 @@ def _sides(place: str, view: FeatureView, feature: Feature, case: SkewCase) -> I
             if why
             else f"at least {format_moment(earliest)}, the lookback's start",
             why or "an older row is never joined",
+            "offline_row_unusable",
         )
 
 
@@ -92,10 +99,11 @@ def _verdict(place: str, view: FeatureView, feature: Feature, case: SkewCase) ->
     if case.verdict != verdict:
         wanted = f"REVIEW of kind {kind}" if kind else "PASS"
         why = "what the row's own values, moments and tolerance give"
-        yield Problem(f"{place}: verdict", case.verdict, wanted, why)
+        yield Problem(f"{place}: verdict", case.verdict, wanted, why, VERDICT)
     elif case.kind != kind:
         why = "what the row's own values, moments and tolerance give"
-        yield Problem(f"{place}: kind", case.kind or "nothing", kind or "nothing", why)
+        found = case.kind or "nothing"
+        yield Problem(f"{place}: kind", found, kind or "nothing", why, VERDICT)
     if case.verdict == "REVIEW":
         yield from _routed(place, view.owner_of(feature), case)
 
@@ -103,19 +111,21 @@ def _verdict(place: str, view: FeatureView, feature: Feature, case: SkewCase) ->
 def _routed(place: str, owner: str, case: SkewCase) -> Iterator[Problem]:
     if case.owner != owner:
         why = "a difference goes to the feature's owner"
-        yield Problem(f"{place}: owner", case.owner or "nothing", owner, why)
+        found = case.owner or "nothing"
+        yield Problem(f"{place}: owner", found, owner, why, "skew_owner_mismatch")
     if not case.review_note.strip():
-        why = "a reviewer must know what was seen"
-        yield Problem(f"{place}: review_note", "nothing", "a note", why)
+        why, code = "the reviewer needs to know what was seen", "review_note_missing"
+        yield Problem(f"{place}: review_note", "nothing", "a note", why, code)
 
 
 def _coverage(contract: Contract, rows: Sequence[CaseRow]) -> Iterator[Problem]:
     if not any(_numeric_pass(contract, row.case) for row in rows):
         wanted = "at least one PASS of a number with a tolerance above zero"
-        yield Problem(SKEW_FILE, "no such row", wanted, "the test must show what it lets through")
+        why = "the cases must show a difference that passes"
+        yield Problem(SKEW_FILE, "no such row", wanted, why, COVERAGE)
     if not any(row.case.verdict == "REVIEW" for row in rows):
-        why = "a test that never stops anything proves nothing"
-        yield Problem(SKEW_FILE, "no REVIEW row", "at least one", why)
+        why = "the cases must show a difference that is stopped"
+        yield Problem(SKEW_FILE, "no REVIEW row", "at least one", why, COVERAGE)
 
 
 def _numeric_pass(contract: Contract, case: SkewCase) -> bool:

@@ -17,7 +17,7 @@ from pydantic import BeforeValidator, Field
 
 from feature_runtime.core.availability import Status, Value, ViewTimes, value_status
 from feature_runtime.core.moments import parse_moment
-from proviso.checks.skew.rows import UNREADABLE, SkewRow
+from proviso.checks.skew.rows import INVALID, UNREADABLE, SkewRow
 from proviso.checks.skew.verdict import Kind, Side, Terms, kind_of
 from proviso.contracts.base import ContractError, Name, Problem, Strict
 from proviso.contracts.contract import Tolerance
@@ -85,7 +85,8 @@ def parse_cases(text: str) -> tuple[list[CaseRow], list[Problem]]:
             return [], [_header_problem(tuple(reader.fieldnames or ()))]
         for record in reader:
             if len(rows) + len(problems) >= MAX_ROWS:
-                problems.append(Problem(SKEW_FILE, "more rows", f"at most {MAX_ROWS}"))
+                wanted = f"at most {MAX_ROWS}"
+                problems.append(Problem(SKEW_FILE, "more rows", wanted, code="too_many_rows"))
                 break
             place = f"{SKEW_FILE}: row {reader.line_num}"
             try:
@@ -94,7 +95,8 @@ def parse_cases(text: str) -> tuple[list[CaseRow], list[Problem]]:
                 problems += error.problems
     except csv.Error as error:
         place = f"{SKEW_FILE}: row {reader.line_num}"
-        problems.append(Problem(place, f"no CSV ({error})", "comma-separated values"))
+        found, wanted = f"no CSV ({error})", "comma-separated values"
+        problems.append(Problem(place, found, wanted, code=INVALID))
     return rows, problems
 
 
@@ -138,12 +140,13 @@ def _header_problem(found: tuple[str, ...]) -> Problem:
     parts = [f"no {', '.join(missing)}"] if missing else []
     parts += [f"an unknown {', '.join(unknown[:16])}"] if unknown else []
     wanted = f"{len(HEADER)} columns from {HEADER[0]} to {HEADER[-1]}, in the format's order"
-    return Problem(f"{SKEW_FILE}: header", " and ".join(parts) or "another order", wanted)
+    actual = " and ".join(parts) or "another order"
+    return Problem(f"{SKEW_FILE}: header", actual, wanted, code=INVALID)
 
 
 def _cells(place: str, record: Mapping[str | Any, Any]) -> dict[str, Any]:
     if None in record or None in record.values():
         count = sum(value is not None for name, value in record.items() if name is not None)
         found = "more cells than the header" if None in record else f"{count} cells"
-        raise ContractError([Problem(place, found, f"{len(HEADER)} cells")])
+        raise ContractError([Problem(place, found, f"{len(HEADER)} cells", code=INVALID)])
     return dict(record)

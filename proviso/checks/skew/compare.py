@@ -1,7 +1,7 @@
-"""The sampled skew test: what the pod would read at T against the exact rule over the history.
+"""The sampled skew test: the value that the pod would read at T against the offline one.
 
-Entities come stratified from the history, and some that it has never seen. Offline is the
-availability rule over their rows; online is what the pod's own code makes of the key's bytes.
+Entities are sampled by stratum from the history; some are unknown to it. Offline is the
+availability rule over the history's rows; online is the pod's own code over the key's bytes.
 """
 
 from __future__ import annotations
@@ -47,7 +47,8 @@ class SkewSources:
         found = self.contract.schema_of(known) if known else "no such view"
         if known is None or found != view.schema:
             wanted = f"schema {view.schema}, which the service reads"
-            raise InputError.of(f"contract: view {view.name}", found, wanted)
+            place = f"contract: view {view.name}"
+            raise InputError.of(place, found, wanted, code="view_schema_mismatch")
         return known
 
 
@@ -86,9 +87,9 @@ class _Tally:
 
 
 def skew_test(sources: SkewSources, chosen: SkewSample, progress: Progress) -> SkewResult:
-    """Compares a sample. Raises Inconclusive where no comparison would mean anything.
+    """Compares a sample. Raises Inconclusive where a difference would prove nothing.
 
-    A test of now begins again when a writer has moved on while it was reading.
+    A test of now is repeated when a writer moved the window while keys were read.
     """
     views = [sources.view_of(view) for view in sources.service.views]
     for left in reversed(range(_TRIES)):
@@ -137,7 +138,7 @@ def _compare_view(
 def _clear_of_writes(
     sources: SkewSources, view: FeatureView, at: int, sampled: Sequence[Sampled]
 ) -> Sequence[Sampled]:
-    """Those without a row that offline reads already while it was still being written."""
+    """The entities of which no row was just being written at the moment."""
     late = late_intervals(sources.contract, sources.history, view)
     margin = sources.service.limits.clock_margin
     return [
@@ -169,7 +170,7 @@ class _Comparison:
         return sorted(self.sources.store.schemas(self.view.name) - {self.view.schema})
 
     def elsewhere(self, lost: Sequence[Ids]) -> dict[Ids, str]:
-        """Which entities without a key have one under another schema, in words."""
+        """Entities without a key that have one under another schema, with a note of it."""
         if not lost:
             return {}
         found = {}
@@ -239,7 +240,7 @@ def _fault(view: View, blob: bytes) -> str:
 
 
 def _sides(view: View, found: Winner) -> tuple[Side, ...]:
-    """Per feature of the view what one side says."""
+    """One side of every feature of the view."""
     statuses = feature_statuses(found.status, found.row, view.dtypes)
     if found.row is None:
         return tuple(Side(status, None, None) for status in statuses)

@@ -1,7 +1,7 @@
-"""What a skew test leaves behind: its rows, the verdict over them, and evidence for the gate.
+"""The results of a skew test: its rows, the verdict over them, and evidence for the gate.
 
-The verdict follows from the rows and the signatures beside them, so it is worked out again when
-one is added (`proviso skew sign`).
+The verdict follows from the rows and the signatures beside them, so it is computed again when a
+signature is added (`proviso check sign`).
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def judge_rows(
 
 
 def describe_row(row: RowCells) -> str:
-    """A row in REVIEW as one line: what, of whom, when, and who mends it."""
+    """A row in REVIEW as one line: kind, feature, entity, moment, note and owner."""
     return (
         f"REVIEW {row['kind']} {feature_of(row)} of {row['entity_type']} {row['entity_key']} "
         f"at {row['as_of']} ({row['review_note']}), owner {row['owner']}, row {row['case_id']}"
@@ -80,7 +80,7 @@ def write_test(path: Path, rows: Sequence[SkewRow]) -> list[dict[str, str]]:
 
 
 def figures_of(result: SkewResult, verdict: SkewVerdict) -> dict[str, Any]:
-    """What a test measured: how much, where, and how it came out."""
+    """The figures of a test: counts, window, strata and sizes."""
     return verdict.figures | {
         "interval": [format_moment(result.window.low), format_moment(result.window.high)],
         "strata": _plain(result.strata),
@@ -116,9 +116,9 @@ def inconclusive_evidence(release: str, why: str, made_at: int, as_of: int) -> E
 
 
 def refresh(rows: Path, verdict: SkewVerdict) -> Path | None:
-    """Works the verdict of the evidence beside signed rows out again; None where there is none.
+    """Computes the verdict of the evidence beside signed rows again; None without evidence.
 
-    When it was measured stays: a signature makes evidence no younger.
+    made_at stays: a signature does not renew the measurement.
     """
     path = rows.parent / f"{KIND}.json"
     if not path.is_file():
@@ -127,8 +127,9 @@ def refresh(rows: Path, verdict: SkewVerdict) -> Path | None:
     if rows.name not in evidence.files:
         return None
     if evidence.files != digests_of(rows.parent, list(evidence.files)):
-        wanted = "the rows that it speaks of"
-        raise InputError.of(path, "other rows beside it", wanted, "run the skew test again")
+        found, wanted = "other rows beside it", "the rows of the test"
+        why, code = "run the skew test again", "evidence_file_changed"
+        raise InputError.of(path, found, wanted, why, code=code)
     figures = {**evidence.figures, **verdict.figures}
     return write_evidence(rows.parent, replace(evidence, reasons=verdict.reasons, figures=figures))
 

@@ -21,6 +21,9 @@ from proviso.contracts.contract import Feature, FeatureView
 MAX_CELL = 1024
 """Characters of a cell that `cases` reads."""
 
+INVALID = "skew_rows_invalid"
+"""Code of a file that is no skew rows."""
+
 UNREADABLE = "unreadable bytes"
 """online_value where the key holds bytes that are no timeline of the view."""
 
@@ -104,13 +107,14 @@ def write_rows(path: Path, rows: Sequence[SkewRow]) -> None:
 
 def read_rows(path: Path) -> list[dict[str, str]]:
     """All rows of an evidence file. Raises InputError."""
-    wanted = "what a skew test writes"
+    wanted = "the rows of a skew test"
     try:
         if path.stat().st_size > MAX_BYTES:
-            raise InputError.of(path, f"more than {MAX_BYTES} bytes", wanted)
+            raise InputError.of(path, f"more than {MAX_BYTES} bytes", wanted, code="rows_too_large")
         return parse_rows(path, path.read_bytes())
     except OSError as error:
-        raise InputError.of(path, error.strerror or "an error", wanted) from None
+        reason = f"cannot read the rows: {error.strerror or error}"
+        raise InputError.event("file_unreadable", reason, path) from None
 
 
 def parse_rows(path: Path, content: bytes) -> list[dict[str, str]]:
@@ -119,12 +123,14 @@ def parse_rows(path: Path, content: bytes) -> list[dict[str, str]]:
     try:
         reader = csv.DictReader(io.StringIO(content.decode(), newline=""), strict=True)
         if reader.fieldnames != columns:
-            raise InputError.of(path, "another header", ",".join(columns))
+            raise InputError.of(path, "another header", ",".join(columns), code=INVALID)
         rows = list(reader)
     except (csv.Error, UnicodeDecodeError) as error:
-        raise InputError.of(path, f"no CSV ({error})", "what a skew test writes") from None
+        found, wanted = f"no CSV ({error})", "the rows of a skew test"
+        raise InputError.of(path, found, wanted, code=INVALID) from None
     if any(None in row or None in row.values() for row in rows):
-        raise InputError.of(path, "a torn row", f"{len(columns)} cells in every row")
+        wanted = f"{len(columns)} cells in every row"
+        raise InputError.of(path, "a torn row", wanted, code=INVALID)
     return rows
 
 

@@ -1,8 +1,8 @@
-"""Sign-off: an owner takes one row in REVIEW on itself, in writing and for a time.
+"""Signatures: the owner of a row in REVIEW accepts it, with a reason and until a moment.
 
-Signatures lie beside the rows' file, one JSON object a line, appended and never edited. A
+Signatures are kept beside the file of rows, one JSON object a line, appended and never edited. A
 signature covers the content of its row: another value or moment under the same case_id is not
-signed. Critical features, whose policy is `reject`, are mended and not signed.
+signed. Rows of critical features, whose policy is `reject`, cannot be signed.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ RowCells = Mapping[str, str]
 
 @dataclass(frozen=True)
 class Signature:
-    """Who has accepted which row, why, and from when until when (microseconds).
+    """An owner's acceptance of a row, from signed_at until expires (microseconds).
 
     row: digest of the row's cells.
     """
@@ -43,7 +43,7 @@ class Signature:
     expires: int
 
     def counts(self, owner: str, now: int) -> bool:
-        """Whether it holds at a moment for a row of `owner`; a stranger's never does."""
+        """Whether it is valid at a moment for a row of `owner`."""
         return (
             self.owner == owner
             and self.signed_at <= now < self.expires
@@ -53,7 +53,7 @@ class Signature:
 
 @dataclass(frozen=True)
 class SignatureRequest:
-    """What somebody wants to sign, as stated."""
+    """What `proviso check sign` is given."""
 
     owner: str
     reason: str
@@ -78,7 +78,7 @@ def unsigned(
     now: int,
     critical: frozenset[str],
 ) -> list[RowCells]:
-    """The rows that still block: in REVIEW, and critical or without a signature that counts.
+    """The rows that block: in REVIEW, and critical or without a valid signature.
 
     critical: names as `view:feature`. now: microseconds, wall clock.
     """
@@ -97,7 +97,7 @@ def unsigned(
 
 
 def critical_features(contract: Contract) -> frozenset[str]:
-    """`view:feature` of every feature without which a transaction is rejected."""
+    """`view:feature` of every feature whose absence rejects a transaction."""
     return frozenset(
         str(FeatureRef(view.name, feature.name))
         for view in contract.feature_views
@@ -107,7 +107,7 @@ def critical_features(contract: Contract) -> frozenset[str]:
 
 
 def feature_of(row: RowCells) -> str:
-    """The `view:feature` that a row speaks of."""
+    """The `view:feature` of a row."""
     return str(FeatureRef(row["feature_view"], row["feature"]))
 
 
@@ -121,17 +121,17 @@ def sign(row: RowCells, request: SignatureRequest, critical: frozenset[str]) -> 
     _check_times(request)
     place = row["case_id"]
     if row["verdict"] == "PASS":
-        raise InputError.of(
-            place, "a row that is PASS", "one in REVIEW", "there is nothing to sign"
-        )
+        found, wanted, why = "a row that is PASS", "one in REVIEW", "there is nothing to sign"
+        raise InputError.of(place, found, wanted, why, code="row_needs_no_signature")
     if feature_of(row) in critical:
-        why = "without it a transaction is rejected: mend it and test again"
-        raise ContractError(
-            [Problem(place, f"critical feature {feature_of(row)}", "one that may be signed", why)]
-        )
+        found = f"critical feature {feature_of(row)}"
+        why = "its absence rejects a transaction: correct the value and test again"
+        code = "critical_feature_signed"
+        raise ContractError([Problem(place, found, "a feature with a default", why, code)])
     if request.owner != row["owner"]:
-        why = "only the owner can answer for it"
-        raise ContractError([Problem(f"{place}: --owner", request.owner, row["owner"], why)])
+        why, code = "only the row's owner can sign it", "not_the_owner"
+        problem = Problem(f"{place}: --owner", request.owner, row["owner"], why, code)
+        raise ContractError([problem])
     return Signature(
         place,
         row_digest(row),
@@ -144,12 +144,13 @@ def sign(row: RowCells, request: SignatureRequest, critical: frozenset[str]) -> 
 
 def _check_times(request: SignatureRequest) -> None:
     if not request.reason.strip() or len(request.reason) > 2_000:
-        raise InputError.of("--reason", f"{len(request.reason)} characters", "1 to 2000, not blank")
+        found, wanted = f"{len(request.reason)} characters", "1 to 2000, not blank"
+        raise InputError.of("--reason", found, wanted, code="reason_invalid")
     if not request.signed_at < request.expires <= request.signed_at + LONGEST:
         latest = format_moment(request.signed_at + LONGEST)
         why = f"a signature lasts at most {format_duration(LONGEST)}"
-        found = format_moment(request.expires)
-        raise InputError.of("--expires", found, f"a moment to come, at most {latest}", why)
+        found, wanted = format_moment(request.expires), f"after now, at most {latest}"
+        raise InputError.of("--expires", found, wanted, why, code="expiry_invalid")
 
 
 def signatures_file(rows: Path) -> Path:
@@ -158,7 +159,7 @@ def signatures_file(rows: Path) -> Path:
 
 
 def append_signature(rows: Path, signature: Signature) -> Path:
-    """Adds a signature beside the rows' file; one write, so that two signers do not mix."""
+    """Appends a signature in one write, so that two signers' lines do not mix."""
     path = signatures_file(rows)
     stated = asdict(signature) | {
         "signed_at": format_moment(signature.signed_at),
@@ -176,10 +177,12 @@ def read_signatures(rows: Path) -> list[Signature]:
         return []
     try:
         if path.stat().st_size > _MAX_BYTES:
-            raise InputError.of(path, f"more than {_MAX_BYTES} bytes", "signatures")
+            found = f"more than {_MAX_BYTES} bytes"
+            raise InputError.of(path, found, "signatures", code="signatures_invalid")
         lines = path.read_bytes().splitlines()
     except OSError as error:
-        raise InputError.of(path, error.strerror or "an error", "signatures") from None
+        reason = f"cannot read the signatures: {error.strerror or error}"
+        raise InputError.event("file_unreadable", reason, path) from None
     return [_parse(path, number, line) for number, line in enumerate(lines, 1)]
 
 
@@ -195,5 +198,5 @@ def _parse(path: Path, number: int, line: bytes) -> Signature:
             parse_moment(stated.expires),
         )
     except (ValidationError, ValueError, RecursionError):
-        wanted = "a signature as `proviso check sign` writes it"
-        raise InputError.of(f"{path}: line {number}", "none", wanted) from None
+        place, wanted = f"{path}: line {number}", "a signature that `proviso check sign` wrote"
+        raise InputError.of(place, "no signature", wanted, code="signatures_invalid") from None

@@ -1,8 +1,8 @@
-"""The moments about which a skew test may speak: between the writers' clocks and the watermarks.
+"""The moments that a skew test can judge: between the writers' merge clocks and the watermarks.
 
-Before the greatest merge clock less the margin a key has forgotten rows that the history still
-has; after the watermark rows are missing that a run will yet write. Outside nothing is wrong with
-a difference, so nothing may be concluded from one.
+Before the greatest merge clock less the margin, keys have dropped rows that the history still has;
+after the watermark, rows are missing that a run has yet to write. Outside this window a difference
+is expected, so nothing can be concluded from one.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Window:
 
 
 class Inconclusive(ValueError):
-    """A check that can say neither yes nor no; says why."""
+    """The check can neither pass nor fail; the text says why."""
 
 
 def window_of(service: Service, store: OnlineStore) -> Window:
@@ -51,8 +51,8 @@ def known_offline(
 ) -> Window:
     """The window as far as the history has every arrival of its on-event views.
 
-    Who follows a stream writes what a history learns of only when it is brought up to date.
-    Raises Inconclusive when nothing is left.
+    A follower of a stream writes rows that the history has only after its next update. Raises
+    Inconclusive when nothing is left.
     """
     high = window.high
     for view in views:
@@ -95,7 +95,7 @@ def moment_in(window: Window, asked: int | None, clock: int) -> int:
 
 
 def lag_warnings(at: int, clock: int, margin: int, asked: int | None) -> Sequence[str]:
-    """What a reader must know of a test `now` that had to speak about an earlier moment."""
+    """A warning when a test of `now` had to use an earlier moment."""
     if asked is not None or clock - at <= margin:
         return ()
     return (f"now is {format_moment(clock)}, but the watermark ends at {format_moment(at)}",)

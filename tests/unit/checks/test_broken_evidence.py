@@ -260,8 +260,8 @@ VARIANTS: dict[str, tuple[Edit, str]] = {
     "skew review without note": (
         skew(3, review_note=" "),
         (
-            "skew_test_cases.csv: row 4: review_note: found nothing, wanted a note (a reviewer "
-            "must know what was seen)"
+            "skew_test_cases.csv: row 4: review_note: found nothing, wanted a note (the "
+            "reviewer needs to know what was seen)"
         ),
     ),
     "skew verdict unknown": (
@@ -271,8 +271,8 @@ VARIANTS: dict[str, tuple[Edit, str]] = {
     "skew without review": (
         skew_text(lambda text: "\n".join(text.splitlines()[:3]) + "\n"),
         (
-            "skew_test_cases.csv: found no REVIEW row, wanted at least one (a test that never "
-            "stops anything proves nothing)"
+            "skew_test_cases.csv: found no REVIEW row, wanted at least one (the cases must "
+            "show a difference that is stopped)"
         ),
     ),
     "skew without a tolerance": (
@@ -281,7 +281,7 @@ VARIANTS: dict[str, tuple[Edit, str]] = {
         ),
         (
             "skew_test_cases.csv: found no such row, wanted at least one PASS of a number with a "
-            "tolerance above zero (the test must show what it lets through)"
+            "tolerance above zero (the cases must show a difference that passes)"
         ),
     ),
 }
