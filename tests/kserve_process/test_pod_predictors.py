@@ -21,7 +21,7 @@ from proviso.local import triton
 from proviso.local.processes import Stack
 from proviso.local.triton import Triton
 from tests.local.pod_stack import WEIGHTS, make_release
-from tests.local.test_pod_dependencies import Switch
+from tests.local.tcp_switch import Switch
 
 SECOND = 1_000_000
 ONE = np.zeros((1, len(WEIGHTS)), dtype=np.float32)

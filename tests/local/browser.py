@@ -93,9 +93,9 @@ def _driver(log: Path) -> Iterator[str]:
             process.terminate()
 
 
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    home = tmp_path_factory.mktemp("browser")
+@contextmanager
+def browsing(home: Path) -> Iterator[Browser]:
+    """A browser with its profile and log under `home`."""
     options = {
         "binary": shutil.which("chromium"),
         "args": [*_ARGUMENTS, f"--user-data-dir={home / 'profile'}"],

@@ -11,7 +11,7 @@ import math
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,6 @@ from typing import Any
 import httpx
 import numpy as np
 import onnx
-import pytest
 import redis
 import yaml
 from onnx import TensorProto, helper
@@ -389,21 +388,3 @@ def fill(stack: PodStack) -> None:
     stack.put(RISK, "m1", fresh._replace(values=(0.25, 4)))
     stack.put(RISK, "null", fresh._replace(values=(0.25, None)))
     stack.store.set(stack.key(VELOCITY, "torn"), b"pv1\x00\x11\x22\x33\x44\x55\x66\xaa\xff\x00")
-
-
-_STACK = pytest.StashKey[PodStack]()
-
-
-@pytest.fixture(scope="session")
-def pod_stack(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> PodStack:
-    """One stack for all of the pod's tests.
-
-    Modules import this fixture, and pytest takes each import for a fixture of its own; the stash
-    makes it one stack all the same. It stops with the session.
-    """
-    if _STACK not in pytestconfig.stash:
-        running = ExitStack()
-        pytestconfig.add_cleanup(running.close)
-        stack = running.enter_context(made(tmp_path_factory.mktemp("pod")))
-        pytestconfig.stash[_STACK] = stack
-    return pytestconfig.stash[_STACK]

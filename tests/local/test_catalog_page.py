@@ -12,11 +12,10 @@ import pytest
 
 from feature_runtime.core.moments import HOUR, SECOND, format_moment
 from proviso.contracts.loading import load_contract
-from tests.local.browser import Browser, browser, needs_browser
+from tests.local.browser import Browser, needs_browser
 from tests.parcel_data import make, running_store
 from tests.program import call
 
-__all__ = ["browser"]
 pytestmark = needs_browser
 
 ROOT = Path(__file__).parents[2]

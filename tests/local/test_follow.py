@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ from proviso.online.stream.landing import Landing, open_landing, snapshot
 from proviso.online.stream.messages import parse_transaction
 from proviso.online.stream.valkey import ValkeyProducer, ValkeyStream
 from tests.history_data import ZERO, contract, random_events, read_history, write_transactions
-from tests.parcel_data import Held, running_store
+from tests.parcel_data import Held
 
 CONTRACT = contract()
 VIEW = CONTRACT.view_by_name["buyer_stream"]
@@ -38,18 +38,6 @@ QUICK = FollowSettings(settle=0, batch=7, until_drained=True)
 
 class Died(RuntimeError):
     """The follower was stopped in the middle."""
-
-
-@pytest.fixture(scope="module")
-def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Held]:
-    with running_store(tmp_path_factory.mktemp("store")) as held:
-        yield held
-
-
-@pytest.fixture
-def held(valkey: Held) -> Held:
-    valkey.client.flushdb()
-    return valkey
 
 
 @dataclass(frozen=True)

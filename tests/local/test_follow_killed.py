@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -17,19 +16,13 @@ from feature_runtime.core.availability import availability
 from feature_runtime.core.moments import HOUR, now
 from proviso.contracts.loading import load_contract
 from proviso.online.materialize import times_of
-from tests.parcel_data import Held, running_store
+from tests.parcel_data import Held
 from tests.program import Done, call
 
 ROOT = Path(__file__).parents[2]
 CONTRACT = load_contract(ROOT / "contracts")
 VIEW = CONTRACT.view_by_name["customer_activity_live"]
 PROGRAM = Path(sys.executable).with_name("proviso")
-
-
-@pytest.fixture(scope="module")
-def held(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Held]:
-    with running_store(tmp_path_factory.mktemp("store")) as found:
-        yield found
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,7 +16,7 @@ from proviso.contracts.loading import CONTRACT_FILE, load_contract, load_plan
 from proviso.history.duckdb.features import compute_history
 from proviso.online.materialize import times_of
 from proviso.release.directory import Release
-from tests.parcel_data import Held, Project, all_rows, make, running_store, tiny_release
+from tests.parcel_data import Held, Project, all_rows, make, tiny_release
 from tests.program import Done, call
 
 LAST = 1_780_272_000 * SECOND
@@ -38,19 +37,6 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
 @pytest.fixture(scope="module")
 def release(project: Project, tmp_path_factory: pytest.TempPathFactory) -> Release:
     return tiny_release(project, tmp_path_factory.mktemp("release"))
-
-
-@pytest.fixture(scope="module")
-def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Held]:
-    with running_store(tmp_path_factory.mktemp("store")) as held:
-        yield held
-
-
-@pytest.fixture
-def held(valkey: Held) -> Held:
-    """The same store, empty."""
-    valkey.client.flushdb()
-    return valkey
 
 
 def bring_up(project: Project, held: Held, as_of: int) -> None:

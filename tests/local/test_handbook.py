@@ -5,7 +5,6 @@ The file is not part of the repository. It is found beside a checkout, or by PRO
 
 from __future__ import annotations
 
-import os
 import statistics
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,13 +16,8 @@ from proviso.contracts.loading import load_contract, load_plan
 from proviso.training.data import Days, Project, Request
 from proviso.training.spec import load_spec
 from proviso.training.train import Trained, train
+from tests.handbook import HANDBOOK, ROOT
 
-ROOT = Path(__file__).parents[2]
-HANDBOOK = Path(
-    os.environ.get(
-        "PROVISO_HANDBOOK", ROOT.parent / "shared/data/handbook_transactions_2018q2.parquet"
-    )
-)
 WEEK = 7 * DAY
 
 # The Handbook's fifteen features on the same weeks (docs/model-quality.md): AUC, average precision.

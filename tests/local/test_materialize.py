@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -25,19 +24,6 @@ LAST = 1_780_272_000 * SECOND
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     return make(tmp_path_factory.mktemp("parcels"), LAST, couriers=25)
-
-
-@pytest.fixture(scope="module")
-def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Held]:
-    with running_store(tmp_path_factory.mktemp("store")) as held:
-        yield held
-
-
-@pytest.fixture
-def held(valkey: Held) -> Held:
-    """The same store, empty."""
-    valkey.client.flushdb()
-    return valkey
 
 
 def bring_up(project: Project, held: Held, as_of: int) -> list[Written]:

@@ -10,8 +10,6 @@ import random
 import shutil
 import subprocess
 import sys
-from collections import defaultdict
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,26 +18,19 @@ import pyarrow.parquet as pq
 import pytest
 
 from feature_runtime.core import timeline
-from feature_runtime.core.availability import Row, availability, visible_from
+from feature_runtime.core.availability import availability, visible_from
 from feature_runtime.core.moments import DAY, MINUTE, SECOND, now
-from proviso.contracts.contract import FeatureView
-from proviso.history.duckdb.engine import connect, names
 from proviso.history.duckdb.published import late_intervals
-from proviso.history.duckdb.relation import history_relation, stamps_relation
 from proviso.history.segments import segments, stamps_file
 from proviso.online.materialize import times_of
-from tests.parcel_data import Held, Ids, Project, all_rows, make, running_store
+from tests.parcel_data import Held, Project, all_rows, make
 from tests.program import Done, call
 from tests.store_proxy import Proxy, port_of, running
+from tests.stored_rows import AHEAD, offline_rows, stamps_of
 
 KILLED = -9
 PROGRAM = Path(sys.executable).with_name("proviso")
 SCRIPT = Path(__file__).parents[1] / "killed_writer.py"
-AHEAD = (
-    ("{schedule: P1D, duration: PT15M}", "{schedule: P1D, duration: PT20H}"),
-    ("online_ttl: PT26H", "online_ttl: PT47H"),
-)
-"""A run takes so long that nearly always one has started and cannot be read yet."""
 
 CALLS, CHANGES = range(1, 52), range(1, 26)
 """More than an undisturbed writer makes; a point after its end kills nobody."""
@@ -67,12 +58,6 @@ class World:
         assert done.code == 0, done.err
         found: list[dict[str, Any]] = done.json["views"]
         return found
-
-
-@pytest.fixture(scope="module")
-def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Held]:
-    with running_store(tmp_path_factory.mktemp("store")) as held:
-        yield held
 
 
 @pytest.fixture(scope="module")
@@ -111,30 +96,6 @@ def killed_at_change(world: World, number: int) -> int:
     done = subprocess.run([*command, *world.command("now")], capture_output=True, check=False)
     assert done.returncode in {0, KILLED}, done.stderr.decode()
     return done.returncode
-
-
-def offline_rows(project: Project, view: FeatureView) -> Mapping[Ids, list[Row]]:
-    """What training reads, by entity."""
-    keys = project.contract.join_keys(view)
-    planned = {(ids, r.event_ts): r for ids, rows in all_rows(project, view).items() for r in rows}
-    found: dict[Ids, list[Row]] = defaultdict(list)
-    with connect() as engine:
-        source = history_relation(project.contract, project.history, view)
-        engine.execute(f"select {names(*keys)}, event_us, created_us from ({source})")
-        for *ids, event, created in engine.fetchall():
-            row = planned[tuple(ids), event]
-            found[tuple(ids)].append(row._replace(created_ts=created))
-    return found
-
-
-def stamps_of(project: Project, view: FeatureView) -> list[tuple[Any, ...]]:
-    """(ids..., event, planned) of every row that was written with another stamp than planned."""
-    stamps = stamps_relation(project.contract, project.history, view)
-    assert stamps is not None
-    keys = names(*project.contract.join_keys(view))
-    with connect() as engine:
-        engine.execute(f"select {keys}, event_us, planned_us from ({stamps}) order by all")
-        return engine.fetchall()
 
 
 def assert_whole(world: World) -> None:

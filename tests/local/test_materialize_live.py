@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,7 +19,7 @@ from proviso.history.duckdb.published import UNKNOWN_END, late_intervals
 from proviso.history.segments import segments, stamps_file
 from proviso.online.materialize import Written, times_of
 from proviso.online.sending import BATCH
-from tests.parcel_data import Held, Ids, Project, all_rows, asked_at, make, running_store
+from tests.parcel_data import Held, Ids, Project, all_rows, asked_at, make
 from tests.program import call
 
 ROOT = Path(__file__).parents[2]
@@ -34,19 +33,6 @@ class Stamped(NamedTuple):
     planned_ts: int
     created_ts: int
     acknowledged_ts: int | None
-
-
-@pytest.fixture(scope="module")
-def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Held]:
-    with running_store(tmp_path_factory.mktemp("store")) as held:
-        yield held
-
-
-@pytest.fixture
-def held(valkey: Held) -> Held:
-    """The same store, empty."""
-    valkey.client.flushdb()
-    return valkey
 
 
 @pytest.fixture(params=[0, 2 * DAY], ids=["ends now", "ended two days ago"])

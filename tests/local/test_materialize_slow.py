@@ -7,7 +7,7 @@ says for that moment. What cannot be compared is counted and listed, and nothing
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
@@ -27,9 +27,9 @@ from proviso.history.segments import segments
 from proviso.online.materialize import Materializer, Written, times_of
 from proviso.online.sending import BATCH, how_far
 from proviso.online.store import OnlineStore
-from tests.local.test_materialize_killed import AHEAD, offline_rows, stamps_of
-from tests.parcel_data import Held, Ids, Project, all_rows, make, running_store
+from tests.parcel_data import Held, Ids, Project, all_rows, make
 from tests.store_proxy import Proxy, port_of, running
+from tests.stored_rows import AHEAD, offline_rows, stamps_of
 
 
 class Served(NamedTuple):
@@ -39,18 +39,6 @@ class Served(NamedTuple):
     t: int
     row: Row | None
     status: Status
-
-
-@pytest.fixture(scope="module")
-def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Held]:
-    with running_store(tmp_path_factory.mktemp("store")) as held:
-        yield held
-
-
-@pytest.fixture
-def held(valkey: Held) -> Held:
-    valkey.client.flushdb()
-    return valkey
 
 
 @pytest.fixture

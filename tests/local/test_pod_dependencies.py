@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,14 +16,14 @@ import httpx
 import pytest
 
 from proviso.local import triton, valkey
-from proviso.local.processes import LOOPBACK, Process, Stack
+from proviso.local.processes import Process, Stack
 from proviso.local.transformer import Transformer
+from tests.local.pod_calls import grpc_inputs, metric, until
 from tests.local.pod_stack import (
     RISK,
     VELOCITY,
     PodStack,
     make_release,
-    pod_stack,
     predict_v1,
     predict_v2,
     records,
@@ -32,12 +31,9 @@ from tests.local.pod_stack import (
     rows,
     v2_body,
 )
-from tests.local.test_pod_errors import grpc_inputs
-
-__all__ = ["pod_stack"]
+from tests.local.tcp_switch import Switch
 
 GOOD = rows(("c1", "m1"))
-_QUIET = 1.0  # seconds without a word after which a cut connection is let go
 
 
 @dataclass(frozen=True)
@@ -56,21 +52,6 @@ def frozen(process: Process) -> Iterator[None]:
         yield
     finally:
         os.killpg(process.pid, signal.SIGCONT)
-
-
-def until(condition: Callable[[], bool], seconds: float = 20) -> None:
-    """Waits; what it waits for has to come, when is not asserted."""
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not come"
-        time.sleep(0.05)
-
-
-def metric(pod: Transformer, line: str) -> float | None:
-    """The value of one series, by its exact name and labels."""
-    text = httpx.get(f"{pod.url}/metrics").text
-    found = [one for one in text.splitlines() if one.startswith(f"{line} ")]
-    return float(found[0].split()[-1]) if found else None
 
 
 def asks(stack: PodStack, pod: Transformer) -> list[Callable[[], tuple[str, str]]]:
@@ -144,84 +125,6 @@ def test_a_store_that_is_down_is_503_and_comes_back(pod_stack: PodStack, tmp_pat
             store.process.stop()
         until(lambda: predict_v1(pod, GOOD).status_code == 503)
         assert pod.ready()
-
-
-class Switch:
-    """A TCP relay whose far side can be changed between two packets; None refuses.
-
-    What a predictor's address looks like to the pod while predictors come and go behind it. The
-    predictor hears of a cut when its calls have ended: of a cancelled one it may crash.
-    """
-
-    def __init__(self, target: int | None) -> None:
-        self._target = target
-        self._open: list[socket.socket] = []
-        self._turn = threading.Lock()  # a connection made during a change must not outlive it
-        self._listener = socket.create_server((LOOPBACK, 0))
-        self.address = f"{LOOPBACK}:{self._listener.getsockname()[1]}"
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def to(self, target: int | None) -> None:
-        """Cuts every connection; the next ones go to `target`, a port."""
-        with self._turn:
-            self._target = target
-            cut, self._open = self._open, []
-        for one in cut:
-            _shut(one)
-
-    def close(self) -> None:
-        """Refuses for good."""
-        _shut(self._listener)
-        self._listener.close()
-        self.to(None)
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                near = self._listener.accept()[0]
-            except OSError:
-                return
-            threading.Thread(target=self._relay, args=(near,), daemon=True).start()
-
-    def _relay(self, near: socket.socket) -> None:
-        target = self._target
-        try:
-            far = socket.create_connection((LOOPBACK, target or 0), _QUIET)
-        except OSError:
-            near.close()
-            return
-        with near, far:
-            with self._turn:
-                if target != self._target:
-                    return
-                self._open.append(near)
-            there = threading.Thread(target=_pump, args=(near, far, lambda: True), daemon=True)
-            there.start()
-            _pump(far, near, there.is_alive)
-            _shut(near)
-            there.join()
-
-
-def _pump(source: socket.socket, sink: socket.socket, goes_on: Callable[[], bool]) -> None:
-    """Until the source ends, or is silent when this no longer `goes_on`; the sink may be gone."""
-    while True:
-        try:
-            data = source.recv(65_536)
-        except TimeoutError:
-            if goes_on():
-                continue
-            return
-        except OSError:
-            return
-        if not data:
-            return
-        with suppress(OSError):
-            sink.sendall(data)
-
-
-def _shut(one: socket.socket) -> None:
-    with suppress(OSError):
-        one.shutdown(socket.SHUT_RDWR)
 
 
 @pytest.fixture(scope="module")

@@ -12,18 +12,16 @@ import httpx
 import pytest
 
 from feature_runtime.core import moments
+from tests.local.pod_calls import grpc_inputs
 from tests.local.pod_stack import (
     PodStack,
     mgets,
-    pod_stack,
     predict_v1,
     predict_v2,
     records,
     rows,
     v2_body,
 )
-
-__all__ = ["pod_stack"]
 
 Change = Callable[[dict[str, Any]], object]
 
@@ -171,22 +169,6 @@ def test_v2_shapes(pod_stack: PodStack, change: Change, code: int, message: str)
     answer = predict_v2(pod_stack.pods["replay"], body)
     assert answer.status_code == code
     assert message in answer.json()["error"]
-
-
-def grpc_inputs(**changes: dict[str, Any]) -> list[dict[str, Any]]:
-    """A right raw request, its tensors changed by name; None leaves one out."""
-    text = "2018-06-20T12:00:00Z"
-    good = {
-        "customer_id": ("BYTES", b"\x02\0\0\0c1"),
-        "merchant_id": ("BYTES", b"\x02\0\0\0m1"),
-        "amount": ("FP64", b"\0" * 8),
-        "event_ts": ("BYTES", b"\x14\0\0\0" + text.encode()),
-    }
-    return [
-        {"name": name, "datatype": datatype, "shape": [1, 1], "raw": raw.hex()}
-        | changes.get(name, {})
-        for name, (datatype, raw) in good.items()
-    ]
 
 
 NAN, INFINITY = "000000000000f87f", "000000000000f07f"

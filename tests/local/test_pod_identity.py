@@ -14,10 +14,10 @@ import httpx
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
+from tests.local.pod_calls import grpc_inputs
 from tests.local.pod_stack import (
     PodStack,
     make_release,
-    pod_stack,
     predict_v1,
     predict_v2,
     records,
@@ -26,9 +26,6 @@ from tests.local.pod_stack import (
     section,
     v2_body,
 )
-from tests.local.test_pod_errors import grpc_inputs
-
-__all__ = ["pod_stack"]
 
 
 def test_a_pod_that_is_not_its_release_answers_nothing(pod_stack: PodStack, tmp_path: Path) -> None:

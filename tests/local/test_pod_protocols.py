@@ -10,13 +10,13 @@ import httpx
 import pytest
 
 from feature_runtime.core import moments
+from tests.local.pod_calls import tensors
 from tests.local.pod_stack import (
     RISK,
     VELOCITY,
     PodStack,
     T,
     mgets,
-    pod_stack,
     predict_v1,
     predict_v2,
     probability,
@@ -26,15 +26,7 @@ from tests.local.pod_stack import (
     v2_body,
 )
 
-__all__ = ["pod_stack"]
-
 PAIRS = (("c1", "m1"), ("new", "m1"), ("c1", "nobody"), ("old", "null"), ("mixed", "m1"))
-
-
-def tensors(instances: list[dict[str, Any]]) -> list[list[Any]]:
-    """V1 instances as tritonclient tensors."""
-    kinds = {"customer_id": "BYTES", "merchant_id": "BYTES", "amount": "FP64", "event_ts": "BYTES"}
-    return [[n, d, [i[n] for i in instances]] for n, d in kinds.items()]
 
 
 def v2_outputs(answer: dict[str, Any]) -> dict[str, list[Any]]:

@@ -14,10 +14,8 @@ import httpx
 import pytest
 
 from proviso.local.transformer import Transformer
-from tests.local.pod_stack import START, PodStack, Rpc, pod_stack, predict_v1, records, rows
-from tests.local.test_pod_protocols import tensors
-
-__all__ = ["pod_stack"]
+from tests.local.pod_calls import tensors
+from tests.local.pod_stack import START, PodStack, Rpc, predict_v1, records, rows
 
 AT_ONCE = 5
 

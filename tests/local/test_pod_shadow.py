@@ -11,9 +11,9 @@ import pytest
 
 from proviso.local.processes import LOOPBACK
 from proviso.local.transformer import Transformer
+from tests.local.pod_calls import metric, tensors
 from tests.local.pod_stack import (
     PodStack,
-    pod_stack,
     predict_v1,
     predict_v2,
     records,
@@ -21,10 +21,6 @@ from tests.local.pod_stack import (
     rows,
     v2_body,
 )
-from tests.local.test_pod_dependencies import metric
-from tests.local.test_pod_protocols import tensors
-
-__all__ = ["pod_stack"]
 
 GOOD = rows(("c1", "m1"))
 

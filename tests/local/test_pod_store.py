@@ -19,10 +19,8 @@ from proviso.local import valkey
 from proviso.local.processes import LOOPBACK
 from proviso.local.transformer import Transformer
 from proviso.local.valkey import Valkey
-from tests.local.pod_stack import PodStack, pod_stack, predict_v1, rows
-from tests.local.test_pod_dependencies import until
-
-__all__ = ["pod_stack"]
+from tests.local.pod_calls import until
+from tests.local.pod_stack import PodStack, predict_v1, rows
 
 GOOD = rows(("c1", "m1"))
 RIGHTS = ("+mget", "+ping", "+client|setinfo", "%R~fs:*")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +20,7 @@ from proviso.history.duckdb.published import late_intervals
 from proviso.history.duckdb.relation import stamps_relation
 from proviso.history.segments import segments
 from proviso.online.materialize import Clocks, Materializer
-from tests.parcel_data import Held, running_store
+from tests.parcel_data import Held
 
 CONTRACTS = Path(__file__).parents[2] / "contracts"
 
@@ -48,12 +47,6 @@ class Stream:
                 f"select customer_id, planned_us, created_us from ({query}) order by all"
             )
             return engine.fetchall()
-
-
-@pytest.fixture(scope="module")
-def held(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Held]:
-    with running_store(tmp_path_factory.mktemp("store")) as held:
-        yield held
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from proviso.contracts.loading import load_contract
 from proviso.history.duckdb.engine import connect
 from proviso.history.duckdb.relation import history_file
 from proviso.history.oracle import Event, HistoryRow, naive_history
-from tests.local.test_handbook import HANDBOOK, ROOT
+from tests.handbook import HANDBOOK, ROOT
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(1800)]
 

@@ -7,10 +7,9 @@ from pathlib import Path
 import pytest
 
 from proviso.demo.report import write_report
-from tests.local.browser import Browser, browser, needs_browser
+from tests.local.browser import Browser, needs_browser
 from tests.report_data import example_report
 
-__all__ = ["browser"]
 pytestmark = needs_browser
 
 

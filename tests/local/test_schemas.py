@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -15,7 +15,7 @@ from proviso.checks.coverage import CHECK
 from proviso.gates.evidence import EvidenceFolder, evidence_finding
 from proviso.online.schemas import stored_schemas
 from proviso.release.directory import Release
-from tests.parcel_data import Held, Project, all_rows, make, running_store, tiny_release
+from tests.parcel_data import Held, Project, all_rows, make, tiny_release
 from tests.program import Done, call
 
 LAST = 1_780_272_000 * SECOND
@@ -100,19 +100,6 @@ def changed(
     """Which view a candidate changes, and the candidate."""
     view, edits = request.param
     return view, make_side(tmp_path_factory.mktemp("candidate"), edits)
-
-
-@pytest.fixture(scope="module")
-def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Held]:
-    with running_store(tmp_path_factory.mktemp("store")) as held:
-        yield held
-
-
-@pytest.fixture
-def held(valkey: Held) -> Held:
-    """The same store, empty."""
-    valkey.client.flushdb()
-    return valkey
 
 
 def read(side: Side, held: Held) -> Mapping[bytes, tuple[object, ...]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,7 @@ from proviso.gates.skew import signed_rows_findings
 from proviso.online.materialize import times_of
 from proviso.online.store import Merged, OnlineStore
 from proviso.release.directory import Release
-from tests.parcel_data import Held, Ids, Project, all_rows, make, running_store, tiny_release
+from tests.parcel_data import Held, Ids, Project, all_rows, make, tiny_release
 from tests.program import Done, call
 from tests.stamps import Stamp, record_stamps
 
@@ -108,12 +108,6 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
 @pytest.fixture(scope="module")
 def release(project: Project, tmp_path_factory: pytest.TempPathFactory) -> Release:
     return tiny_release(project, tmp_path_factory.mktemp("release"))
-
-
-@pytest.fixture(scope="module")
-def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Held]:
-    with running_store(tmp_path_factory.mktemp("store")) as held:
-        yield held
 
 
 @pytest.fixture(scope="module")

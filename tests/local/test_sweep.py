@@ -15,11 +15,9 @@ from proviso.bench.sweep_report import write_report
 from proviso.contracts.base import InputError
 from proviso.local import triton
 from proviso.local.processes import Stack
-from tests.local.browser import Browser, browser, needs_browser
+from tests.local.browser import Browser, needs_browser
 from tests.program import call
-from tests.unit.bench.test_sweep import AT_ONCE, OFF, curve, figures, found
-
-__all__ = ["browser"]
+from tests.sweep_data import AT_ONCE, OFF, curve, figures, found
 
 ROOT = Path(__file__).parents[2]
 REPORT = """Concurrency,Inferences/Second,Client Send,Network+Server Send/Recv,Server Queue,\

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from proviso.bench.sweep import EMBEDDED, Contender, Curve, Point, sweep
+from proviso.bench.sweep import Contender, Curve, sweep
 from proviso.bench.sweep_analyzer import Measured, NoFigures
 from proviso.bench.sweep_charts import batch_picture, latency_picture
-from proviso.bench.sweep_choice import Budget, Choice, best_inside, budget_of, choose
+from proviso.bench.sweep_choice import Choice, best_inside, budget_of, choose
 from proviso.bench.sweep_input import VECTORS, write_inputs
-from proviso.bench.sweep_report import Found, as_data, as_text, write_report
+from proviso.bench.sweep_report import as_data, as_text, write_report
 from proviso.bench.sweep_settings import (
     Setting,
     leaves_of,
@@ -25,27 +24,14 @@ from proviso.bench.sweep_settings import (
 )
 from proviso.bench.sweep_target import setting_in
 from proviso.contracts.base import InputError
-from proviso.contracts.loading import load_plan
 from proviso.pages.charts import Curve as ChartCurve
 from proviso.pages.charts import Dot, Label, Rule
 from proviso.release.directory import read_release
 from tests.program import call
+from tests.sweep_data import AT_ONCE, BUDGET, OFF, PLAN, WAITING, curve, figures, found
 
 ROOT = Path(__file__).parents[3]
 RELEASE = ROOT / "model_repository" / "2.5.0"
-PLAN = load_plan(ROOT / "contracts")
-BUDGET = Budget(150.0, 100.0, "given")
-OFF, AT_ONCE, WAITING = Setting(False), Setting(True), Setting(True, 2_000)
-
-
-def figures(throughput: float, p95: float = 5.0) -> Measured:
-    return Measured(throughput, p95 / 2, p95, p95 * 2, 3.0, {"queue": 1.0})
-
-
-def curve(setting: Setting, *points: Sequence[Measured | None], where: str = EMBEDDED) -> Curve:
-    """Points at concurrency 1, 4, 16, ... with the figures of each round."""
-    contender = Contender(where, setting, "127.0.0.1:1", "r-0", 128)
-    return Curve(contender, tuple(Point(4**i, list(one)) for i, one in enumerate(points)))
 
 
 def flat(setting: Setting, *throughputs: float, p95: float = 5.0) -> Curve:
@@ -205,11 +191,6 @@ def test_what_the_rest_of_the_path_takes_is_given_or_said_to_be_assumed() -> Non
 
 
 # --- shown -----------------------------------------------------------------------------------
-
-
-def found(*curves: Curve, varied: bool = True) -> Found:
-    choice = choose(curves, BUDGET, PLAN) if varied else None
-    return Found("tiny:1", BUDGET, curves, choice, 3, 1.0, "made up", "a machine", ("a note",))
 
 
 def test_text_data_and_page_hold_every_point(tmp_path: Path) -> None:
