@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from feature_runtime.core.availability import Row, ViewTimes
 from feature_runtime.core.moments import DAY, HOUR, MINUTE
 from proviso.contracts.contract import Contract, FeatureView
-from proviso.history.duckdb.relation import MOMENT, history_columns, history_file
-from proviso.history.oracle import Event, HistoryRow
+from proviso.history.files import MOMENT, history_columns, history_file
+from proviso.history.values import EntityRow, Event
 
 ZERO = 1_600_000_000 * 1_000_000 // DAY * DAY
 """Midnight on some day: schedules of an hour and of a day meet here."""
@@ -252,7 +252,7 @@ def write_transactions(events: Sequence[Event], dtype: str, path: Path) -> Path:
 
 
 def write_history(
-    owner: Contract, view: FeatureView, rows: Sequence[HistoryRow], history: Path
+    owner: Contract, view: FeatureView, rows: Sequence[EntityRow], history: Path
 ) -> None:
     """Rows as a view's history, in the order given."""
     columns = [
@@ -267,7 +267,7 @@ def write_history(
     pq.write_table(pa.table(arrays, schema=schema), history_file(history, view))
 
 
-def read_history(owner: Contract, view: FeatureView, history: Path) -> list[HistoryRow]:
+def read_history(owner: Contract, view: FeatureView, history: Path) -> list[EntityRow]:
     """A view's history in the order of its file."""
     width = len(owner.join_keys(view))
     table = pq.read_table(history_file(history, view))
@@ -275,7 +275,7 @@ def read_history(owner: Contract, view: FeatureView, history: Path) -> list[Hist
     keys = [table[name].to_pylist() for name in table.column_names[:width]]
     values = [table[name].to_pylist() for name in table.column_names[width + 2 :]]
     return [
-        HistoryRow(
+        EntityRow(
             tuple(column[i] for column in keys),
             Row(moments[0][i], moments[1][i], tuple(column[i] for column in values)),
         )

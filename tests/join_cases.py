@@ -22,8 +22,9 @@ from hypothesis import strategies as st
 from feature_runtime.core.availability import Row, Status, availability, order, visible_from
 from feature_runtime.core.moments import HOUR, MINUTE, parse_moment
 from proviso.contracts.contract import Contract, FeatureView
-from proviso.history.duckdb.join import DatasetSummary, build_dataset
-from proviso.history.oracle import Asked, Event, HistoryRow, Rule, naive_join
+from proviso.history.duckdb.join import build_dataset
+from proviso.history.oracle import LabelRow, Rule, naive_join
+from proviso.history.values import DatasetSummary, EntityRow, Event
 from tests.history_data import (
     ZERO,
     contract,
@@ -60,7 +61,7 @@ class Case:
     """Histories by view, questions as sales, runs left out, stamps by view, and batch sizes."""
 
     dtype: str
-    histories: dict[str, list[HistoryRow]]
+    histories: dict[str, list[EntityRow]]
     sales: list[Event]
     left_out: tuple[tuple[str, int], ...]
     stamps: dict[str, list[Stamp]]
@@ -89,7 +90,7 @@ def _values(view: FeatureView, number: int) -> tuple[int | float | bool | None, 
 
 
 @st.composite
-def _histories(draw: st.DrawFn, owner: Contract, view: FeatureView) -> list[HistoryRow]:
+def _histories(draw: st.DrawFn, owner: Contract, view: FeatureView) -> list[EntityRow]:
     """Corrections, repeats, ties of visibility, rows created before they happened or long after."""
     dtype = owner.entities[0].dtype
     pools = [ids_for(dtype, name[0], 2) for name in view.entities]
@@ -108,7 +109,7 @@ def _histories(draw: st.DrawFn, owner: Contract, view: FeatureView) -> list[Hist
     again = draw(st.lists(st.sampled_from(drawn), max_size=2)) if drawn else []
     placed = sorted(drawn + again, key=lambda r: (r[1], r[0], r[2]))
     return [
-        HistoryRow(who, Row(at, created, _values(view, number % 9)))
+        EntityRow(who, Row(at, created, _values(view, number % 9)))
         for number, (who, at, created) in enumerate(draw(st.sampled_from([drawn + again, placed])))
     ]
 
@@ -151,7 +152,7 @@ def moved(case: Case, by: int) -> Case:
     return replace(
         case,
         histories={
-            name: [HistoryRow(r.ids, later(r.row)) for r in rows]
+            name: [EntityRow(r.ids, later(r.row)) for r in rows]
             for name, rows in case.histories.items()
         },
         sales=[
@@ -179,7 +180,7 @@ def edges_of(view: FeatureView, row: Row) -> Iterable[int]:
 
 
 @st.composite
-def _stamps(draw: st.DrawFn, rows: list[HistoryRow]) -> list[Stamp]:
+def _stamps(draw: st.DrawFn, rows: list[EntityRow]) -> list[Stamp]:
     """Some rows were published later than planned, now and then twice."""
     if not rows:
         return []
@@ -191,17 +192,17 @@ def _stamps(draw: st.DrawFn, rows: list[HistoryRow]) -> list[Stamp]:
     ]
 
 
-def _times(r: HistoryRow) -> tuple[object, ...]:
+def _times(r: EntityRow) -> tuple[object, ...]:
     return (r.ids, *order(r.row))
 
 
-def _published(case: Case, name: str) -> list[HistoryRow]:
+def _published(case: Case, name: str) -> list[EntityRow]:
     """The rows of a view as they were published, without what is left out."""
     stamped: dict[tuple[object, ...], list[int]] = {}
     for s in case.stamps[name]:
         stamped.setdefault((s.ids, s.event_ts, s.planned), []).append(s.created_ts)
     written = [
-        HistoryRow(r.ids, r.row._replace(created_ts=created))
+        EntityRow(r.ids, r.row._replace(created_ts=created))
         for r in case.histories[name]
         for created in stamped.get(_times(r), [r.row.created_ts])
     ]
@@ -262,9 +263,9 @@ def slow(case: Case, name: str, rule: Rule = availability) -> list[Answer]:
     """What the rule says about each question, one after the other."""
     view = case.owner.view_by_name[name]
     keys = case.owner.join_keys(view)
-    asked = [Asked(tuple(s.ids[key] for key in keys), s.event_ts) for s in case.sales]
+    asked = [LabelRow(tuple(s.ids[key] for key in keys), s.event_ts) for s in case.sales]
     # Of two rows with the same times the store and the join keep the first.
-    first: dict[tuple[object, ...], HistoryRow] = {}
+    first: dict[tuple[object, ...], EntityRow] = {}
     for r in _published(case, name):
         first.setdefault(_times(r), r)
     return naive_join(times_of(view), list(first.values()), asked, rule)
@@ -287,7 +288,7 @@ def conflicts_in(case: Case, name: str) -> int:
 def fixed_case() -> Case:
     """Many rows and questions on every edge of theirs, always the same, a few rows at a time."""
     rng = random.Random(7)
-    made: dict[str, list[HistoryRow]] = {}
+    made: dict[str, list[EntityRow]] = {}
     edges: list[int] = []
     for name in VIEWS:
         view, rows = owner_of("string").view_by_name[name], []
@@ -295,7 +296,7 @@ def fixed_case() -> Case:
             ids = tuple(rng.choice(ids_for("string", e[0], 2)) for e in view.entities)
             at = ZERO + rng.randrange(-10, 10) * HOUR
             gap = rng.choice([view.delay_to_readable, 0, view.source_delay, 3 * HOUR, -HOUR])
-            rows.append(HistoryRow(ids, Row(at, at + gap, _values(view, number))))
+            rows.append(EntityRow(ids, Row(at, at + gap, _values(view, number))))
         made[name] = rows
     edges = [
         e

@@ -23,7 +23,7 @@ from proviso.contracts.plan import Plan
 from proviso.contracts.section import runtime_service
 from proviso.contracts.starter import write_template
 from proviso.history.duckdb.features import compute_history
-from proviso.history.duckdb.relation import history_file
+from proviso.history.files import history_file
 from proviso.local import valkey
 from proviso.local.processes import Stack
 from proviso.online.materialize import Clocks, Materializer

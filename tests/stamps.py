@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from feature_runtime.core.keys import EntityId
 from proviso.contracts.contract import Contract, FeatureView
-from proviso.history.duckdb.relation import MOMENT, history_columns
+from proviso.history.files import MOMENT, history_columns
 from proviso.history.segments import stamps_file
 
 

@@ -13,7 +13,7 @@ from feature_runtime.core.moments import DAY, HOUR, MINUTE, parse_moment
 from proviso.contracts.contract import Contract, FeatureView
 from proviso.contracts.loading import load_model
 from proviso.history.duckdb.engine import Engine, connect, literal, write_parquet
-from proviso.history.duckdb.relation import history_file
+from proviso.history.files import history_file
 
 START = parse_moment("2025-06-01T00:00:00Z")
 DAYS = 30

@@ -21,9 +21,10 @@ from feature_runtime.core import keys, timeline
 from feature_runtime.core.availability import Row
 from proviso.contracts.contract import Contract, FeatureView, Scheduled
 from proviso.contracts.plan import Plan
-from proviso.history.duckdb.publishable import EntityRow, run_rows
-from proviso.history.duckdb.relation import history_columns, history_file
+from proviso.history.engines import history_engine
+from proviso.history.files import history_columns, history_file
 from proviso.history.segments import stamping_directory, stamps_file
+from proviso.history.values import EntityRow
 from proviso.online.materialize import Materializer
 from proviso.online.sending import BATCH, Clocks, times_of
 from proviso.online.store import OnlineStore
@@ -107,7 +108,7 @@ def prepare(
     work.mkdir(parents=True, exist_ok=True)
     pq.write_table(table, history_file(work, view))
     older, newer = (
-        list(_packed(contract, view, run_rows(contract, work, view, at)))
+        list(_packed(contract, view, history_engine().run_rows(contract, work, view, at)))
         for at in (run - schedule, run)
     )
     return Load(contract, plan, view, work, run, older, newer)

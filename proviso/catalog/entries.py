@@ -21,7 +21,7 @@ from proviso.contracts.contract import (
 )
 from proviso.contracts.definitions import feature_scalar
 from proviso.contracts.sql import SqlError
-from proviso.history.duckdb.statistics import FeatureStatistics, ViewStatistics
+from proviso.history.values import FeatureStatistics, ViewStatistics
 from proviso.release.directory import Release
 
 NOTICE = timedelta(days=30)

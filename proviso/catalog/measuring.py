@@ -13,8 +13,9 @@ from proviso.catalog.entries import Measured
 from proviso.checks.freshness import FreshnessTarget, bound_of, measure
 from proviso.contracts.base import InputError
 from proviso.contracts.contract import Contract
-from proviso.history.duckdb.relation import history_file
-from proviso.history.duckdb.statistics import ViewStatistics, view_statistics
+from proviso.history.engines import history_engine
+from proviso.history.files import history_file
+from proviso.history.values import ViewStatistics
 from proviso.online.materialize import times_of
 from proviso.online.store import OnlineStore
 from proviso.release.directory import read_release
@@ -66,7 +67,7 @@ def statistics_of(contract: Contract, history: Path) -> dict[str, ViewStatistics
             "`proviso features` makes it",
             code="history_missing",
         )
-    found = {view.name: view_statistics(contract, history, view) for view in known}
+    found = {view.name: history_engine().view_statistics(contract, history, view) for view in known}
     return {name: found.get(name) for name in contract.view_by_name}
 
 

@@ -25,7 +25,7 @@ from proviso.catalog.graph import WIDTH, lineage_graph
 from proviso.contracts.base import ContractError
 from proviso.contracts.contract import Contract, FeatureView, Scheduled
 from proviso.contracts.validation.views import view_problems
-from proviso.history.duckdb.statistics import FeatureStatistics
+from proviso.history.values import FeatureStatistics
 from proviso.pages.charts import Bar, Scale, bars
 from proviso.pages.shell import environment, write_page
 

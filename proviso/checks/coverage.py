@@ -19,7 +19,7 @@ from proviso.checks.evidence import Evidence
 from proviso.checks.options import AsOf, History, Store
 from proviso.checks.registry import Check, CheckContext
 from proviso.contracts.contract import Contract
-from proviso.history.duckdb.live import visible_entities
+from proviso.history.engines import history_engine
 from proviso.online.store import OnlineStore, Watermark
 from proviso.training.score import check_contract
 
@@ -85,7 +85,11 @@ def cover(
         progress(f"{view.name}: asking for the keys of schema {view.schema}")
         stated = contract.view_by_name[view.name]
         mark = store.watermark(view.name, view.schema)
-        found.append(_asked(view, mark, visible_entities(contract, history, stated, t), store))
+        found.append(
+            _asked(
+                view, mark, history_engine().visible_entities(contract, history, stated, t), store
+            )
+        )
     return found
 
 

@@ -29,7 +29,7 @@ from proviso.checks.evidence import Evidence
 from proviso.checks.options import AsOf, Seed, Store
 from proviso.checks.registry import Check, CheckContext, Option
 from proviso.contracts.contract import Contract, FeatureView, OnEvent
-from proviso.history.duckdb.live import live_entities
+from proviso.history.engines import history_engine
 from proviso.online.store import OnlineStore, Watermark
 from proviso.training.score import check_contract
 
@@ -201,7 +201,7 @@ def _sampled(
     if target.history is None:
         keys = store.timeline_keys(view.name, view.schema)
     else:
-        entities = live_entities(contract, target.history, stated, target.t)
+        entities = history_engine().live_entities(contract, target.history, stated, target.t)
         keys = (
             timeline_key(entity_key(view.entities, ids), view.name, view.schema) for ids in entities
         )

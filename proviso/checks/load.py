@@ -24,8 +24,7 @@ from proviso.clients.endpoint import Clients, EndpointRequest, clients_of
 from proviso.contracts.base import InputError
 from proviso.contracts.contract import Contract
 from proviso.contracts.plan import Plan
-from proviso.history.duckdb.engine import connect, names, quoted
-from proviso.history.duckdb.transactions import EVENTS, load_transactions
+from proviso.history.engines import history_engine
 
 KIND = "load"
 MAX_REQUESTS = 5_000
@@ -54,17 +53,8 @@ def load_requests(
 ) -> list[EndpointRequest]:
     """Requests of up to MAX_REQUESTS of the last transactions, with t set when they are sent."""
     keys = [entity.join_key for entity in service.entities]
-    with connect() as engine:
-        load_transactions(engine, contract, transactions)
-        fields = ", ".join(
-            f"{quoted(name)}::double / {10 ** contract.source.columns[name].scale}"
-            for name in service.fields
-        )
-        engine.execute(
-            f"select {names(*keys)}, {fields} from {EVENTS}"
-            f" order by _event desc, {quoted(contract.source.id)} limit {MAX_REQUESTS}"
-        )
-        rows = engine.fetchall()
+    with history_engine().open_transactions(contract, transactions) as loaded:
+        rows = loaded.newest(MAX_REQUESTS, keys, service.fields)
     if not rows:
         raise InputError.of(
             transactions, "no row", "at least one transaction", code="no_transactions"

@@ -22,10 +22,8 @@ from proviso.cli.options import (
 )
 from proviso.contracts.base import InputError
 from proviso.contracts.loading import load_contract
-from proviso.history.duckdb.engine import DEFAULT_MEMORY
-from proviso.history.duckdb.features import ViewHistory, compute_history
-from proviso.history.duckdb.incremental import backfill_history, update_history
-from proviso.history.duckdb.join import build_dataset
+from proviso.history.engines import history_engine
+from proviso.history.values import DEFAULT_MEMORY, ViewHistory
 from proviso.simulation.ongoing import append_events, simulate_ongoing, whole_until
 from proviso.simulation.simulate import simulate as run_simulation
 
@@ -119,10 +117,13 @@ def features(
     if update and whole is None:
         whole = whole_until(transactions)
     _check_combination(update, backfill, first, last, whole)
+    engine = history_engine()
     if update:
-        done = update_history(contract, transactions, out, whole, view, note, memory, dry_run)
+        done = engine.update_history(
+            contract, transactions, out, whole, view, note, memory, dry_run
+        )
     elif backfill and first is not None:
-        done = backfill_history(
+        done = engine.backfill_history(
             contract, transactions, out, first, last, whole, view, note, memory, dry_run
         )
     elif dry_run:
@@ -130,7 +131,7 @@ def features(
         emit({"would_write": files}, as_json, lambda: "would write " + ", ".join(files))
         return
     else:
-        done = compute_history(contract, transactions, out, first, last, view, note, memory)
+        done = engine.compute_history(contract, transactions, out, first, last, view, note, memory)
     would = "would compute " if dry_run else ""
     emit(asdict(done), as_json, lambda: "\n".join(would + _line(v) for v in done.views))
 
@@ -182,7 +183,9 @@ def dataset(
         emit({"would_write": [str(out)]}, as_json, lambda: f"would write {out}")
         return
     with step("joining"):
-        done = build_dataset(contract, history, transactions, first, last, out, memory=memory)
+        done = history_engine().build_dataset(
+            contract, history, transactions, first, last, out, memory=memory
+        )
     lines = [f"{done.rows:,} rows: {done.path}"]
     lines += [f"{v.view}: {v.statuses}, {v.conflicts} rows refused" for v in done.views]
     emit(asdict(done), as_json, lambda: "\n".join(lines))

@@ -28,7 +28,7 @@ from proviso.demo.require import require
 from proviso.demo.weeks import Weeks, last_weeks
 from proviso.gates.gate import judge
 from proviso.gates.verdict import Verdict, text_of
-from proviso.history.duckdb.features import compute_history
+from proviso.history.engines import history_engine
 from proviso.local.processes import Stack
 from proviso.local.stack import Embedded, start, start_endpoint
 from proviso.online.materialize import Clocks
@@ -212,7 +212,7 @@ def _train(
     """History from the earliest lookback of the training days to the end of the test."""
     for view in consumed_views(project.contract, service_of(project.contract, project.plan)):
         begin = weeks.train.first - view.temporal_join_lookback
-        compute_history(
+        history_engine().compute_history(
             project.contract,
             transactions,
             settings.history,

@@ -8,8 +8,7 @@ from pathlib import Path
 from feature_runtime.core.moments import DAY, format_moment
 from proviso.contracts.base import InputError
 from proviso.contracts.contract import Contract
-from proviso.history.duckdb.engine import connect
-from proviso.history.duckdb.transactions import load_transactions
+from proviso.history.engines import history_engine
 from proviso.training.data import Days
 
 WEEK = 7
@@ -34,9 +33,9 @@ def last_weeks(contract: Contract, transactions: Path) -> Weeks:
     A last day that the data only touches (less than half of it) does not count.
     Raises InputError when the file cannot be used.
     """
-    with connect() as engine:
-        loaded = load_transactions(engine, contract, transactions)
-    first, last = loaded.first_event or 0, loaded.last_event or 0
+    with history_engine().open_transactions(contract, transactions) as loaded:
+        summary = loaded.summary
+    first, last = summary.first_event or 0, summary.last_event or 0
     half = DAY // 2
     end = (last + half) // DAY * DAY
     wait = -(-contract.source.label.delay // DAY) * DAY

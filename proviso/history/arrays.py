@@ -18,7 +18,7 @@ from feature_runtime.core.policy import Floats
 from feature_runtime.core.service import Service, View, view_column
 from proviso.contracts.base import InputError
 from proviso.contracts.contract import Contract
-from proviso.history.duckdb.join import LABEL, LABEL_KNOWN, SCORING
+from proviso.history.files import LABEL, LABEL_KNOWN, SCORING, unreadable
 
 Moments = NDArray[np.int64]
 Statuses = NDArray[np.int8]
@@ -110,14 +110,16 @@ def _read(dataset: Path, contract: Contract, service: Service) -> pa.Table:
         ),
     ]
     if not dataset.is_file():
-        raise InputError.of(dataset, "no such file", "a dataset", "`proviso dataset` makes it")
+        why = "write it with `proviso dataset`"
+        raise InputError.of(dataset, "no such file", "a dataset", why, code="dataset_not_found")
     try:
         missing = sorted(set(columns) - set(pq.read_schema(dataset).names))
     except (pa.ArrowInvalid, OSError) as error:
-        raise InputError.of(dataset, str(error), "a Parquet file") from error
+        raise unreadable(dataset, error) from error
     if missing:
-        wanted = f"what service {service.name} consumes"
-        raise InputError.of(dataset, f"no column {', '.join(missing)}", wanted)
+        wanted = f"the columns that service {service.name} consumes"
+        found = f"no column {', '.join(missing)}"
+        raise InputError.of(dataset, found, wanted, code="dataset_column_missing")
     return pq.read_table(dataset, columns=columns)
 
 

@@ -1,6 +1,6 @@
-"""Arrow and numpy look at the same memory.
+"""Conversion between Arrow columns and numpy arrays without a copy.
 
-Their own conversions would load pandas first, which takes longer than many a join.
+Arrow's own conversion imports pandas, which takes longer than a small join.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ _TYPES = {np.dtype(np.int64): pa.int64(), np.dtype(np.float64): pa.float64()}
 
 
 def as_numpy(column: pa.Array | pa.ChunkedArray) -> np.ndarray[Any, Any]:
-    """A column of numbers without nulls; not to be written into."""
+    """A read-only array of a column of numbers without nulls."""
     if isinstance(column, pa.ChunkedArray):
         column = column.combine_chunks()
     return np.from_dlpack(column)
 
 
 def as_arrow(values: np.ndarray[Any, Any]) -> pa.Array:
-    """An array of int64 or float64."""
+    """An Arrow array of int64 or float64 values."""
     buffer = pa.py_buffer(np.ascontiguousarray(values))
     return pa.Array.from_buffers(_TYPES[values.dtype], len(values), [None, buffer])

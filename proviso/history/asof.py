@@ -1,9 +1,8 @@
-"""A join's questions, answered while the history streams past them; so they alone need memory.
+"""The as-of join's state: label rows in memory, while the rows of history stream past them once.
 
-A row can be an answer from the moment on at which it is visible. So it is offered to one question
-only, the first of its entity that is asked then or later; each question keeps the greatest row
-offered, and in the end the greatest one kept by it or by an earlier question of its entity is its
-answer. No row is sorted, and each is seen once.
+As-of join: assign each row of history to the first label row of its entity that can see it, keep
+the greatest row of each label row, then take the running maximum over the label rows of an entity
+in order of their moments. No row of history is sorted. Memory grows with the label rows only.
 """
 
 from __future__ import annotations
@@ -16,12 +15,12 @@ import numpy as np
 Ints = np.ndarray[Any, np.dtype[np.int64]]
 Table = np.ndarray[Any, np.dtype[np.int64]]
 NEVER = -(2**62)
-"""The event of a question that has no answer: so long ago that differences still fit."""
+"""The event of a label row without a winner: so long ago that differences still fit."""
 
 _GAP = 2048  # rows that a thread of the engine reads at a time
 
 
-class Rows(NamedTuple):
+class FeatureRows(NamedTuple):
     """Rows of a view's history; entities by number, moments in microseconds."""
 
     entity: Ints
@@ -31,35 +30,35 @@ class Rows(NamedTuple):
     row: Ints
 
 
-class Answers(NamedTuple):
-    """The greatest visible row for each question; where there is none, `event` is NEVER."""
+class Winners(NamedTuple):
+    """The greatest visible row for each label row; where there is none, `event` is NEVER."""
 
     event: Ints
     created: Ints
     row: Ints
 
 
-class Suspects(NamedTuple):
-    """Entities and moments of which several rows may be the same; `all` if it could be any."""
+class SuspectedDuplicates(NamedTuple):
+    """Entities and moments that may have several rows with the same times; `all`: any may."""
 
     all: bool
     event: Ints
     entity: Ints
 
 
-class Questions:
-    """Who is asked about when, and the best row offered to each question so far."""
+class AsOfState:
+    """Label rows (an entity and a moment each), and the greatest row assigned to each so far."""
 
     def __init__(self, entity: Ints, moment: Ints, entities: int) -> None:
-        """Questions in order of their entities, which are numbers below `entities`, and moments."""
+        """Label rows sorted by entity (a number below `entities`), then by moment."""
         self._entity, self._moment = entity, moment
         self._start, self._end = int(moment.min()), int(moment.max()) + 1
-        # Lines are compared in turn: event, created, and of equal rows the first in the file.
+        # Compared in this order: event, created, and of equal rows the first in the file.
         self._best: Table = np.full((3, len(moment)), NEVER)
         self._index(entities)
 
     def _index(self, entities: int) -> None:
-        """Cells of an entity and 2**shift microseconds, with about one question in each."""
+        """Cells of an entity and 2**shift microseconds, with about one label row in each."""
         span, each = self._end - self._start, max(1, len(self._moment) // entities)
         self._shift = (span // each).bit_length()
         self._width = (span >> self._shift) + 1
@@ -72,15 +71,15 @@ class Questions:
     def _cell(self, entity: Ints, moment: Ints) -> Ints:
         return entity * self._width + ((moment - self._start) >> self._shift)
 
-    def offer(self, rows: Rows) -> None:
-        """Lets each row be the answer to the first question that may see it, if it is greater."""
+    def assign(self, rows: FeatureRows) -> None:
+        """Assigns each row to the first label row that can see it, which keeps the greatest."""
         place = self._place(rows.entity, np.clip(rows.visible, self._start, self._end))
-        asked = place < self._first[(rows.entity + 1) * self._width]
+        seen = place < self._first[(rows.entity + 1) * self._width]
         values = (rows.event, rows.created, -rows.row)
-        self._keep(place[asked], [value[asked] for value in values])
+        self._keep(place[seen], [value[seen] for value in values])
 
     def _place(self, entity: Ints, moment: Ints) -> Ints:
-        """The entity's first question that is not before a moment, or else the next entity's."""
+        """The entity's first label row at or after a moment, or else the next entity's first."""
         cell = self._cell(entity, moment)
         low, high = self._first[cell], self._first[cell + 1]
         for _ in range(self._rounds):
@@ -92,7 +91,7 @@ class Questions:
         return low
 
     def _keep(self, place: Ints, values: Sequence[Ints]) -> None:
-        """Keeps the greatest values of each question; what follows a greater one starts anew."""
+        """Keeps the greatest values of each label row; what follows a greater one starts anew."""
         for line, best in enumerate(self._best):
             greater = place[values[line] > best[place]]
             for following in self._best[line + 1 :]:
@@ -101,37 +100,38 @@ class Questions:
             equal = values[line] == best[place]
             place, values = place[equal], [value[equal] for value in values]
 
-    def answers(self) -> Answers:
-        """The answers, in order of the questions, once every row has been offered."""
+    def winners(self) -> Winners:
+        """The running maximum by entity, in order of the label rows, once all is assigned."""
         best, step = self._best, 1
         while (same := self._entity[step:] == self._entity[:-step]).any():
             earlier, later = best[:, :-step], best[:, step:]
             best[:, step:] = np.where(same & _greater(earlier, later), earlier, later)
             step *= 2
-        return Answers(best[0], best[1], -best[2])
+        return Winners(best[0], best[1], -best[2])
 
 
-class Repeats:
+class DuplicateFinder:
     """Finds rows that may have the (event, entity, created) of another one.
 
-    A history is written in this order, so it comes in few runs that ascend; what two rows have in
-    common, two runs have. Threads read in turn, so what ascends with a gap may be two runs.
+    A history is written in this order, so it streams past as few ascending runs. Two rows with the
+    same times lie in two runs that overlap. Threads read in turn, so that a gap in an ascending
+    run may be the border between two.
     """
 
     def __init__(self) -> None:
         self._first: list[Table] = [np.empty((3, 0), np.int64)]
         self._last: list[Table] = [np.empty((3, 0), np.int64)]
 
-    def see(self, rows: Rows) -> None:
-        """Looks at the next rows."""
+    def see(self, rows: FeatureRows) -> None:
+        """Takes the next rows of the stream."""
         columns = np.stack([rows.event, rows.entity, rows.created])
         ascends = _greater(columns[:, 1:], columns[:, :-1])
         starts = np.flatnonzero(~ascends | (np.diff(rows.row) > _GAP)) + 1
         self._first.append(columns[:, np.append(0, starts)])
         self._last.append(columns[:, np.append(starts, len(rows.row)) - 1])
 
-    def suspects(self) -> Suspects:
-        """Whose rows of which moments have to be compared."""
+    def suspected(self) -> SuspectedDuplicates:
+        """The entities and moments whose rows have to be compared."""
         bounds = np.concatenate([*self._first, *self._last], axis=1)
         first, last = np.split(_ranks(bounds), 2)
         order = first.argsort()
@@ -140,7 +140,7 @@ class Repeats:
         by_rank = np.empty((2, len(order) * 2), np.int64)
         by_rank[:, np.concatenate([first, last])] = bounds[:2]
         low, high = by_rank[:, first[order][1:][meets]], by_rank[:, reach[:-1][meets]]
-        return Suspects(bool((low != high).any()), event=low[0], entity=low[1])
+        return SuspectedDuplicates(bool((low != high).any()), event=low[0], entity=low[1])
 
 
 def _greater(columns: Table, others: Table) -> Any:

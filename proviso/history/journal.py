@@ -20,11 +20,10 @@ import pyarrow.parquet as pq
 from feature_runtime.core.keys import EntityId
 from feature_runtime.core.moments import HOUR
 from proviso.contracts.base import InputError
-from proviso.contracts.contract import Contract, FeatureView, OnEvent
+from proviso.contracts.contract import Contract, FeatureView
 from proviso.contracts.files import replacing
-from proviso.history.duckdb.engine import connect, names
-from proviso.history.duckdb.publishable import EntityRow
-from proviso.history.duckdb.relation import MOMENT, history_columns, stamps_relation
+from proviso.history.engines import history_engine
+from proviso.history.files import MOMENT, history_columns, unreadable
 from proviso.history.segments import (
     FOLDED_KEY,
     Segment,
@@ -35,13 +34,12 @@ from proviso.history.segments import (
     stamping_directory,
     stamps_file,
 )
+from proviso.history.values import EntityRow
 
 REMEMBERED = HOUR
 """How long an on-event row is known that was written as planned: a stream may deliver it again."""
 
 FEW_SEGMENTS, MANY_SEGMENTS = 256, 4096
-_FOLD_MEMORY = "1GB"
-_BATCH = 65_536
 
 
 class Stamped(NamedTuple):
@@ -82,7 +80,7 @@ class Journal:
         ]
 
     def pending(self) -> list[Segment]:
-        """Batches that nobody has acknowledged, in order."""
+        """Batches without an acknowledgement, in order."""
         return [segment for segment in self._segments if segment.acknowledged is None]
 
     def intent(self, segment: Segment) -> Intent:
@@ -90,7 +88,7 @@ class Journal:
         try:
             table = pq.read_table(segment.path, columns=["created_ts", "_key", "_blob"])
         except (pa.ArrowInvalid, OSError) as error:
-            raise InputError.of(segment.path, str(error), "a Parquet file") from error
+            raise unreadable(segment.path, error) from error
         first = min(table["created_ts"].cast(pa.int64()).to_pylist())
         pairs = zip(table["_key"].to_pylist(), table["_blob"].to_pylist(), strict=True)
         sent = tuple((key, blob) for key, blob in pairs if key is not None)
@@ -122,7 +120,7 @@ class Journal:
         return segment
 
     def acknowledge(self, segment: Segment, moment: int) -> None:
-        """Says that the store had a batch by `moment`.
+        """Notes that the store had a batch by `moment`.
 
         Not forced to the disk: an acknowledgement that is lost only sends the batch once more.
         """
@@ -133,25 +131,7 @@ class Journal:
 
     def known(self, store: str, rows: Sequence[EntityRow]) -> frozenset[EntityRow]:
         """Those of the rows that this store has been sent before; their stamps stay."""
-        stamps = stamps_relation(self._contract, self._history, self._view)
-        if not rows or stamps is None:
-            return frozenset()
-        keys = self._contract.join_keys(self._view)
-        columns = [
-            *([row.ids[i] for row in rows] for i in range(len(keys))),
-            [row.row.event_ts for row in rows],
-            [row.row.created_ts for row in rows],
-            list(range(len(rows))),
-        ]
-        asked = (*keys, "event_us", "planned_us", "_place")
-        unnested = ", ".join(f'unnest(?) as "{name}"' for name in asked)
-        query = (
-            f"select distinct _place from (select {unnested}) semi join"
-            f" (select * from ({stamps}) where _store = ?) using ({names(*asked[:-1])})"
-        )
-        with connect() as engine:
-            found = engine.execute(query, [*columns, store]).fetchall()
-        return frozenset(rows[place] for (place,) in found)
+        return history_engine().sent_before(self._contract, self._history, self._view, store, rows)
 
     def fold_if_due(self) -> None:
         """Folds when reading many small files costs more than writing the stamps anew."""
@@ -175,30 +155,18 @@ class Journal:
         fields = [*self._stamp_columns, ("_store", pa.string()), ("acknowledged_ts", MOMENT)]
         kind = pa.schema(fields)
         path = stamps_file(self._history, self._view)
+        kept = history_engine().stamps_to_keep(
+            self._contract, self._history, self._view, kind, REMEMBERED
+        )
         with (
-            connect(_FOLD_MEMORY) as engine,
+            kept as batches,
             _durably(path) as temporary,
             pq.ParquetWriter(temporary, kind, compression="zstd") as writer,
         ):
-            for batch in engine.batches(self._kept(kind), _BATCH):
-                writer.write_batch(batch.cast(kind))
+            for batch in batches:
+                writer.write_batch(batch)
             writer.add_key_value_metadata({FOLDED_KEY: str(last)})
         self._segments.clear()
-
-    def _kept(self, kind: pa.Schema) -> str:
-        """The query of the stamps that somebody may still need."""
-        relation = stamps_relation(self._contract, self._history, self._view, every_schema=True)
-        keys = names(*self._contract.join_keys(self._view))
-        moments = ", ".join(
-            f"make_timestamptz({name}_us) as {name}_ts"
-            for name in ("event", "planned", "created", "acknowledged")
-        )
-        needed = "created_us <> planned_us or acknowledged_us > created_us"
-        if isinstance(self._view.publication, OnEvent):
-            newest = f"(select max(planned_us) from ({relation}))"
-            needed += f" or planned_us >= {newest} - {REMEMBERED:d}"
-        columns = f"select {keys}, {moments}, _schema, _store from ({relation}) where {needed}"
-        return f"select {names(*kind.names)} from ({columns})"
 
 
 def due(segments_count: int, added: int, kept: int) -> bool:
@@ -219,11 +187,11 @@ def open_journal(contract: Contract, history: Path, view: FeatureView) -> Iterat
         try:
             fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise InputError.of(
-                f"history of {view.name}",
-                f"another writer at work ({lock} is locked)",
-                "one live writer of a view at a time",
-                "wait until it ends; the lock goes with its process",
+            raise InputError.event(
+                "history_writer_active",
+                f"another process is writing view {view.name}",
+                lock,
+                "wait until it ends; its lock goes with it",
             ) from None
         _sweep(history, view)
         yield Journal(contract, history, view)

@@ -1,73 +1,46 @@
-"""Plain references, straight from the words of docs/time.md: slow and obvious.
+"""The reference implementation of docs/time.md in plain Python: slow and obvious.
 
-Property tests hold `features` and `join` to them bit for bit. Only the contract's own scalar SQL
-(`where`, `sql`) is left to the engine, on one event or row each; what counts when is decided here.
+Property tests compare an engine's history and join with it, bit for bit. Only the contract's own
+scalar SQL (`where`, `sql`) is evaluated by the engine, one event or row at a time.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
 
 from feature_runtime.core.availability import Row, Status, Value, ViewTimes, availability
-from feature_runtime.core.keys import EntityId
 from proviso.contracts.contract import Aggregate, Contract, FeatureView, Scheduled
-from proviso.history.duckdb.aggregates import aggregate_where, feature_columns
-from proviso.history.duckdb.engine import Engine, names
+from proviso.history.ports import Scalars
+from proviso.history.values import EntityRow, Event, Ids
 
-_AT_ONCE = 64
-
-Ids = tuple[EntityId, ...]
 Rule = Callable[[ViewTimes, Iterable[Row], int], tuple[Row | None, Status]]
 
 
-@dataclass(frozen=True)
-class Event:
-    """One transaction: ids by join key, moments in microseconds, columns (money: minor units).
-
-    label_known is None where there is no label.
-    """
-
-    ids: Mapping[str, EntityId]
-    event_ts: int
-    arrival_ts: int
-    label: bool | None
-    label_known: int | None
-    columns: Mapping[str, int | float | bool]
-
-
-class HistoryRow(NamedTuple):
-    """A row of a view's history, and whose it is."""
-
-    ids: Ids
-    row: Row
-
-
-class Asked(NamedTuple):
-    """A moment at which somebody asks about an entity."""
+class LabelRow(NamedTuple):
+    """An entity and the moment at which its features are wanted."""
 
     ids: Ids
     t: int
 
 
 def naive_history(
-    engine: Engine,
+    scalars: Scalars,
     contract: Contract,
     view: FeatureView,
     events: Sequence[Event],
     start: int,
     end: int,
-) -> list[HistoryRow]:
+) -> list[EntityRow]:
     """The view's history in [start, end), sorted by event_ts and ids."""
-    reference = Reference(engine, contract, view)
+    reference = Reference(scalars, contract, view)
     keys = contract.join_keys(view)
     entities: dict[Ids, list[Event]] = {}
     for event in events:
         entities.setdefault(tuple(event.ids[key] for key in keys), []).append(event)
     rows = [
-        HistoryRow(ids, row)
+        EntityRow(ids, row)
         for ids, mine in entities.items()
         for row in reference.rows(mine, start, end)
     ]
@@ -76,41 +49,30 @@ def naive_history(
 
 def naive_join(
     times: ViewTimes,
-    rows: Sequence[HistoryRow],
-    asked: Sequence[Asked],
+    rows: Sequence[EntityRow],
+    labels: Sequence[LabelRow],
     rule: Rule = availability,
 ) -> list[tuple[Row | None, Status]]:
-    """The winner and the view's status for each question, by asking the rule about every row."""
-    return [rule(times, [r.row for r in rows if r.ids == ids], t) for ids, t in asked]
+    """The winner and the view's status for each label row; the rule sees every row."""
+    return [rule(times, [r.row for r in rows if r.ids == ids], t) for ids, t in labels]
 
 
 @dataclass(frozen=True)
 class Reference:
-    """One view, computed entity by entity; the engine's answers are kept, it is slow to ask."""
+    """One view, computed entity by entity."""
 
-    engine: Engine
+    scalars: Scalars
     contract: Contract
     view: FeatureView
-    answers: dict[tuple[object, ...], tuple[Value, ...]] = field(default_factory=dict)
-
-    @cached_property
-    def selected(self) -> str:
-        """The view's features as SQL."""
-        return feature_columns(self.view)
-
-    @cached_property
-    def conditions(self) -> dict[str, str]:
-        """The condition of each aggregate as SQL."""
-        return {a.name: aggregate_where(self.contract, a) for a in self.view.aggregates}
 
     def rows(self, events: Sequence[Event], start: int, end: int) -> list[Row]:
-        """All rows of the entity whose events these are."""
+        """All rows of one entity, given its events."""
         publication = self.view.publication
         if isinstance(publication, Scheduled):
             every = publication.schedule
             runs = (h for h in range(start - start % every, end, every) if h >= start)
-            found = (self._run(events, run, publication.duration) for run in runs)
-            return [row for row in found if row is not None]
+            rows = (self._run(events, run, publication.duration) for run in runs)
+            return [row for row in rows if row is not None]
         arrivals = sorted({event.arrival_ts for event in events})
         return [self._arrival(events, at) for at in arrivals if start <= at < end]
 
@@ -131,9 +93,7 @@ class Reference:
     def _features(self, events: Sequence[Event], end: int, now: int) -> tuple[Value, ...]:
         """Feature values of windows that end at `end`, over what is known at `now`."""
         totals = [self._aggregate(a, events, end, now) for a in self.view.aggregates]
-        named = zip(totals, self.view.aggregates, strict=True)
-        table = ", ".join(f"{total}::hugeint as {names(a.name)}" for total, a in named)
-        return self._ask(f"select {self.selected} from (select {table})", ())
+        return self.scalars.features(self.view, totals)
 
     def _aggregate(self, a: Aggregate, events: Sequence[Event], end: int, now: int) -> int:
         inside = [event for event in events if _inside(a, event, end, now)]
@@ -144,32 +104,13 @@ class Reference:
         """Events that meet an aggregate's condition, which sees labels only if dated so."""
         if aggregate.where is None:
             return list(events)
-        where, label = self.conditions[aggregate.name], self.contract.source.label.column
-        asked = []
-        for event in events:
-            known = {label: event.label} if aggregate.dated == "label" else {}
-            columns = {**event.columns, **known}
-            asked.append((where, *columns.items()))
-        self._judge(where, [q for q in dict.fromkeys(asked) if q not in self.answers])
-        return [e for e, q in zip(events, asked, strict=True) if self.answers[q][0]]
-
-    def _judge(self, where: str, questions: Sequence[tuple[Any, ...]]) -> None:
-        """Keeps whether the condition holds for the columns of each question."""
-        for first in range(0, len(questions), _AT_ONCE):
-            some = questions[first : first + _AT_ONCE]
-            columns = names(*(name for name, _ in some[0][1:]))
-            cells = [value for _, *pairs in some for _, value in pairs]
-            rows = ", ".join(f"({i:d}{', ?' * (len(q) - 1)})" for i, q in enumerate(some))
-            asked = f"(values {rows}) asked(_i, {columns})"
-            self.engine.execute(f"select _i, {where} from {asked}", cells)
-            for i, found in self.engine.fetchall():
-                self.answers[some[i]] = (bool(found),)
-
-    def _ask(self, query: str, values: tuple[int | float | bool, ...]) -> tuple[Value, ...]:
-        question = (query, *values)
-        if question not in self.answers:
-            self.answers[question] = self.engine.row(query, values)
-        return self.answers[question]
+        label = self.contract.source.label.column
+        rows = [
+            {**event.columns, **({label: event.label} if aggregate.dated == "label" else {})}
+            for event in events
+        ]
+        holds = self.scalars.holds(aggregate, rows)
+        return [event for event, counts in zip(events, holds, strict=True) if counts]
 
 
 def _inside(aggregate: Aggregate, event: Event, end: int, now: int) -> bool:

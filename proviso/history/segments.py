@@ -14,12 +14,10 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from proviso.contracts.base import InputError
 from proviso.contracts.contract import FeatureView
+from proviso.history.files import unreadable
 
 FOLDED_KEY = b"proviso.folded"
-ACKNOWLEDGED_SQL = r"nullif(regexp_extract(filename, '\.at(\d+)\.parquet$', 1), '')::bigint"
-STORE_SQL = r"regexp_extract(filename, '\d{10}\.([0-9a-f]{16})\.[^/]*$', 1)"
 _NAME = re.compile(r"(\d{10})\.([0-9a-f]{16})(?:\.at(\d+))?\.parquet")
 
 
@@ -57,7 +55,7 @@ def folded(history: Path, view: FeatureView) -> int:
     try:
         found = pq.read_metadata(path).metadata or {}
     except (pa.ArrowInvalid, OSError) as error:
-        raise InputError.of(path, str(error), "a Parquet file") from error
+        raise unreadable(path, error) from error
     return int(found.get(FOLDED_KEY, b"0"))
 
 

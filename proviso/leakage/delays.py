@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 
 from feature_runtime.core.moments import format_duration
 from proviso.contracts.contract import FeatureView, OnEvent
-from proviso.history.duckdb.features import compute_history
+from proviso.history.engines import history_engine
 from proviso.leakage.incident import changed_values, scores_of
 from proviso.leakage.joins import Join, believed, views_of, with_views
 from proviso.training.data import Progress, Project, Request, check_days
@@ -85,7 +85,7 @@ def _delayed(view: FeatureView, delay: int) -> FeatureView:
 def _history(project: Project, request: Request, out: Path) -> Path:
     for view in views_of(project):
         start = request.train.first - view.temporal_join_lookback
-        compute_history(
+        history_engine().compute_history(
             project.contract,
             request.transactions,
             out,

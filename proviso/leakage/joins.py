@@ -19,12 +19,12 @@ from numpy.typing import NDArray
 from proviso.contracts.contract import Contract, FeatureView
 from proviso.contracts.section import consumed_views, service_of
 from proviso.history.arrays import EncoderInputs
-from proviso.history.duckdb.engine import connect, literal, names, quoted, write_parquet
-from proviso.history.duckdb.relation import history_file, history_relation
+from proviso.history.engines import history_engine
+from proviso.history.files import history_file
+from proviso.history.values import Belief
 from proviso.training.data import Project
 
 Bools = NDArray[np.bool_]
-_REAL = "_readable_ts"
 
 
 class Join(Enum):
@@ -44,6 +44,13 @@ class Join(Enum):
             Join.SOURCE_DELAY: "event_ts + source_delay <= t",
             Join.EXACT: "max(event_ts + source_delay, created_ts) <= t",
         }[self]
+
+    @property
+    def belief(self) -> Belief:
+        """What the join takes for a row's created_ts."""
+        if self is Join.EXACT:
+            return Belief()
+        return Belief(offset=1 if self is Join.BEFORE else 0, last_only=True)
 
 
 @dataclass(frozen=True)
@@ -77,30 +84,13 @@ def believed(project: Project, history: Path, join: Join, out: Path) -> Believed
     """
     contract, views = project.contract, views_of(project)
     for view in views:
-        _write_believed(contract, history, view, join, history_file(out, view))
+        history_engine().write_believed(
+            contract, history, view, join.belief, history_file(out, view)
+        )
     if join in {Join.NAIVE, Join.BEFORE}:
         blind = [view.model_copy(update={"source_delay": 0}) for view in views]
         project = replace(project, contract=with_views(contract, blind))
     return Believed(join, project, out)
-
-
-def _write_believed(
-    contract: Contract, history: Path, view: FeatureView, join: Join, path: Path
-) -> None:
-    """No schema is stated in the file: it is of no contract's."""
-    keys, features = names(*contract.join_keys(view)), names(*(f.name for f in view.features))
-    exact = join is Join.EXACT
-    created = {Join.EXACT: "created_us", Join.BEFORE: "event_us + 1"}.get(join, "event_us")
-    last = f"qualify row_number() over (partition by {keys}, event_us order by created_us desc) = 1"
-    with connect() as engine:
-        write_parquet(
-            engine,
-            f"select {keys}, make_timestamptz(event_us) as event_ts,"
-            f" make_timestamptz({created}) as created_ts,"
-            f" {features}, make_timestamptz(created_us) as {_REAL}"
-            f" from ({history_relation(contract, history, view)}) {'' if exact else last}",
-            path,
-        )
 
 
 def leaked(truth: Contract, seen: Believed, inputs: EncoderInputs) -> dict[str, Bools]:
@@ -112,24 +102,13 @@ def leaked(truth: Contract, seen: Believed, inputs: EncoderInputs) -> dict[str, 
 
 
 def _leaked_of(contract: Contract, view: FeatureView, path: Path, inputs: EncoderInputs) -> Bools:
-    delay = contract.view_by_name[view.name].source_delay
-    keys = contract.join_keys(view)
-    event, created = inputs.event_ts[view.name], inputs.created_ts[view.name]
-    asked = {
-        **{key: pa.array(inputs.keys[key]) for key in keys},
+    used = {
+        **{key: pa.array(inputs.keys[key]) for key in contract.join_keys(view)},
         "_at": pa.array(inputs.at),
-        "_event": pa.array(event),
-        "_created": pa.array(created),
+        "_event": pa.array(inputs.event_ts[view.name]),
+        "_created": pa.array(inputs.created_ts[view.name]),
         "_number": pa.array(np.arange(len(inputs))),
     }
-    same = " and ".join(f"a.{quoted(key)} = r.{quoted(key)}" for key in keys)
-    found = np.zeros(len(inputs), dtype=np.bool_)
-    with connect() as engine:
-        engine.lend("asked", pa.table(asked))
-        rows = engine.execute(
-            f"select a._number from asked a join read_parquet({literal(path)}) r on {same}"
-            f" and a._event = epoch_us(r.event_ts) and a._created = epoch_us(r.created_ts)"
-            f" where greatest(a._event + {delay:d}, epoch_us(r.{_REAL})) > a._at"
-        ).fetchall()
-    found[[number for (number,) in rows]] = True
-    return found
+    early = np.zeros(len(inputs), dtype=np.bool_)
+    early[history_engine().used_too_early(contract, view, path, pa.table(used))] = True
+    return early

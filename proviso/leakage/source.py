@@ -7,8 +7,7 @@ from pathlib import Path
 
 from feature_runtime.core.moments import DAY, format_moment
 from proviso.contracts.base import InputError
-from proviso.history.duckdb.engine import connect
-from proviso.history.duckdb.transactions import load_transactions
+from proviso.history.engines import history_engine
 from proviso.simulation.spec import Simulation
 from proviso.training.data import Project, Request
 from proviso.training.examples import example_request
@@ -30,9 +29,9 @@ def last_request(project: Project, transactions: Path, label_delay: int) -> Requ
 
     A last day that the data only touches does not count. Raises InputError.
     """
-    with connect() as engine:
-        loaded = load_transactions(engine, project.contract, transactions)
-    first, last = loaded.first_event or 0, loaded.last_event or 0
+    with history_engine().open_transactions(project.contract, transactions) as loaded:
+        summary = loaded.summary
+    first, last = summary.first_event or 0, summary.last_event or 0
     request = example_request(project, transactions, last + DAY // 2)
     if request.train.first < first:
         found = f"events from {format_moment(first)} to {format_moment(last)}"

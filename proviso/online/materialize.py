@@ -12,14 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from proviso.contracts.contract import Contract, FeatureView
-from proviso.history.duckdb.publishable import (
-    EntityRow,
-    Horizon,
-    complete_until,
-    run_rows,
-    writable_rows,
-)
+from proviso.history.engines import history_engine
 from proviso.history.journal import open_journal
+from proviso.history.values import EntityRow, Horizon
 from proviso.online.sending import Clocks, Pace, Progress, Sender, Tally, silent, times_of
 from proviso.online.store import OnlineStore, Watermark
 
@@ -79,7 +74,8 @@ class Materializer:
 
     def publish_run(self, view: FeatureView, run: int) -> int:
         """Writes the rows of the one run with event_ts = `run`; returns how many."""
-        return self.publish(view, run_rows(self.contract, self.history, view, run)).rows
+        rows = history_engine().run_rows(self.contract, self.history, view, run)
+        return self.publish(view, rows).rows
 
     def publish(
         self, view: FeatureView, rows: Iterable[EntityRow], progress: Progress = silent
@@ -115,9 +111,11 @@ class Materializer:
         clock = self.store.clock() if self.clocks.as_of is None else self.clocks.as_of
         self.advance(view, 0, clock)  # before a key forgets anything, for readers that compare
         horizon = self._horizon(sender, clock, missing)
-        with writable_rows(self.contract, self.history, view, horizon) as (total, rows):
+        engine = history_engine()
+        writable = engine.writable_rows(self.contract, self.history, view, horizon)
+        with writable as (total, rows):
             done += sender.send(rows, Pace(view, progress, total), maybe_sent=False)
-        complete = complete_until(self.contract, self.history, view, clock)
+        complete = engine.complete_until(self.contract, self.history, view, clock)
         # The watermark first: rows that it does not cover must be known by the journal.
         mark = self.advance(view, complete, self._comparable(clock, done, horizon))
         if sender.journal:

@@ -15,8 +15,8 @@ from itertools import groupby, islice
 from feature_runtime.core import keys, timeline
 from feature_runtime.core.availability import ViewTimes
 from proviso.contracts.contract import Contract, FeatureView
-from proviso.history.duckdb.publishable import EntityRow
 from proviso.history.journal import Journal, Stamped
+from proviso.history.values import EntityRow
 from proviso.online.store import Merged, OnlineStore
 
 BATCH = 1_000

@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from proviso.contracts.contract import Contract, FeatureView, OnEvent
-from proviso.history.duckdb.publishable import EntityRow, arriving_rows
+from proviso.history.engines import history_engine
+from proviso.history.values import EntityRow
 
 
 def arrived_by(view: FeatureView, t: int) -> int:
@@ -28,7 +29,7 @@ class Arrivals:
             raise TypeError(f"{view.name}: found a schedule, wanted publication on event")
         self._delay = view.publication.delay
         span = range(start, end)
-        self._rows = arriving_rows(contract, history, view, view.publication, span)
+        self._rows = history_engine().arriving_rows(contract, history, view, view.publication, span)
         self._next = next(self._rows, None)
 
     def until(self, moment: int) -> Iterator[EntityRow]:

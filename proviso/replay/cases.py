@@ -20,7 +20,7 @@ from feature_runtime.core.service import FeatureRef
 from proviso.clients.endpoint import EndpointRequest
 from proviso.contracts.contract import Contract
 from proviso.history.arrays import EncoderInputs, read_inputs
-from proviso.history.duckdb.join import build_dataset
+from proviso.history.engines import history_engine
 from proviso.release.directory import Release
 from proviso.training.score import score_dataset
 
@@ -68,7 +68,7 @@ class Offline:
         """The point-in-time dataset of [start, end), as arrays; kept in `work` under `name`."""
         out = self.work / name
         views = [view.name for view in self.release.service.views]
-        build_dataset(
+        history_engine().build_dataset(
             self.contract, self.history, transactions, start, end, out, views, self.left_out
         )
         return read_inputs(out, self.contract, self.release.service)

@@ -24,10 +24,7 @@ from proviso.contracts.contract import Contract, FeatureView
 from proviso.contracts.plan import Plan
 from proviso.contracts.section import consumed_views, runtime_service, service_of
 from proviso.history.arrays import EncoderInputs, read_inputs
-from proviso.history.duckdb.engine import connect, quoted
-from proviso.history.duckdb.features import compute_history
-from proviso.history.duckdb.join import build_dataset
-from proviso.history.duckdb.transactions import EVENTS, load_transactions
+from proviso.history.engines import history_engine
 from proviso.training.metrics import Events
 from proviso.training.spec import TrainingSpec, card_join_key
 
@@ -123,7 +120,9 @@ def joined_inputs(
         progress("join point in time")
         dataset = work / "dataset.parquet"
         views = [view.name for view in _consumed(project)]
-        build_dataset(project.contract, history, request.transactions, start, end, dataset, views)
+        history_engine().build_dataset(
+            project.contract, history, request.transactions, start, end, dataset, views
+        )
         return read_inputs(dataset, project.contract, project.service)
 
 
@@ -154,20 +153,10 @@ def labels_known(project: Project, request: Request) -> Bools:
     Read from the source itself: only there a label's own moment can be told from the contract's
     delay, in whose place the request's counts here.
     """
-    source = project.contract.source
-    label = source.label.model_copy(update={"delay": request.label_delay})
-    dated = project.contract.model_copy(
-        update={"source": source.model_copy(update={"label": label})}
-    )
-    with connect() as engine:
-        load_transactions(
-            engine, dated, request.transactions, request.train.first, request.train.end
-        )
-        engine.execute(
-            f"select coalesce(_label_known <= {request.test.first:d}, false) from {EVENTS}"
-            f" order by _event, {quoted(source.id)}"
-        )
-        return np.array([known for (known,) in engine.fetchall()], dtype=np.bool_)
+    start, end = request.train.first, request.train.end
+    opened = history_engine().open_transactions(project.contract, request.transactions, start, end)
+    with opened as transactions:
+        return transactions.labels_known(start, end, request.label_delay, request.test.first)
 
 
 def usable_rows(request: Request, rows: Rows, known: Bools) -> Bools:
@@ -209,7 +198,7 @@ def _history(project: Project, request: Request, out: Path, progress: Progress) 
     contract = project.contract
     for view in _consumed(project):
         start = request.train.first - view.temporal_join_lookback
-        compute_history(
+        history_engine().compute_history(
             contract, request.transactions, out, start, request.test.end, [view.name], progress
         )
     return out

@@ -11,10 +11,10 @@ from pathlib import Path
 
 from feature_runtime.core.availability import Row, Value
 from feature_runtime.core.moments import format_moment
-from proviso.contracts.contract import Contract, FeatureView, Scheduled
-from proviso.history.duckdb.engine import Engine, connect, names
-from proviso.history.duckdb.transactions import EVENTS, load_transactions
-from proviso.history.oracle import Event, Ids, Reference
+from proviso.contracts.contract import Contract, Scheduled
+from proviso.history.engines import history_engine
+from proviso.history.oracle import Reference
+from proviso.history.values import Event
 from proviso.training.rejudge import Winner
 
 
@@ -22,36 +22,13 @@ def recompute(
     contract: Contract, transactions: Path, samples: Mapping[str, Sequence[Winner]]
 ) -> Iterator[str]:
     """Each sampled row, by view, that the transactions do not give. Raises InputError."""
-    with connect() as engine:
-        load_transactions(engine, contract, transactions)
+    with history_engine().open_transactions(contract, transactions) as loaded:
         for name, winners in samples.items():
             view = contract.view_by_name[name]
-            reference = Reference(engine, contract, view)
-            events = _events(engine, contract, view, {winner.ids for winner in winners})
+            reference = Reference(loaded.scalars, contract, view)
+            events = loaded.events(view, {winner.ids for winner in winners})
             for winner in winners:
                 yield from _wrong(reference, winner, events[winner.ids])
-
-
-def _events(
-    engine: Engine, contract: Contract, view: FeatureView, wanted: set[Ids]
-) -> Mapping[Ids, list[Event]]:
-    """All transactions of some entities."""
-    keys, source = contract.join_keys(view), contract.source
-    columns = names(*keys, "_event", "_arrival", source.label.column, "_label_known")
-    found: dict[Ids, list[Event]] = {ids: [] for ids in wanted}
-    if wanted:
-        places = ", ".join([f"({', '.join('?' for _ in keys)})"] * len(wanted))
-        engine.execute(
-            f"select {columns}, {names(*source.columns)} from {EVENTS}"
-            f" where ({names(*keys)}) in ({places})",
-            [value for ids in wanted for value in ids],
-        )
-        for row in engine.fetchall():
-            ids, (event, arrival, label, known, *values) = row[: len(keys)], row[len(keys) :]
-            cells = dict(zip(source.columns, values, strict=True))
-            named = dict(zip(keys, ids, strict=True))
-            found[ids].append(Event(named, event, arrival, label, known, cells))
-    return found
 
 
 def _wrong(reference: Reference, winner: Winner, events: Sequence[Event]) -> Iterator[str]:

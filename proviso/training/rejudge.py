@@ -21,14 +21,12 @@ from feature_runtime.core.keys import EntityId
 from feature_runtime.core.service import Service
 from proviso.contracts.contract import Contract, FeatureView
 from proviso.history.arrays import NO_ROW, EncoderInputs
-from proviso.history.duckdb.engine import Engine, connect, names, quoted
-from proviso.history.duckdb.relation import history_relation
-from proviso.history.duckdb.transactions import EVENTS, load_transactions
+from proviso.history.engines import history_engine
+from proviso.history.ports import Transactions
 from proviso.training.timeline import ContentDigest, Timeline
 
 Progress = Callable[[str], None]
 Moments = NDArray[np.int64]
-_AT_ONCE = 1_000_000  # rows of history in memory
 _NAMED = 5  # differences that are named; the others are counted
 
 
@@ -79,43 +77,28 @@ def rejudge(
     Raises InputError when history or transactions cannot be read.
     """
     contract, inputs = task.contract, task.inputs
-    with connect() as engine:
-        load_transactions(engine, contract, task.transactions, task.start, task.end)
-        yield from _other_rows(engine, task)
+    opened = history_engine().open_transactions(contract, task.transactions, task.start, task.end)
+    with opened as transactions:
+        yield from _other_rows(transactions, task)
         for position, consumed in enumerate(task.service.views):
             view = contract.view_by_name[consumed.name]
             chance = np.random.default_rng((seed, position)).random(len(inputs))
             judgement = _Judgement(task, view, sample, chance)
-            _number(engine, contract, view)
-            judgement.judge(engine, progress)
+            judgement.judge(transactions, progress)
             yield judgement.result()
 
 
-def _other_rows(engine: Engine, task: RejudgeTask) -> Iterator[str]:
+def _other_rows(transactions: Transactions, task: RejudgeTask) -> Iterator[str]:
     """Whether ids, keys and moments are the source's own, in its order."""
-    inputs, source = task.inputs, task.contract.source
-    wanted = {source.id: inputs.ids, **inputs.keys}
-    engine.execute(
-        f"select _event, {names(*wanted)} from {EVENTS} order by _event, {quoted(source.id)}"
-    )
-    columns = list(zip(*engine.fetchall(), strict=True)) or [()] * (len(wanted) + 1)
-    if len(columns[0]) != len(inputs):
-        yield f"rows: found {len(inputs)}, wanted {len(columns[0])} transactions"
+    inputs = task.inputs
+    expected = transactions.columns(task.start, task.end)
+    if len(expected["moments"]) != len(inputs):
+        yield f"rows: found {len(inputs)}, wanted {len(expected['moments'])} transactions"
         return
-    for name, own in zip(("moments", *wanted), columns, strict=True):
-        held = inputs.at if name == "moments" else wanted[name]
-        if held.tolist() != list(own):
+    actual = {"moments": inputs.at, task.contract.source.id: inputs.ids, **inputs.keys}
+    for name, values in expected.items():
+        if actual[name].tolist() != values:
             yield f"{name}: found others than those of the transactions"
-
-
-def _number(engine: Engine, contract: Contract, view: FeatureView) -> None:
-    """Numbers the entities asked about in the order of their keys."""
-    keys = names(*contract.join_keys(view))
-    engine.execute(
-        f"create or replace temp table judged as select {keys},"
-        f" (row_number() over (order by {keys}) - 1)::bigint as _entity"
-        f" from (select distinct {keys} from {EVENTS})"
-    )
 
 
 @dataclass
@@ -141,36 +124,13 @@ class _Judgement:
         self.feature_status = np.full((count, width), Status.MISSING_KEY, dtype=np.int8)
         self.values = np.full((count, width), np.nan, dtype=np.float64)
 
-    def judge(self, engine: Engine, progress: Progress) -> None:
-        """Asks the rule about every row, some entities' history at a time.
-
-        What is created at the end or later can answer no question before the end. Without it the
-        content digest does not depend on how far the history goes on.
-        """
-        contract, view, task = self.task.contract, self.view, self.task
-        keys = contract.join_keys(view)
-        engine.execute(
-            f"select _entity from {EVENTS} join judged using ({names(*keys)})"
-            f" order by _event, {quoted(contract.source.id)}"
-        )
-        entity = np.array([number for (number,) in engine.fetchall()], dtype=np.int64)
-        oldest = task.start - view.temporal_join_lookback
-        source = history_relation(contract, task.history, view, oldest, task.end)
-        source = f"select * from ({source}) where created_us < {task.end:d}"
-        relation = f"({source}) join judged using ({names(*keys)})"
-        rows, entities = engine.row(
-            f"select (select count(*) from {relation}), (select count(*) from judged)"
-        )
-        parts = max(1, min(entities, -(-rows // _AT_ONCE)))
-        for part in range(parts):
-            first, after = part * entities // parts, (part + 1) * entities // parts
-            table = engine.batches(
-                f"select * exclude (_row) from (select * from {relation}"
-                f" where _entity >= {first:d} and _entity < {after:d}"
-                f" order by _entity, event_us, created_us, _row)"
-            ).read_all()
-            self._judge_part(table, entity, range(first, after))
-            progress(f"certificate: {view.name}, entities {after:,} of {entities:,}")
+    def judge(self, transactions: Transactions, progress: Progress) -> None:
+        """Applies the rule to every transaction, some entities' history at a time."""
+        task, view = self.task, self.view
+        history = transactions.entity_history(task.history, view, task.start, task.end)
+        for part in history.parts:
+            self._judge_part(part.table, history.entity, range(part.first, part.after))
+            progress(f"certificate: {view.name}, entities {part.after:,} of {part.total:,}")
 
     def _judge_part(self, table: pa.Table, entity: Moments, part: range) -> None:
         self.rows += table.num_rows

@@ -20,7 +20,7 @@ from feature_runtime.core.service import Decision
 from proviso.contracts.base import InputError, Problem
 from proviso.contracts.contract import Contract
 from proviso.history.arrays import EncoderInputs, read_inputs
-from proviso.history.duckdb.join import build_dataset
+from proviso.history.engines import history_engine
 from proviso.release.directory import Release
 from proviso.release.embedded import EmbeddedModel
 
@@ -62,7 +62,7 @@ def score_file(
     with TemporaryDirectory(prefix="proviso-score-", dir=out.absolute().parent) as work:
         dataset = Path(work) / "dataset.parquet"
         views = [view.name for view in release.service.views]
-        build_dataset(contract, history, transactions, *span, dataset, views)
+        history_engine().build_dataset(contract, history, transactions, *span, dataset, views)
         inputs = read_inputs(dataset, contract, release.service)
     scores = score_dataset(release, inputs)
     pq.write_table(_table(release, contract, inputs, scores), out, compression="zstd")

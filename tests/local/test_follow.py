@@ -18,8 +18,7 @@ from proviso.contracts.contract import FeatureView
 from proviso.history.duckdb.arriving import Arriving
 from proviso.history.duckdb.engine import connect
 from proviso.history.duckdb.features import compute_history
-from proviso.history.duckdb.publishable import EntityRow
-from proviso.history.oracle import Event, HistoryRow
+from proviso.history.values import EntityRow, Event
 from proviso.online.materialize import Clocks, Materializer, Tally, times_of
 from proviso.online.sending import Progress, silent
 from proviso.online.stream.follower import Followed, Follower, FollowSettings
@@ -93,7 +92,7 @@ class World:
     def landing(self) -> Path:
         return self.directory / "landing"
 
-    def batch(self, transactions: Path | None = None) -> list[HistoryRow]:
+    def batch(self, transactions: Path | None = None) -> list[EntityRow]:
         """The history that `features` computes; by default over what has landed."""
         if transactions is None:
             transactions = self.directory / "landed.parquet"
@@ -102,9 +101,9 @@ class World:
         compute_history(CONTRACT, transactions, out, 0, 2**52, [VIEW.name])
         return sorted(read_history(CONTRACT, VIEW, out))
 
-    def published(self) -> list[HistoryRow]:
+    def published(self) -> list[EntityRow]:
         found = {(ids, row._replace(run_id=0)) for ids, row in self.given}
-        return sorted(HistoryRow(ids, row) for ids, row in found)
+        return sorted(EntityRow(ids, row) for ids, row in found)
 
     def served(self) -> dict[tuple[Any, ...], tuple[Any, ...]]:
         """What every entity's key gives once all is visible."""

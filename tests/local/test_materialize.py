@@ -12,7 +12,7 @@ from feature_runtime.core.availability import availability, visible_from
 from feature_runtime.core.moments import DAY, HOUR, MINUTE, SECOND
 from proviso.contracts.base import InputError
 from proviso.contracts.contract import FeatureView, Scheduled
-from proviso.history.duckdb.relation import history_file
+from proviso.history.files import history_file
 from proviso.online.materialize import Written, times_of
 from proviso.online.store import OnlineStore, Watermark
 from tests.parcel_data import Held, Ids, Project, all_rows, make, running_store

@@ -15,8 +15,9 @@ from feature_runtime.core.moments import DAY, now
 from proviso.contracts.base import InputError
 from proviso.contracts.contract import FeatureView
 from proviso.history.duckdb.join import build_dataset
-from proviso.history.duckdb.published import UNKNOWN_END, late_intervals
+from proviso.history.duckdb.published import late_intervals
 from proviso.history.segments import segments, stamps_file
+from proviso.history.values import UNKNOWN_END
 from proviso.online.materialize import Written, times_of
 from proviso.online.sending import BATCH
 from tests.parcel_data import Held, Ids, Project, all_rows, asked_at, make

@@ -20,10 +20,10 @@ from feature_runtime.core.moments import DAY, HOUR, SECOND, now
 from proviso.contracts.base import InputError
 from proviso.contracts.contract import FeatureView
 from proviso.history import journal
-from proviso.history.duckdb.publishable import EntityRow
-from proviso.history.duckdb.published import LateInterval, late_intervals
+from proviso.history.duckdb.published import late_intervals
 from proviso.history.journal import due, open_journal
 from proviso.history.segments import segments
+from proviso.history.values import EntityRow, LateInterval
 from proviso.online.materialize import Materializer, Written, times_of
 from proviso.online.sending import BATCH, how_far
 from proviso.online.store import OnlineStore

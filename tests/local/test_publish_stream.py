@@ -15,10 +15,10 @@ from proviso.contracts.loading import load_contract, load_plan
 from proviso.contracts.plan import Plan
 from proviso.history import journal
 from proviso.history.duckdb.engine import connect
-from proviso.history.duckdb.publishable import EntityRow
 from proviso.history.duckdb.published import late_intervals
 from proviso.history.duckdb.relation import stamps_relation
 from proviso.history.segments import segments
+from proviso.history.values import EntityRow
 from proviso.online.materialize import Clocks, Materializer
 from tests.parcel_data import Held
 

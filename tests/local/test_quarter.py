@@ -19,8 +19,10 @@ from feature_runtime.core.moments import HOUR
 from proviso.contracts.contract import Contract, FeatureView, Scheduled
 from proviso.contracts.loading import load_contract
 from proviso.history.duckdb.engine import connect
-from proviso.history.duckdb.relation import history_file
-from proviso.history.oracle import Event, HistoryRow, naive_history
+from proviso.history.duckdb.scalars import EngineScalars
+from proviso.history.files import history_file
+from proviso.history.oracle import naive_history
+from proviso.history.values import EntityRow, Event
 from tests.handbook import HANDBOOK, ROOT
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(1800)]
@@ -103,13 +105,13 @@ def events(quarter: Quarter, key: str, ids: Sequence[str]) -> list[Event]:
     ]
 
 
-def stored(quarter: Quarter, view: FeatureView, key: str, ids: Sequence[str]) -> list[HistoryRow]:
+def stored(quarter: Quarter, view: FeatureView, key: str, ids: Sequence[str]) -> list[EntityRow]:
     """Rows of some entities, in the order of their file."""
     table = pq.read_table(history_file(quarter.history, view), filters=[(key, "in", ids)])
     planned = [microseconds(table[name]).to_pylist() for name in ("event_ts", "created_ts")]
     values = [table[feature.name].to_pylist() for feature in view.features]
     return [
-        HistoryRow((entity,), Row(event_ts, created_ts, features))
+        EntityRow((entity,), Row(event_ts, created_ts, features))
         for entity, event_ts, created_ts, features in zip(
             table[key].to_pylist(), *planned, zip(*values, strict=True), strict=True
         )
@@ -149,7 +151,11 @@ def test_whole_entities_equal_the_naive_history(quarter: Quarter, view: FeatureV
     ids = everybody[:: len(everybody) // SPOTS][:SPOTS]
     with connect() as engine:
         wanted = naive_history(
-            engine, quarter.contract, view, events(quarter, key, ids), *span(quarter, view)
+            EngineScalars(engine, quarter.contract),
+            quarter.contract,
+            view,
+            events(quarter, key, ids),
+            *span(quarter, view),
         )
     assert len(wanted) > SPOTS
     assert stored(quarter, view, key, ids) == wanted

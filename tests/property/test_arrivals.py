@@ -13,7 +13,9 @@ from feature_runtime.core.moments import HOUR, MINUTE
 from feature_runtime.core.timeline import merge
 from proviso.contracts.contract import Contract, FeatureView
 from proviso.history.duckdb.engine import connect
-from proviso.history.oracle import Event, HistoryRow, naive_history
+from proviso.history.duckdb.scalars import EngineScalars
+from proviso.history.oracle import naive_history
+from proviso.history.values import EntityRow, Event
 from proviso.replay.arrivals import Arrivals, arrived_by
 from tests.history_data import ZERO, contract, events, near, times_of, write_history
 
@@ -21,9 +23,11 @@ START, END = ZERO - 12 * HOUR, ZERO + 12 * HOUR
 Keys = dict[tuple[int | str, ...], tuple[Row, ...]]
 
 
-def _history(owner: Contract, view: FeatureView, made: list[Event]) -> list[HistoryRow]:
+def _history(owner: Contract, view: FeatureView, made: list[Event]) -> list[EntityRow]:
     with connect() as engine:
-        return naive_history(engine, owner, view, made, START - 24 * HOUR, END + 24 * HOUR)
+        return naive_history(
+            EngineScalars(engine, owner), owner, view, made, START - 24 * HOUR, END + 24 * HOUR
+        )
 
 
 @settings(max_examples=25)

@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 from feature_runtime.core.moments import DAY, HOUR
 from proviso.history.duckdb.engine import Engine, connect
 from proviso.history.duckdb.features import compute_history
-from proviso.history.oracle import Event, naive_history
+from proviso.history.duckdb.scalars import EngineScalars
+from proviso.history.oracle import naive_history
+from proviso.history.values import Event
 from tests.history_data import (
     ZERO,
     contract,
@@ -46,7 +48,7 @@ def _compare(engine: Engine, dtype: str, sales: list[Event], start: int, end: in
         source = write_transactions(sales, dtype, Path(work) / "sales.parquet")
         compute_history(owner, source, Path(work), start, end)
         for view in owner.feature_views:
-            wanted = naive_history(engine, owner, view, sales, start, end)
+            wanted = naive_history(EngineScalars(engine, owner), owner, view, sales, start, end)
             assert read_history(owner, view, Path(work)) == wanted, view.name
 
 

@@ -15,8 +15,10 @@ from feature_runtime.core.moments import HOUR
 from proviso.contracts.contract import Contract, FeatureView, OnEvent
 from proviso.history.duckdb.engine import Engine, connect
 from proviso.history.duckdb.incremental import backfill_history, update_history
+from proviso.history.duckdb.scalars import EngineScalars
 from proviso.history.extent import final_end
-from proviso.history.oracle import Event, HistoryRow, naive_history
+from proviso.history.oracle import naive_history
+from proviso.history.values import EntityRow, Event
 from tests.history_data import (
     ZERO,
     contract,
@@ -81,7 +83,7 @@ class Grown:
             self.owner, self.source(known), self.out, case.start, case.end, case.moment
         )
 
-    def rows(self, view: FeatureView) -> list[HistoryRow]:
+    def rows(self, view: FeatureView) -> list[EntityRow]:
         return read_history(self.owner, view, self.out)
 
 
@@ -109,12 +111,12 @@ def _at_once(owner: Contract, case: Case, out: Path) -> Grown:
     return grown
 
 
-def _reference(engine: Engine, owner: Contract, view: FeatureView, case: Case) -> list[HistoryRow]:
+def _reference(engine: Engine, owner: Contract, view: FeatureView, case: Case) -> list[EntityRow]:
     """The rows by their words: what each run could read, then what a correction adds."""
     sales = list(case.sales)
     first = min(min(e.event_ts, e.arrival_ts) for e in sales)
     end = final_end(view, max(case.updates[-1], case.moment))
-    rows = naive_history(engine, owner, view, sales, first, end)
+    rows = naive_history(EngineScalars(engine, owner), owner, view, sales, first, end)
     takes = view.delay_to_readable
     takes -= 0 if isinstance(view.publication, OnEvent) else view.source_delay
     in_time = [
@@ -123,7 +125,7 @@ def _reference(engine: Engine, owner: Contract, view: FeatureView, case: Case) -
         if e.arrival_ts < case.moment
     ]
     end = min(case.end, final_end(view, case.moment))
-    for fresh in naive_history(engine, owner, view, in_time, case.start, end):
+    for fresh in naive_history(EngineScalars(engine, owner), owner, view, in_time, case.start, end):
         past = [
             r.row
             for r in rows
@@ -132,7 +134,7 @@ def _reference(engine: Engine, owner: Contract, view: FeatureView, case: Case) -
         ]
         if not past or max(past, key=lambda row: row.created_ts).values != fresh.row.values:
             row = fresh.row._replace(created_ts=case.moment + takes)
-            rows.append(HistoryRow(fresh.ids, row))
+            rows.append(EntityRow(fresh.ids, row))
     return sorted(rows, key=lambda r: (r.row.event_ts, r.ids, r.row.created_ts))
 
 

@@ -19,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from proviso.contracts.base import InputError
-from proviso.history import asof as questions
+from proviso.history import asof
 from proviso.history.duckdb import join
 from tests.join_cases import Build, Case, conflicts_in, fast, fixed_case, slow
 
@@ -36,9 +36,9 @@ _TURNED = {
 }
 _COMPARISON = re.compile(r"(?<![-<>=!])(?:<=|>=|<>|==|!=|<|>)(?![<>=])|\bgreatest\(")
 # Not of the join: which input is refused, and which columns a dataset has.
-# And how finely threads' rows are told apart: a finer or a coarser cut finds the same.
+# And how finely threads' rows are state apart: a finer or a coarser cut finds the same.
 _OTHERS = (
-    "if start >= end:",
+    "if self.start >= self.end:",
     "known.function, known.field",
     "feature.name != feature.field",
     "> _GAP",
@@ -82,48 +82,50 @@ def _turned(module: ModuleType, turn: Turn) -> ModuleType:
     return made
 
 
-# --- questions and rows as arrays ------------------------------------------------------------
+# --- label rows and rows of history as arrays -------------------------------------------------
 
 
 class Offer(NamedTuple):
-    """Questions as (entity, moment), rows as (entity, visible, event, created), in batches."""
+    """Label rows as (entity, moment), rows as (entity, visible, event, created), in batches."""
 
-    asked: list[tuple[int, int]]
+    labels: list[tuple[int, int]]
     rows: list[tuple[int, int, int, int]]
     batch: int
 
 
 ENTITIES = 3
 _SMALL = st.integers(0, 6)
-_ASKED = st.lists(st.tuples(st.integers(0, ENTITIES - 1), _SMALL | st.integers(0, 900)), min_size=1)
+_LABELS = st.lists(
+    st.tuples(st.integers(0, ENTITIES - 1), _SMALL | st.integers(0, 900)), min_size=1
+)
 _ROWS = st.lists(
     st.tuples(st.integers(0, ENTITIES - 1), _SMALL | st.integers(0, 900), _SMALL, _SMALL)
 )
 
 
-def _answers(of: ModuleType, offer: Offer) -> list[tuple[int, int, int] | None]:
-    asked = sorted(offer.asked)
-    entity, moment = np.array(asked, np.int64).T
-    told = of.Questions(entity, moment, ENTITIES)
+def _winners(of: ModuleType, offer: Offer) -> list[tuple[int, int, int] | None]:
+    labels = sorted(offer.labels)
+    entity, moment = np.array(labels, np.int64).T
+    state = of.AsOfState(entity, moment, ENTITIES)
     for rows in _batches(offer):
-        told.offer(rows)
-    event, created, row = told.answers()
+        state.assign(rows)
+    event, created, row = state.winners()
     return [
         None if event[i] == of.NEVER else (int(event[i]), int(created[i]), int(row[i]))
-        for i in range(len(asked))
+        for i in range(len(labels))
     ]
 
 
-def _batches(offer: Offer) -> Iterator[questions.Rows]:
+def _batches(offer: Offer) -> Iterator[asof.FeatureRows]:
     table = np.array([(*row, i) for i, row in enumerate(offer.rows)], np.int64).reshape(-1, 5)
     for first in range(0, len(table), offer.batch):
-        yield questions.Rows(*table[first : first + offer.batch].T)
+        yield asof.FeatureRows(*table[first : first + offer.batch].T)
 
 
 def _expected(offer: Offer) -> list[tuple[int, int, int] | None]:
-    """For each question the greatest (event, created) that is visible, of equal ones the first."""
+    """For each label row the greatest (event, created) that is visible, of equal ones the first."""
     found: list[tuple[int, int, int] | None] = []
-    for entity, moment in sorted(offer.asked):
+    for entity, moment in sorted(offer.labels):
         seen = [
             (event, created, -i)
             for i, (whose, visible, event, created) in enumerate(offer.rows)
@@ -136,10 +138,10 @@ def _expected(offer: Offer) -> list[tuple[int, int, int] | None]:
 
 def _overlooked(of: ModuleType, offer: Offer) -> set[tuple[int, int]]:
     """Entities and events of rows that are repeated, but not suspected."""
-    told = of.Repeats()
+    state = of.DuplicateFinder()
     for rows in _batches(offer):
-        told.see(rows)
-    suspects = told.suspects()
+        state.see(rows)
+    suspects = state.suspected()
     if suspects.all:
         return set()
     times = [(entity, event, created) for entity, _, event, created in offer.rows]
@@ -155,10 +157,10 @@ def _suspected(of: ModuleType, offer: Offer) -> int:
     """How much is suspected of rows that are in order and all different."""
     different = {(event, entity, created): 0 for entity, _, event, created in offer.rows}
     rows = [(entity, 0, event, created) for event, entity, created in sorted(different)]
-    told = of.Repeats()
+    state = of.DuplicateFinder()
     for batch in _batches(offer._replace(rows=rows)):
-        told.see(batch)
-    return len(told.suspects().event) + int(told.suspects().all)
+        state.see(batch)
+    return len(state.suspected().event) + int(state.suspected().all)
 
 
 def _sorted(offer: Offer) -> Offer:
@@ -168,32 +170,32 @@ def _sorted(offer: Offer) -> Offer:
 
 
 @settings(max_examples=300)
-@given(offer=st.builds(Offer, _ASKED, _ROWS, st.integers(1, 5)))
-def test_a_question_gets_the_greatest_row_that_it_may_see(offer: Offer) -> None:
-    assert _answers(questions, offer) == _expected(offer)
+@given(offer=st.builds(Offer, _LABELS, _ROWS, st.integers(1, 5)))
+def test_a_label_row_gets_the_greatest_row_that_is_visible(offer: Offer) -> None:
+    assert _winners(asof, offer) == _expected(offer)
 
 
 @settings(max_examples=300)
-@given(offer=st.builds(Offer, _ASKED, _ROWS, st.integers(1, 5)))
+@given(offer=st.builds(Offer, _LABELS, _ROWS, st.integers(1, 5)))
 def test_no_repeated_row_is_overlooked_and_none_is_suspected_in_vain(offer: Offer) -> None:
-    assert _overlooked(questions, offer) == set()
-    assert _overlooked(questions, _sorted(offer)) == set()
-    assert _suspected(questions, offer) == 0
+    assert _overlooked(asof, offer) == set()
+    assert _overlooked(asof, _sorted(offer)) == set()
+    assert _suspected(asof, offer) == 0
 
 
 def test_rows_that_two_threads_read_in_turn_are_not_suspected() -> None:
-    told = questions.Repeats()
+    state = asof.DuplicateFinder()
     order = np.concatenate([np.arange(2048) + start for start in (0, 8192, 2048, 10240, 4096)])
     for rows in np.array_split(order, 3):
-        told.see(questions.Rows(rows % 2, rows, rows // 2, rows, rows))
-    suspects = told.suspects()
+        state.see(asof.FeatureRows(rows % 2, rows, rows // 2, rows, rows))
+    suspects = state.suspected()
     assert (suspects.all, len(suspects.event)) == (False, 0)
 
 
 def _noticed(turned: ModuleType, offers: Sequence[Offer]) -> bool:
     for offer in offers:
         try:
-            right = _answers(turned, offer) == _expected(offer) and _suspected(turned, offer) == 0
+            right = _winners(turned, offer) == _expected(offer) and _suspected(turned, offer) == 0
             right = right and not _overlooked(turned, offer)
             right = right and not _overlooked(turned, _sorted(offer))
         except IndexError:
@@ -210,11 +212,11 @@ def offers() -> list[Offer]:
     for seed in range(80):
         rng = np.random.default_rng(seed)
         reach = int(rng.choice([4, 12, 900]))
-        asked = zip(rng.integers(0, ENTITIES, 12), rng.integers(0, reach, 12), strict=True)
+        labels = zip(rng.integers(0, ENTITIES, 12), rng.integers(0, reach, 12), strict=True)
         columns = [rng.integers(0, top, 25) for top in (ENTITIES, reach, 4, 4)]
         made.append(
             Offer(
-                [(int(e), int(t)) for e, t in asked],
+                [(int(e), int(t)) for e, t in labels],
                 [(int(a), int(b), int(c), int(d)) for a, b, c, d in zip(*columns, strict=True)][
                     : int(rng.choice([5, 25]))
                 ],
@@ -225,14 +227,14 @@ def offers() -> list[Offer]:
 
 
 def test_nothing_is_noticed_where_nothing_is_turned(offers: list[Offer]) -> None:
-    assert not _noticed(questions, offers)
+    assert not _noticed(asof, offers)
 
 
-@pytest.mark.parametrize("turn", _turns(questions), ids=lambda turn: turn.name)
-def test_every_turned_comparison_of_the_questions_is_noticed(
+@pytest.mark.parametrize("turn", _turns(asof), ids=lambda turn: turn.name)
+def test_every_turned_comparison_of_the_as_of_state_is_noticed(
     turn: Turn, offers: list[Offer]
 ) -> None:
-    assert _noticed(_turned(questions, turn), offers)
+    assert _noticed(_turned(asof, turn), offers)
 
 
 # --- the SQL around them ---------------------------------------------------------------------
@@ -240,7 +242,7 @@ def test_every_turned_comparison_of_the_questions_is_noticed(
 
 @pytest.fixture(scope="module")
 def fixed() -> Case:
-    """Many rows and questions on every edge of theirs, some left out, some repeated."""
+    """Many rows and label rows on every edge of theirs, some left out, some repeated."""
     case = fixed_case()
     runs = [r.row.event_ts for r in case.histories[VIEW]]
     return replace(case, left_out=((VIEW, runs[0]), ("shop_daily", runs[1])))

@@ -22,8 +22,8 @@ from proviso.checks.skew.verdict import Side
 from proviso.checks.skew.window import Inconclusive, Window, known_offline, moment_in, window_of
 from proviso.contracts.base import InputError
 from proviso.contracts.contract import Contract, FeatureView
-from proviso.history.duckdb.entities import Ask, Ids, Sampled, sample_entities
-from proviso.history.duckdb.published import late_intervals
+from proviso.history.engines import history_engine
+from proviso.history.values import Ids, Sampled, SampleRequest
 from proviso.online.store import OnlineStore
 
 _KEYS_A_READ = 500
@@ -101,7 +101,8 @@ def skew_test(sources: SkewSources, chosen: SkewSample, progress: Progress) -> S
         tally = _Tally()
         for view in sources.service.views:
             progress(f"{view.name}: comparing at {format_moment(at)}")
-            _compare_view(sources, view, Ask(at, chosen.size, chosen.seed, ()), window, tally)
+            request = SampleRequest(at, chosen.size, chosen.seed, ())
+            _compare_view(sources, view, request, window, tally)
         after = window_of(sources.service, sources.store)
         if after.low <= at:
             counts = (tally.strata, tally.sizes, tally.left_out)
@@ -112,19 +113,19 @@ def skew_test(sources: SkewSources, chosen: SkewSample, progress: Progress) -> S
 
 
 def _compare_view(
-    sources: SkewSources, view: View, ask: Ask, window: Window, tally: _Tally
+    sources: SkewSources, view: View, request: SampleRequest, window: Window, tally: _Tally
 ) -> None:
     definition = sources.view_of(view)
     consumed = tuple(f.name for f in view.features if f.policy is not None)
-    ask = Ask(ask.at, ask.size, ask.seed, consumed)
-    found = sample_entities(sources.contract, sources.history, definition, ask)
+    request = SampleRequest(request.at, request.size, request.seed, consumed)
+    found = history_engine().sample_entities(sources.contract, sources.history, definition, request)
     if not any(found.sizes[name] for name in ("fresh", "stale")):
-        raise Inconclusive(f"{view.name}: no entity has a row at {format_moment(ask.at)}")
-    clear = _clear_of_writes(sources, definition, ask.at, found.sampled)
+        raise Inconclusive(f"{view.name}: no entity has a row at {format_moment(request.at)}")
+    clear = _clear_of_writes(sources, definition, request.at, found.sampled)
     tally.sizes[view.name] = found.sizes
     tally.left_out[view.name] = len(found.sampled) - len(clear)
     tally.strata[view.name] = Counter(name for one in clear for name in one.strata)
-    comparison = _Comparison(sources, view, definition, ask.at, window)
+    comparison = _Comparison(sources, view, definition, request.at, window)
     for some in _batches(clear):
         blobs = sources.store.read([comparison.key(one.ids) for one in some])
         pairs = list(zip(some, blobs, strict=True))
@@ -139,7 +140,7 @@ def _clear_of_writes(
     sources: SkewSources, view: FeatureView, at: int, sampled: Sequence[Sampled]
 ) -> Sequence[Sampled]:
     """The entities of which no row was just being written at the moment."""
-    late = late_intervals(sources.contract, sources.history, view)
+    late = history_engine().late_intervals(sources.contract, sources.history, view)
     margin = sources.service.limits.clock_margin
     return [
         one

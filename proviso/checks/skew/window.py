@@ -14,7 +14,7 @@ from pathlib import Path
 from feature_runtime.core.moments import format_moment
 from feature_runtime.core.service import Service
 from proviso.contracts.contract import Contract, FeatureView, OnEvent
-from proviso.history.duckdb.publishable import arrivals_end
+from proviso.history.extent import arrivals_end
 from proviso.online.store import OnlineStore, Watermark
 
 

@@ -28,7 +28,15 @@ def check_aggregates(contract: Contract, views: Iterable[FeatureView]) -> None:
             column = contract.source.columns.get(aggregate.of or "")
             if aggregate.of is not None and (column is None or column.dtype == "float64"):
                 wanted = "a column of the source that holds money, integers or truth values"
-                problems.append(Problem(f"{path}.of", aggregate.of, wanted, "sums are exact"))
+                problems.append(
+                    Problem(
+                        f"{path}.of",
+                        aggregate.of,
+                        wanted,
+                        "sums must be exact",
+                        code="aggregate_column_invalid",
+                    )
+                )
             problems += _refusals(f"{path}.where", partial(where_scalar, contract, aggregate))
         for feature in view.features:
             path = f"feature_views[{view.name}].features[{feature.name}].sql"
@@ -126,5 +134,5 @@ def _refusals(path: str, judge: Callable[[], object]) -> list[Problem]:
     try:
         judge()
     except SqlError as error:
-        return [Problem(path, error.found, error.wanted, error.why)]
+        return [Problem(path, error.found, error.wanted, error.why, code="scalar_sql_invalid")]
     return []

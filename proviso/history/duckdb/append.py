@@ -6,8 +6,8 @@ from pathlib import Path
 
 from proviso.contracts.contract import Contract, FeatureView
 from proviso.history.duckdb.engine import Engine, literal, names, write_parquet
-from proviso.history.duckdb.relation import history_columns
 from proviso.history.extent import Extent, notes_of
+from proviso.history.files import history_columns
 
 _PLACED = "placed"
 

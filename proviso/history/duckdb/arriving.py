@@ -8,19 +8,28 @@ the rows are those of the batch to the bit (docs/streaming.md).
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from feature_runtime.core.availability import Row
-from feature_runtime.core.keys import EntityId
 from proviso.contracts.contract import Contract, FeatureView
-from proviso.history.duckdb.engine import Engine, names, quoted
+from proviso.history.duckdb.engine import Engine, connect, names, quoted
 from proviso.history.duckdb.features import Span, computed
-from proviso.history.duckdb.publishable import EntityRow
 from proviso.history.duckdb.transactions import EVENTS, load_transactions
+from proviso.history.values import EntityRow, Ids
 
 _HELD, _FRESH, _KNOWN = "held", "fresh", "known_ids"
 _FETCH = 20_000
 _PRUNE_AFTER = 100_000
+
+
+@contextmanager
+def open_arrivals(
+    contract: Contract, views: Sequence[FeatureView], memory: str
+) -> Iterator[Arriving]:
+    """What has arrived and may still count for some on-event views, in an engine of its own."""
+    with connect(memory) as engine:
+        yield Arriving(engine, contract, views)
 
 
 class Arriving:
@@ -66,9 +75,7 @@ class Arriving:
         query = f"select _id from {_KNOWN} semi join (select unnest(?) as _id) using (_id)"
         return frozenset(one for (one,) in self._engine.execute(query, [list(ids)]).fetchall())
 
-    def last_arrivals(
-        self, view: FeatureView, entities: Sequence[tuple[EntityId, ...]]
-    ) -> dict[tuple[EntityId, ...], int]:
+    def last_arrivals(self, view: FeatureView, entities: Sequence[Ids]) -> dict[Ids, int]:
         """The latest arrival of each of some entities; those without one are left out."""
         if not self._made:
             return {}

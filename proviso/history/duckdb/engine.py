@@ -1,4 +1,6 @@
-"""The offline engine: the only module that knows DuckDB.
+"""A DuckDB session: queries, their errors, and SQL text of names, literals and types.
+
+The only module that imports duckdb.
 
 Times inside the engine are BIGINT microseconds, UTC; timestamps exist only in files. Names go
 into SQL quoted and only after the contract's pattern; values as parameters or literals made here.
@@ -18,9 +20,9 @@ import pyarrow as pa
 
 from proviso.contracts.base import InputError
 from proviso.contracts.files import replacing
+from proviso.history.files import unreadable
+from proviso.history.values import DEFAULT_MEMORY
 
-DEFAULT_MEMORY = "4GB"
-SCHEMA_KEY = "proviso.schema"
 _TYPES = {"string": "VARCHAR", "int64": "BIGINT", "float64": "DOUBLE", "bool": "BOOLEAN"}
 
 
@@ -74,11 +76,13 @@ class Engine:
 
 @contextmanager
 def _errors() -> Iterator[None]:
-    """The engine's errors as ours; too little memory is the user's to mend."""
+    """Raises EngineError for an error of DuckDB, InputError where it ran out of memory."""
     try:
         yield
     except duckdb.OutOfMemoryException as error:
-        raise InputError.of("--memory", "too little for this data", "more") from error
+        message = "the engine ran out of memory and of what it could spill"
+        why = "raise --memory"
+        raise InputError.event("engine_out_of_memory", message, "--memory", why) from error
     except duckdb.Error as error:
         raise EngineError(" ".join(str(error).split())[:500]) from error
 
@@ -98,7 +102,9 @@ def connect(memory: str = DEFAULT_MEMORY) -> Iterator[Engine]:
         connection = duckdb.connect(config=config)
     except duckdb.Error as error:
         shutil.rmtree(spill, ignore_errors=True)
-        raise InputError.of("memory", repr(memory), "a size such as 4GB") from error
+        raise InputError.of(
+            "--memory", memory, "a size such as 4GB", code="engine_memory_invalid"
+        ) from error
     try:
         connection.execute("set timezone='UTC'")
         yield Engine(connection)
@@ -131,11 +137,11 @@ def column_type(dtype: str) -> str:
 def parquet_columns(engine: Engine, path: Path) -> dict[str, str]:
     """Names and engine types of a Parquet file's columns. Raises InputError."""
     if not path.is_file():
-        raise InputError.of(path, "no such file", "a Parquet file")
+        raise InputError.of(path, "no such file", "a Parquet file", code="parquet_not_found")
     try:
         engine.execute(f"describe select * from read_parquet({literal(path)})")
     except EngineError as error:
-        raise InputError.of(path, str(error), "a Parquet file") from error
+        raise unreadable(path, error) from error
     return {name: kind for name, kind, *_ in engine.fetchall()}
 
 

@@ -7,20 +7,17 @@ the rows. The engine only finds entities and reads the rows of the chosen ones.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from feature_runtime.core.availability import Row
-from feature_runtime.core.keys import EntityId
 from proviso.contracts.contract import Contract, FeatureView
 from proviso.history.duckdb.engine import Engine, column_type, connect, names, quoted
 from proviso.history.duckdb.relation import history_relation
+from proviso.history.values import STRATA, UNSEEN, Ids, Population, Sampled, SampleRequest
 
-Ids = tuple[EntityId, ...]
-
-STRATA: Mapping[str, str] = {
+_CONDITIONS: Mapping[str, str] = {
     "stale": "w is not null and {at} - w.e > {ttl}",
     "expired": "w is null and past",
     "pending": "pending",
@@ -31,73 +28,38 @@ STRATA: Mapping[str, str] = {
 """Condition of each stratum over an entity: w its winner (e event_ts, s visible from, n has a
 NULL), `past`: it has had a visible row, `pending`: a row of it has happened and is not visible."""
 
-UNSEEN = "unseen"
-_SHARE = 10  # of the sample each hard stratum gets one in this many
 _FETCH = 20_000
 
 
-@dataclass(frozen=True)
-class Ask:
-    """Which sample: at a moment (us), how many entities, by which seed.
-
-    features: whose NULLs make the stratum `null`.
-    """
-
-    at: int
-    size: int
-    seed: int
-    features: Sequence[str]
-
-    @property
-    def quota(self) -> int:
-        """How many entities of each hard stratum, and how many unseen ones."""
-        return max(1, self.size // _SHARE)
-
-
-@dataclass(frozen=True)
-class Sampled:
-    """An entity, the strata that it is in, and its rows that happened within the lookback."""
-
-    ids: Ids
-    strata: frozenset[str]
-    rows: tuple[Row, ...]
-
-
-@dataclass(frozen=True)
-class Population:
-    """A sample, and how many entities of the whole view are in each stratum."""
-
-    sampled: tuple[Sampled, ...]
-    sizes: Mapping[str, int]
-
-
-def sample_entities(contract: Contract, history: Path, view: FeatureView, ask: Ask) -> Population:
-    """At most `ask.size` entities of a view: up to a quota of each hard stratum and of unseen
+def sample_entities(
+    contract: Contract, history: Path, view: FeatureView, request: SampleRequest
+) -> Population:
+    """At most `request.size` entities of a view: up to a quota of each hard stratum and of unseen
     ones, the rest evenly from all. The same history and seed give the same sample."""
     with connect() as engine:
-        _classify(engine, contract, history, view, ask)
+        _classify(engine, contract, history, view, request)
         sizes = _sizes(engine)
-        chosen = _chosen(engine, contract, view, ask)
-        for ids in _unseen(contract, view, ask):
+        chosen = _chosen(engine, contract, view, request)
+        for ids in _unseen(contract, view, request):
             chosen.setdefault(ids, frozenset({UNSEEN}))
-        rows = dict(_rows(engine, contract, history, view, ask, list(chosen)))
+        rows = dict(_rows(engine, contract, history, view, request, list(chosen)))
     sampled = tuple(Sampled(ids, strata, rows.get(ids, ())) for ids, strata in chosen.items())
     return Population(sampled, sizes)
 
 
 def _classify(
-    engine: Engine, contract: Contract, history: Path, view: FeatureView, ask: Ask
+    engine: Engine, contract: Contract, history: Path, view: FeatureView, request: SampleRequest
 ) -> None:
     """Table _entities: join keys and one truth value a stratum, of every entity that the view has
     heard of within two lookbacks."""
-    keys, at = names(*contract.join_keys(view)), ask.at
+    keys, at = names(*contract.join_keys(view)), request.at
     lookback = view.temporal_join_lookback
     source = history_relation(contract, history, view, at - 2 * lookback, at + 1)
-    nulls = " or ".join(f"{quoted(name)} is null" for name in ask.features) or "false"
+    nulls = " or ".join(f"{quoted(name)} is null" for name in request.features) or "false"
     winner = "struct_pack(e := event_us, c := created_us, s := seen, n := nulls)"
     usable = f"seen <= {at:d} and event_us >= {at - lookback:d}"
     places = {"at": at, "ttl": view.online_ttl, "readable": view.delay_to_readable}
-    strata = ", ".join(f"{sql.format(**places)} as {quoted(n)}" for n, sql in STRATA.items())
+    strata = ", ".join(f"{sql.format(**places)} as {quoted(n)}" for n, sql in _CONDITIONS.items())
     engine.execute(
         f"create temp table _entities as select {keys}, {strata} from ("
         f"select {keys}, max({winner}) filter (where {usable}) as w,"
@@ -113,7 +75,7 @@ def _sizes(engine: Engine) -> dict[str, int]:
 
 
 def _chosen(
-    engine: Engine, contract: Contract, view: FeatureView, ask: Ask
+    engine: Engine, contract: Contract, view: FeatureView, request: SampleRequest
 ) -> dict[Ids, frozenset[str]]:
     keys = names(*contract.join_keys(view))
     chosen: dict[Ids, frozenset[str]] = {}
@@ -122,7 +84,7 @@ def _chosen(
         """Adds entities until `count` have been looked at, in an order that the seed decides."""
         engine.execute(
             f"select {names(*STRATA)}, {keys} from _entities where {condition}"
-            f" order by hash({keys}, {ask.seed:d}), {keys} limit {count:d}"
+            f" order by hash({keys}, {request.seed:d}), {keys} limit {count:d}"
         )
         for found in engine.fetchall():
             flags, ids = found[: len(STRATA)], found[len(STRATA) :]
@@ -131,18 +93,20 @@ def _chosen(
 
     for stratum in STRATA:
         if stratum != "fresh":
-            take(quoted(stratum), ask.quota)
-    room = ask.size - ask.quota
+            take(quoted(stratum), request.quota)
+    room = request.size - request.quota
     take("true", room)
     return dict(list(chosen.items())[:room])
 
 
-def _unseen(contract: Contract, view: FeatureView, ask: Ask) -> Iterator[Ids]:
+def _unseen(contract: Contract, view: FeatureView, request: SampleRequest) -> Iterator[Ids]:
     """Entities that nobody has heard of; should one exist after all, its rows are read too."""
     dtypes = [contract.entity_by_name[name].dtype for name in view.entities]
-    for i in range(ask.quota):
+    for i in range(request.quota):
         yield tuple(
-            2**52 + 1_000 * ask.seed + i if dtype == "int64" else f"unseen-{ask.seed}-{i:04d}"
+            2**52 + 1_000 * request.seed + i
+            if dtype == "int64"
+            else f"{UNSEEN}-{request.seed}-{i:04d}"
             for dtype in dtypes
         )
 
@@ -152,7 +116,7 @@ def _rows(
     contract: Contract,
     history: Path,
     view: FeatureView,
-    ask: Ask,
+    request: SampleRequest,
     chosen: Sequence[Ids],
 ) -> Iterator[tuple[Ids, tuple[Row, ...]]]:
     """Per entity its rows of the lookback, first in the file first: what conflicts keep."""
@@ -164,8 +128,8 @@ def _rows(
     one = f"({', '.join('?' * width)})"
     values = [value for ids in chosen for value in ids]
     engine.execute(f"insert into _chosen values {', '.join([one] * len(chosen))}", values)
-    oldest = ask.at - view.temporal_join_lookback
-    source = history_relation(contract, history, view, oldest, ask.at + 1)
+    oldest = request.at - view.temporal_join_lookback
+    source = history_relation(contract, history, view, oldest, request.at + 1)
     features = names(*(f.name for f in view.features))
     engine.execute(
         f"select {keys}, event_us, created_us, {features} from ({source})"

@@ -8,7 +8,7 @@ for many runs is computed once and then laid out on the grid (docs/time.md says 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,8 +25,8 @@ from proviso.history.duckdb.aggregates import (
     running_columns,
     window_columns,
 )
+from proviso.history.duckdb.digests import digest_events, measured
 from proviso.history.duckdb.engine import (
-    DEFAULT_MEMORY,
     Engine,
     EngineError,
     connect,
@@ -34,18 +34,20 @@ from proviso.history.duckdb.engine import (
     quoted,
     write_parquet,
 )
-from proviso.history.duckdb.relation import history_file
-from proviso.history.duckdb.transactions import EVENTS, Transactions, load_transactions
-from proviso.history.extent import digest_events, final_end, measured, notes_of
-
-Progress = Callable[[str], None]
+from proviso.history.duckdb.transactions import EVENTS, load_transactions
+from proviso.history.extent import final_end, notes_of
+from proviso.history.files import history_file
+from proviso.history.values import (
+    DEFAULT_MEMORY,
+    HistorySummary,
+    Progress,
+    TransactionSummary,
+    ViewHistory,
+    silent,
+)
 
 _CELLS = 20_000_000
 """Changes, times aggregates, that are grouped at once: they take about 60 bytes each."""
-
-
-def silent(_: str) -> None:
-    """No progress."""
 
 
 @dataclass(frozen=True)
@@ -79,31 +81,6 @@ class Computed:
     rows: int
 
 
-@dataclass(frozen=True)
-class ViewHistory:
-    """What was written for one view: runs with start <= H < end, or arrivals if on event.
-
-    rows: computed now; kept: those that the file had and has.
-    """
-
-    view: str
-    path: Path
-    rows: int
-    start: int
-    end: int
-    seconds: float
-    runs: int
-    kept: int = 0
-
-
-@dataclass(frozen=True)
-class HistorySummary:
-    """What was read and written."""
-
-    transactions: int
-    views: tuple[ViewHistory, ...]
-
-
 def compute_history(
     contract: Contract,
     transactions: Path,
@@ -124,11 +101,25 @@ def compute_history(
     with connect(memory) as engine:
         loaded = load_some(engine, contract, transactions)
         progress(f"{loaded.rows:,} transactions")
-        written = []
-        for view in chosen:
-            done = _compute(engine, contract, view, loaded, history_file(out, view), start, end)
-            progress(f"{view.name}: {done.rows:,} rows, {done.seconds:.1f} s")
-            written.append(done)
+        return computed_views(engine, contract, loaded, chosen, out, start, end, progress)
+
+
+def computed_views(
+    engine: Engine,
+    contract: Contract,
+    loaded: TransactionSummary,
+    views: Sequence[FeatureView],
+    out: Path,
+    start: int | None,
+    end: int | None,
+    progress: Progress,
+) -> HistorySummary:
+    """Writes the files of some views from transactions that are loaded and digested."""
+    written = []
+    for view in views:
+        done = _compute(engine, contract, view, loaded, history_file(out, view), start, end)
+        progress(f"{view.name}: {done.rows:,} rows, {done.seconds:.1f} s")
+        written.append(done)
     return HistorySummary(loaded.rows, tuple(written))
 
 
@@ -136,26 +127,33 @@ def chosen_views(contract: Contract, views: Sequence[str] | None) -> list[Featur
     """The views of some names, or all, if they can be computed exactly. Raises ValidationFailed."""
     unknown = sorted(set(views or ()) - set(contract.view_by_name))
     if unknown:
-        raise InputError.of("views", ", ".join(unknown), f"of {sorted(contract.view_by_name)}")
+        known = f"one of {sorted(contract.view_by_name)}"
+        raise InputError.of("--view", ", ".join(unknown), known, code="view_unknown")
     chosen = [v for v in contract.feature_views if views is None or v.name in views]
     check_aggregates(contract, chosen)
     return chosen
 
 
-def load_some(engine: Engine, contract: Contract, transactions: Path) -> Transactions:
+def load_some(engine: Engine, contract: Contract, transactions: Path) -> TransactionSummary:
     """Loads and digests a file that has transactions. Raises InputError."""
     loaded = load_transactions(engine, contract, transactions)
-    if loaded.rows == 0:
-        raise InputError.of(transactions, "no row", "transactions to compute features from")
-    digest_events(engine, contract)
+    digest_loaded(engine, contract, loaded)
     return loaded
+
+
+def digest_loaded(engine: Engine, contract: Contract, loaded: TransactionSummary) -> None:
+    """Digests loaded transactions, of which there must be some. Raises InputError."""
+    if loaded.rows == 0:
+        wanted = "transactions to compute features from"
+        raise InputError.of(loaded.path, "no row", wanted, code="no_transactions")
+    digest_events(engine, contract)
 
 
 def _compute(
     engine: Engine,
     contract: Contract,
     view: FeatureView,
-    loaded: Transactions,
+    loaded: TransactionSummary,
     path: Path,
     start: int | None,
     end: int | None,
@@ -170,7 +168,9 @@ def _compute(
     return ViewHistory(view.name, path, made.rows, span.start, span.end, seconds, made.runs)
 
 
-def _span(view: FeatureView, loaded: Transactions, start: int | None, end: int | None) -> Span:
+def _span(
+    view: FeatureView, loaded: TransactionSummary, start: int | None, end: int | None
+) -> Span:
     """[start, end) with the defaults filled in; a schedule's start is one of its runs."""
     first = loaded.first_event if start is None else start
     last = loaded.last_moment if end is None else end - 1
@@ -208,7 +208,9 @@ def computed(
             yield _on_event(engine, contract, view)
     except EngineError as error:
         where = f"feature_views[{view.name}]"
-        raise ContractError([Problem(where, str(error), "SQL that the engine accepts")]) from error
+        wanted = "SQL that the engine accepts"
+        problem = Problem(where, str(error), wanted, code="feature_sql_refused")
+        raise ContractError([problem]) from error
     finally:
         engine.execute("drop table if exists entities")
         engine.execute("drop table if exists states")

@@ -15,8 +15,8 @@ from feature_runtime.core.moments import format_moment, now
 from proviso.contracts.base import InputError
 from proviso.contracts.contract import Contract, FeatureView, OnEvent, Scheduled
 from proviso.history.duckdb.append import insert_rows, rows_before
+from proviso.history.duckdb.digests import measured, rebased, verified
 from proviso.history.duckdb.engine import (
-    DEFAULT_MEMORY,
     Engine,
     connect,
     literal,
@@ -24,28 +24,17 @@ from proviso.history.duckdb.engine import (
     quoted,
     write_parquet,
 )
-from proviso.history.duckdb.features import (
+from proviso.history.duckdb.features import Span, chosen_views, computed, first_run, load_some
+from proviso.history.duckdb.transactions import EVENTS
+from proviso.history.extent import Backfill, Extent, final_end, notes_of, read_extent
+from proviso.history.files import history_file
+from proviso.history.values import (
+    DEFAULT_MEMORY,
     HistorySummary,
     Progress,
-    Span,
+    TransactionSummary,
     ViewHistory,
-    chosen_views,
-    computed,
-    first_run,
-    load_some,
     silent,
-)
-from proviso.history.duckdb.relation import history_file
-from proviso.history.duckdb.transactions import EVENTS, Transactions
-from proviso.history.extent import (
-    Backfill,
-    Extent,
-    final_end,
-    measured,
-    notes_of,
-    read_extent,
-    rebased,
-    verified,
 )
 
 _FRESH = "fresh"
@@ -102,7 +91,7 @@ def update_history(
     return HistorySummary(loaded.rows, tuple(written))
 
 
-def _missing(work: _Work, view: FeatureView, path: Path, loaded: Transactions) -> _Growth:
+def _missing(work: _Work, view: FeatureView, path: Path, loaded: TransactionSummary) -> _Growth:
     extent = _NOTHING
     if path.is_file():
         extent = verified(work.engine, work.contract, view, path, loaded)
@@ -172,7 +161,8 @@ def _refuse_earlier(work: _Work, path: Path, view: FeatureView) -> None:
         if work.moment <= backfill.moment:
             found = f"{format_moment(work.moment)} for {path}"
             wanted = f"after its backfill of {format_moment(backfill.moment)}"
-            raise InputError.of("--as-of", found, wanted, "a correction wins by its created_ts")
+            why = "the later correction wins by its created_ts"
+            raise InputError.of("--as-of", found, wanted, why, code="backfill_out_of_order")
 
 
 def _corrected(work: _Work, view: FeatureView, path: Path) -> _Growth:

@@ -1,8 +1,8 @@
 """The point-in-time join: for every transaction the values that could be used at its moment.
 
 The rule is feature_runtime.core.availability; this is its fast form, held to it by tests/property.
-A view's rows stream past the questions (`asof`), which keep the numbers of the winning rows; only
-then are the winners' values read, once.
+A view's rows stream past the transactions (`asof`), which keep the numbers of the winning rows;
+only then are the winners' values read, once.
 """
 
 from __future__ import annotations
@@ -16,34 +16,31 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from feature_runtime.core.encode import CLOCK_FUNCTIONS
+from feature_runtime.core.moments import format_moment
 from feature_runtime.core.service import view_column
 from proviso.contracts.base import ContractError, InputError, Problem
 from proviso.contracts.contract import Contract, FeatureView, RequestFeature
 from proviso.contracts.files import replacing
 from proviso.history.arrow import as_arrow, as_numpy
-from proviso.history.asof import Answers, Questions, Repeats, Rows, Suspects
-from proviso.history.duckdb.engine import (
-    DEFAULT_MEMORY,
-    Engine,
-    EngineError,
-    connect,
-    names,
-    quoted,
+from proviso.history.asof import (
+    AsOfState,
+    DuplicateFinder,
+    FeatureRows,
+    SuspectedDuplicates,
+    Winners,
 )
-from proviso.history.duckdb.relation import (
-    check_history,
-    history_file,
-    history_relation,
-    stored_rows,
-)
+from proviso.history.duckdb.engine import Engine, EngineError, connect, names, quoted
+from proviso.history.duckdb.relation import history_relation, stored_rows
 from proviso.history.duckdb.transactions import EVENTS, load_transactions
+from proviso.history.files import LABEL, LABEL_KNOWN, SCORING, check_history, history_file
+from proviso.history.values import DEFAULT_MEMORY, DatasetSummary, LeftOut, ViewJoin
 
-SCORING = "scoring_ts"
-LABEL = "label"
-LABEL_KNOWN = "label_known_at"
+LABEL_ROWS = "label_rows"
+"""The view of the transactions to be joined: those of `events`, numbered by `_transaction`."""
+
 _STREAMED = ("_entity", "_visible", "event_us", "created_us", "_row")
-_BATCH = 262_144  # rows of a history that are offered at a time
-_AT_ONCE = 4_000_000  # questions that are held in memory, at about 60 bytes each
+_BATCH = 262_144  # rows of a history that are assigned at a time
+_AT_ONCE = 4_000_000  # label rows that are held in memory, at about 60 bytes each
 
 # Rows that repeat the times of an earlier one of their entity with other values.
 _CONFLICTS = """
@@ -54,38 +51,19 @@ select count(*) from (select _values <> first_value(_values)
   over (partition by _entity, event_us, created_us order by _row) as _differs
   from candidates semi join repeated using (_entity, event_us, created_us)) where _differs"""
 
-LeftOut = Sequence[tuple[str, int]]
-"""(view, event_ts) of runs to be ignored."""
-
 
 @dataclass(frozen=True)
 class Span:
-    """Scoring moments with start <= t < end."""
+    """Scoring moments with start <= t < end. Raises InputError when that is none."""
 
     start: int
     end: int
 
-
-@dataclass(frozen=True)
-class ViewJoin:
-    """One view's part of a dataset: statuses by name, and rows that were refused.
-
-    conflicts: rows with an (entity, event_ts, created_ts) that an earlier row has, but with
-    other values.
-    """
-
-    view: str
-    statuses: dict[str, int]
-    conflicts: int
-
-
-@dataclass(frozen=True)
-class DatasetSummary:
-    """What `build_dataset` wrote."""
-
-    path: Path
-    rows: int
-    views: tuple[ViewJoin, ...]
+    def __post_init__(self) -> None:
+        if self.start >= self.end:
+            found = f"{format_moment(self.start)} and {format_moment(self.end)}"
+            wanted = "a start before the end"
+            raise InputError.of("--start, --end", found, wanted, code="span_empty")
 
 
 def build_dataset(
@@ -103,27 +81,50 @@ def build_dataset(
 
     views: names; by default all of the contract. left_out: runs that are ignored, as if they had
     not been published. The winner is given as stored, also when STALE; policies are the
-    encoder's. A label is given whenever it is known: who uses it must respect `label_known_at`.
+    encoder's. A label is given whenever it is known: training must respect `label_known_at`.
     Raises InputError.
     """
-    if start >= end:
-        raise InputError.of("start, end", f"{start} and {end}", "a start before the end")
-    chosen = [v for v in contract.feature_views if views is None or v.name in views]
-    request_features = _request_features(contract)
-    try:
-        with connect(memory) as engine:
-            load_transactions(engine, contract, transactions, start, end)
-            engine.execute(
-                f"create temp view asked as select *, rowid as _transaction from {EVENTS}"
-            )
-            span = Span(start, end)
-            sources = [_Source(contract, history, view, left_out) for view in chosen]
+    join = Join(contract, history, Span(start, end), out, left_out)
+    with connect(memory) as engine:
+        load_transactions(engine, contract, transactions, start, end)
+        engine.execute(
+            f"create temp view {LABEL_ROWS} as select *, rowid as _transaction from {EVENTS}"
+        )
+        return join.write(engine, views)
+
+
+@dataclass(frozen=True)
+class Join:
+    """A dataset to be written from the view `label_rows`, which holds the span's transactions.
+
+    Raises ContractError when one name stands for two request features.
+    """
+
+    contract: Contract
+    history: Path
+    span: Span
+    out: Path
+    left_out: LeftOut = ()
+
+    def __post_init__(self) -> None:
+        _request_features(self.contract)
+
+    def write(self, engine: Engine, views: Sequence[str] | None) -> DatasetSummary:
+        """Joins and writes, all or nothing. Raises InputError."""
+        contract, history, span = self.contract, self.history, self.span
+        chosen = [v for v in contract.feature_views if views is None or v.name in views]
+        request_features = _request_features(contract)
+        try:
+            sources = [_Source(contract, history, view, self.left_out) for view in chosen]
             joined = tuple(_join(engine, source, span) for source in sources)
             reader = engine.batches(_dataset(contract, history, chosen, span))
-            rows = _write(reader, contract, request_features, out)
-    except EngineError as error:
-        raise InputError.of(history, str(error), "history that can be read") from error
-    return DatasetSummary(out, rows, joined)
+            rows = _write(reader, contract, request_features, self.out)
+        except EngineError as error:
+            wanted = "feature history that can be read"
+            raise InputError.of(history, str(error), wanted, code="history_unreadable") from error
+        finally:
+            engine.execute("drop table if exists entities")
+        return DatasetSummary(self.out, rows, joined)
 
 
 @dataclass(frozen=True)
@@ -157,65 +158,69 @@ def _join(engine: Engine, source: _Source, span: Span) -> ViewJoin:
     engine.execute(
         f"create or replace temp table entities as select {source.keys},"
         f" row_number() over (order by {source.keys}) - 1 as _entity"
-        f" from (select distinct {source.keys} from asked)"
+        f" from (select distinct {source.keys} from {LABEL_ROWS})"
     )
     winners = _winners(source.view)
     engine.execute(
-        f"create temp table {winners} (_transaction bigint, event_us bigint, created_us bigint,"
-        f" _row bigint, _status varchar)"
+        f"create or replace temp table {winners} (_transaction bigint, event_us bigint,"
+        f" created_us bigint, _row bigint, _status varchar)"
     )
-    (asked,) = engine.row("select count(*) from asked")
-    suspects = [
-        _answer(engine, source, first, first + _AT_ONCE) for first in range(0, asked, _AT_ONCE)
+    (count,) = engine.row(f"select count(*) from {LABEL_ROWS}")
+    suspected = [
+        _find_winners(engine, source, first, first + _AT_ONCE)
+        for first in range(0, count, _AT_ONCE)
     ]
     counted = f"select _status, count(*) from {winners} group by 1 order by 1"
     statuses = dict(engine.execute(counted).fetchall())
-    return ViewJoin(source.view.name, statuses, _conflicts(engine, source, span, suspects))
+    return ViewJoin(source.view.name, statuses, _conflicts(engine, source, span, suspected))
 
 
-def _answer(engine: Engine, source: _Source, first: int, end: int) -> Suspects:
-    """Finds the winners of the transactions first <= number < end; returns suspected repeats."""
-    asked = engine.batches(
-        f"select _entity, _event, _transaction from asked join entities using ({source.keys})"
-        f" where _transaction >= {first:d} and _transaction < {end:d} order by _entity, _event"
+def _find_winners(engine: Engine, source: _Source, first: int, end: int) -> SuspectedDuplicates:
+    """Finds the winners of the transactions first <= number < end."""
+    labels = engine.batches(
+        f"select _entity, _event, _transaction from {LABEL_ROWS} join entities"
+        f" using ({source.keys}) where _transaction >= {first:d} and _transaction < {end:d}"
+        f" order by _entity, _event"
     ).read_all()
-    entity, moment = (as_numpy(asked[name]) for name in ("_entity", "_event"))
+    entity, moment = (as_numpy(labels[name]) for name in ("_entity", "_event"))
     (entities,) = engine.row("select count(*) from entities")
-    questions, repeats = Questions(entity, moment, entities), Repeats()
+    state, duplicates = AsOfState(entity, moment, entities), DuplicateFinder()
     span = Span(int(moment.min()), int(moment.max()) + 1)
     visible = f"greatest(event_us + {source.view.source_delay:d}, created_us) as _visible"
     for batch in engine.batches(source.query(span, visible), _BATCH):
-        rows = Rows(*(as_numpy(batch.column(name)) for name in _STREAMED))
-        questions.offer(rows)
-        repeats.see(rows)
-    _keep_winners(engine, source.view, asked, questions.answers())
-    return repeats.suspects()
+        rows = FeatureRows(*(as_numpy(batch.column(name)) for name in _STREAMED))
+        state.assign(rows)
+        duplicates.see(rows)
+    _keep_winners(engine, source.view, labels, state.winners())
+    return duplicates.suspected()
 
 
-def _keep_winners(engine: Engine, view: FeatureView, asked: pa.Table, answers: Answers) -> None:
-    """Adds answers to the view's table of winners, judged by its lookback and its TTL."""
-    for name, values in answers._asdict().items():
-        asked = asked.append_column(name, as_arrow(values))
-    engine.lend("answers", asked)
+def _keep_winners(engine: Engine, view: FeatureView, labels: pa.Table, winners: Winners) -> None:
+    """Adds rows to the view's table of winners, judged by its lookback and its TTL."""
+    for name, values in winners._asdict().items():
+        labels = labels.append_column(name, as_arrow(values))
+    engine.lend("found", labels)
     usable = f"event >= _event - {view.temporal_join_lookback:d}"  # NEVER is long ago
     engine.execute(
         f"insert into {_winners(view)} select _transaction, case when {usable} then event end,"
         f" case when {usable} then created end, case when {usable} then row end,"
         f" case when not {usable} then 'MISSING_KEY'"
-        f" when _event - event > {view.online_ttl:d} then 'STALE' else 'OK' end from answers"
+        f" when _event - event > {view.online_ttl:d} then 'STALE' else 'OK' end from found"
     )
 
 
-def _conflicts(engine: Engine, source: _Source, span: Span, found: Sequence[Suspects]) -> int:
+def _conflicts(
+    engine: Engine, source: _Source, span: Span, suspected: Sequence[SuspectedDuplicates]
+) -> int:
     """How many of the suspected rows repeat another's times with other values."""
     values = f"hash({names(*(f.name for f in source.view.features))}) as _values"
     candidates = source.query(span, values)
-    if not any(suspects.all for suspects in found):
-        if not any(len(suspects.event) for suspects in found):
+    if not any(one.all for one in suspected):
+        if not any(len(one.event) for one in suspected):
             return 0
-        arrays = [as_arrow(np.concatenate([s[i] for s in found])) for i in (1, 2)]
-        engine.lend("suspects", pa.Table.from_arrays(arrays, names=["event_us", "_entity"]))
-        candidates = f"from ({candidates}) semi join suspects using (_entity, event_us)"
+        arrays = [as_arrow(np.concatenate([one[i] for one in suspected])) for i in (1, 2)]
+        engine.lend("suspected", pa.Table.from_arrays(arrays, names=["event_us", "_entity"]))
+        candidates = f"from ({candidates}) semi join suspected using (_entity, event_us)"
     return int(engine.row(_CONFLICTS.format(candidates=candidates))[0])
 
 
@@ -238,7 +243,7 @@ def _dataset(contract: Contract, history: Path, views: Sequence[FeatureView], sp
         f"select t.{quoted(source.id)}, make_timestamptz(t._event) as {SCORING}, {keys},"
         f" t.{quoted(source.label.column)}::tinyint as {LABEL},"
         f" make_timestamptz(t._label_known) as {LABEL_KNOWN}{fields}{columns}"
-        f" from asked t{joins} order by t._event, t.{quoted(source.id)}"
+        f" from {LABEL_ROWS} t{joins} order by t._event, t.{quoted(source.id)}"
     )
 
 
@@ -268,9 +273,9 @@ def _request_features(contract: Contract) -> list[RequestFeature]:
             if (known.function, known.field) != (feature.function, feature.field):
                 path = f"feature_services[{service.name}].request_features[{feature.name}]"
                 wanted = f"{known.function} of {known.field}, as in another service"
-                raise ContractError(
-                    [Problem(path, f"{feature.function} of {feature.field}", wanted)]
-                )
+                actual = f"{feature.function} of {feature.field}"
+                code = "request_feature_ambiguous"
+                raise ContractError([Problem(path, actual, wanted, code=code)])
     return [feature for feature in found.values() if feature.name != feature.field]
 
 

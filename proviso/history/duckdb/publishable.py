@@ -4,50 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 from feature_runtime.core.availability import Row
-from feature_runtime.core.keys import EntityId
 from proviso.contracts.contract import Contract, FeatureView, OnEvent, Scheduled
 from proviso.history.duckdb.engine import Engine, connect, literal, names
-from proviso.history.duckdb.relation import (
-    history_file,
-    history_relation,
-    planned_relation,
-    stamps_relation,
-)
-from proviso.history.extent import has_extent, read_extent
+from proviso.history.duckdb.relation import history_relation, planned_relation, stamps_relation
+from proviso.history.extent import arrivals_end
+from proviso.history.values import EntityRow, Horizon
 
 _FETCH = 20_000
 _MEMORY = "512MB"
-
-
-class EntityRow(NamedTuple):
-    """A published row and whose it is; ids in the view's entity order."""
-
-    ids: tuple[EntityId, ...]
-    row: Row
-
-
-@dataclass(frozen=True)
-class Horizon:
-    """What a writer at `clock` knows: rows of runs that have started, read with `margin`.
-
-    `live`: created_ts is the plan's, which the writer is about to replace by its stamp, so that
-    no row is written twice. `after`: rows that the plan makes visible by then are already in
-    the store (its watermark); of later ones those are wanted, too, that lost to a newer one, since
-    their stamp says that they were not readable as planned. `store`: its token; rows that a
-    journal says it was sent are in it, too. `left_out`: event_ts of runs that were never published.
-    """
-
-    clock: int
-    margin: int
-    live: bool = False
-    after: int | None = None
-    store: str = ""
-    left_out: frozenset[int] = frozenset()
 
 
 def run_rows(contract: Contract, history: Path, view: FeatureView, run: int) -> Iterator[EntityRow]:
@@ -138,14 +105,6 @@ def complete_until(contract: Contract, history: Path, view: FeatureView, clock: 
         return clock
     following = newest + view.publication.schedule + view.delay_to_readable - 1
     return int(min(clock + view.publication.duration, following))
-
-
-def arrivals_end(contract: Contract, history: Path, view: FeatureView) -> int | None:
-    """The moment before which a history has every arrival; None where it does not say."""
-    path = history_file(history, view)
-    if not has_extent(path):
-        return None
-    return read_extent(contract, view, path).end
 
 
 def _rows(

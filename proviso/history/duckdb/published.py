@@ -9,28 +9,16 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
-from feature_runtime.core.keys import EntityId
 from proviso.contracts.contract import Contract, FeatureView
 from proviso.history.duckdb.engine import connect, names
 from proviso.history.duckdb.relation import stamps_relation
-
-UNKNOWN_END = 2**62
-"""The end of an interval whose batch nobody has acknowledged yet."""
-
-
-class LateInterval(NamedTuple):
-    """A row that offline reads from `start` on, while the store may not have had it until `end`."""
-
-    event_ts: int
-    start: int
-    end: int
+from proviso.history.values import UNKNOWN_END, Ids, LateInterval
 
 
 def late_intervals(
     contract: Contract, history: Path, view: FeatureView
-) -> Mapping[tuple[EntityId, ...], Sequence[LateInterval]]:
+) -> Mapping[Ids, Sequence[LateInterval]]:
     """By entity (ids in the view's order): when offline and the store may differ.
 
     An answer at t with start <= t <= end, widened by clock_margin, says nothing about skew.
@@ -39,7 +27,7 @@ def late_intervals(
     if stamps is None:
         return {}
     keys = contract.join_keys(view)
-    found: dict[tuple[EntityId, ...], list[LateInterval]] = defaultdict(list)
+    found: dict[Ids, list[LateInterval]] = defaultdict(list)
     with connect() as engine:
         engine.execute(
             f"select distinct {names(*keys)}, event_us, created_us,"

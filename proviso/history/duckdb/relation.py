@@ -4,21 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
-from proviso.contracts.base import InputError, Problem
 from proviso.contracts.contract import Contract, FeatureView
-from proviso.history.duckdb.engine import SCHEMA_KEY, literal, names
-from proviso.history.segments import ACKNOWLEDGED_SQL, STORE_SQL, segments, stamps_file
+from proviso.history.duckdb.engine import literal, names
+from proviso.history.files import check_history, history_file
+from proviso.history.segments import segments, stamps_file
 
-MOMENT = pa.timestamp("us", tz="UTC")
-_TYPES = {"string": pa.string(), "int64": pa.int64(), "float64": pa.float64(), "bool": pa.bool_()}
-
-
-def history_file(history: Path, view: FeatureView) -> Path:
-    """Where a view's rows are kept."""
-    return history / f"{view.name}.parquet"
+_ACKNOWLEDGED = r"nullif(regexp_extract(filename, '\.at(\d+)\.parquet$', 1), '')::bigint"
+_STORE = r"regexp_extract(filename, '\d{10}\.([0-9a-f]{16})\.[^/]*$', 1)"
+"""The parts of a journal file's name (`segments.py`) as SQL."""
 
 
 def history_relation(
@@ -72,7 +65,7 @@ def stamps_relation(
     if journal := segments(history, view):
         files = ", ".join(literal(segment.path) for segment in journal)
         parts.append(
-            f"{columns}, {STORE_SQL} as _store, {ACKNOWLEDGED_SQL} as acknowledged_us"
+            f"{columns}, {_STORE} as _store, {_ACKNOWLEDGED} as acknowledged_us"
             f" from read_parquet([{files}], filename = true)"
         )
     if not parts:
@@ -106,41 +99,3 @@ def stored_rows(
         f" from read_parquet({literal(history_file(history, view))}, file_row_number = true)"
         f" where {' and '.join(bounds) or 'true'}"
     )
-
-
-def history_columns(contract: Contract, view: FeatureView) -> pa.Schema:
-    """The columns of a view's file, in order."""
-    keys = [
-        (contract.entity_by_name[name].join_key, _TYPES[contract.entity_by_name[name].dtype])
-        for name in view.entities
-    ]
-    features = [(feature.name, _TYPES[feature.dtype]) for feature in view.features]
-    return pa.schema([*keys, ("event_ts", MOMENT), ("created_ts", MOMENT), *features])
-
-
-def check_history(contract: Contract, path: Path, view: FeatureView) -> None:
-    """Refuses a file that another contract made; a schema is compared where the file states it."""
-    if not path.is_file():
-        raise InputError.of(path, "no such file", "history", "`proviso features` makes it")
-    try:
-        found = pq.read_schema(path)
-    except (pa.ArrowInvalid, OSError) as error:
-        raise InputError.of(path, str(error), "a Parquet file") from error
-    wanted = history_columns(contract, view)
-    problems = [
-        Problem(f"{path}: {field.name}", _type_in(found, field.name), str(field.type), view.name)
-        for field in wanted
-        if _type_in(found, field.name) != str(field.type)
-    ]
-    stated = (found.metadata or {}).get(SCHEMA_KEY.encode(), b"").decode()
-    if stated not in {"", contract.schema_of(view)}:
-        why = f"{view.name} has another definition now; compute its history again"
-        problems.append(Problem(f"{path}: schema", stated, contract.schema_of(view), why))
-    if problems:
-        raise InputError(problems)
-
-
-def _type_in(schema: pa.Schema, name: str) -> str:
-    if name not in schema.names:
-        return "nothing"
-    return str(schema.field(name).type).removeprefix("large_")

@@ -1,46 +1,17 @@
-"""What a view's features look like now: figures of its newest rows, for the catalogue."""
+"""Statistics of a view's newest rows, for the catalogue."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from proviso.contracts.contract import Contract, Feature, FeatureView, Scheduled
 from proviso.history.duckdb.engine import Engine, connect, names, quoted
 from proviso.history.duckdb.relation import planned_relation
+from proviso.history.values import FeatureStatistics, ViewStatistics
 
 BINS = 24
 _QUANTILES = (0.0, 0.01, 0.5, 0.99, 1.0)
-
-
-@dataclass(frozen=True)
-class FeatureStatistics:
-    """One feature over the newest rows. Quantiles are values that occur, None without any value.
-
-    bins: how many values fall into equal parts of [low, high], what lies outside at its border;
-    low and high are the quantiles 0.01 and 0.99, so that one outlier does not hide the rest.
-    """
-
-    nulls: int
-    least: float | None = None
-    low: float | None = None
-    median: float | None = None
-    high: float | None = None
-    greatest: float | None = None
-    bins: tuple[int, ...] = ()
-
-
-@dataclass(frozen=True)
-class ViewStatistics:
-    """A view's history now. newest: event_ts of the last row. entities: whose newest rows they
-    are; of a scheduled view those of the newest run, else of the lookback before the last row.
-    """
-
-    rows: int
-    newest: int
-    entities: int
-    features: dict[str, FeatureStatistics]
 
 
 def view_statistics(contract: Contract, history: Path, view: FeatureView) -> ViewStatistics | None:

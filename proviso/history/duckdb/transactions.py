@@ -1,15 +1,14 @@
-"""Reads the source: a Parquet file of transactions becomes the table that everything starts from.
+"""Loads a Parquet file of transactions into the table `events`.
 
-Money becomes exact integer minor units, moments become microseconds, and whatever would make a
-feature wrong without anybody noticing is refused here, with its count and an example.
+Money becomes exact integer minor units, moments become microseconds. A value that would make a
+feature wrong is refused, with its count and an example.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, NamedTuple
 
 from proviso.contracts.base import InputError, Problem
 from proviso.contracts.contract import Column, Contract
@@ -17,15 +16,19 @@ from proviso.history.duckdb.engine import (
     Engine,
     EngineError,
     column_type,
+    connect,
     literal,
     names,
     parquet_columns,
     quoted,
 )
+from proviso.history.values import MAX_MOMENT, TransactionSummary
 
 EVENTS = "events"
-MAX_MOMENT = 2**53
-"""Microseconds until the year 2255; the online store's numbers are exact up to here."""
+"""The table of loaded transactions: the id, join keys and numeric columns under the contract's
+names (money: integer minor units), the label's column as a boolean, and BIGINT microseconds
+`_event`, `_arrival`, `_label_stated` (the label's own moment, null where it has none) and
+`_label_known` (null where the label is null)."""
 
 _INTEGERS = {"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER"}
 _FLOATS = {"FLOAT", "DOUBLE"}
@@ -44,33 +47,14 @@ _WANTED = {
 Kind = Literal["moment", "string", "int64", "id", "label", "money", "float64", "bool"]
 
 
-@dataclass(frozen=True)
-class Transactions:
-    """What was loaded into the table `events`; moments in microseconds, None where there is no row.
+class _Check(NamedTuple):
+    """A condition that no row may meet, and what to say of the rows that do."""
 
-    The table has the id, join keys and numeric columns under the contract's names (money as
-    integer minor units), the label's column as a boolean, and `_event`, `_arrival`,
-    `_label_known` (null where the label is null): BIGINT microseconds.
-    """
-
-    path: Path
-    rows: int
-    labelled: int
-    first_event: int | None
-    last_event: int | None
-    last_arrival: int | None
-
-    @property
-    def last_moment(self) -> int | None:
-        """The last event or arrival."""
-        if self.last_event is None or self.last_arrival is None:
-            return None
-        return max(self.last_event, self.last_arrival)
-
-    @property
-    def whole_until(self) -> int:
-        """All that has arrived before this moment is here, if the file was cut between moments."""
-        return 0 if self.last_arrival is None else self.last_arrival + 1
+    condition: str
+    column: str
+    found: str
+    wanted: str
+    code: str
 
 
 def load_transactions(
@@ -79,8 +63,12 @@ def load_transactions(
     path: Path,
     start: int | None = None,
     end: int | None = None,
-) -> Transactions:
-    """Loads the transactions with start <= event_ts < end. Raises InputError with every problem."""
+) -> TransactionSummary:
+    """Makes the table `events` of the transactions with start <= event_ts < end.
+
+    Raises InputError with every problem: a missing column, a wrong type, a value that would make
+    a feature wrong, each with its count and an example.
+    """
     found = parquet_columns(engine, path)
     wanted = _wanted_columns(contract)
     problems = [*_missing(path, contract, found, wanted), *_wrong_types(path, found, wanted)]
@@ -115,12 +103,27 @@ def _missing(
     if not missing:
         return []
     columns = ", ".join(found)
-    return [Problem(f"{path}: columns", columns, f"also {', '.join(missing)}", "the contract")]
+    also = f"also {', '.join(missing)}"
+    return [
+        Problem(
+            f"{path}: columns",
+            columns,
+            also,
+            "the contract's source has them",
+            code="source_column_missing",
+        )
+    ]
 
 
 def _wrong_types(path: Path, found: dict[str, str], wanted: dict[str, Kind]) -> list[Problem]:
     return [
-        Problem(f"{path}: {name}", found[name], _WANTED[kind], "the contract's type")
+        Problem(
+            f"{path}: {name}",
+            found[name],
+            _WANTED[kind],
+            "the contract's type",
+            code="source_type_mismatch",
+        )
         for name, kind in wanted.items()
         if name in found and not _fits(found[name], kind)
     ]
@@ -151,9 +154,10 @@ def _convert(
     """Makes the table; what cannot be converted becomes null or `_bad`, and is judged after."""
     source = contract.source
     event = _microseconds(source.event_timestamp, found)
-    known = f"_event + {source.label.delay:d}"
+    stated = "null::bigint"
     if source.label.known_at in found:
-        known = f"coalesce({_microseconds(source.label.known_at, found)}, {known})"
+        stated = _microseconds(source.label.known_at, found)
+    known = f"coalesce({stated}, _event + {source.label.delay:d})"
     arrival = "_event"
     if source.arrival_timestamp in found:
         arrival = f"coalesce({_microseconds(source.arrival_timestamp, found)}, _event)"
@@ -171,7 +175,7 @@ def _convert(
         engine.execute(
             f"create or replace temp table {EVENTS} as with timed as (select *, {event} as _event"
             f" from read_parquet({literal(path)})) select {quoted(source.id)}, {keys}{columns},"
-            f" {truth} as {label}, _event, {arrival} as _arrival,"
+            f" {truth} as {label}, _event, {arrival} as _arrival, {stated} as _label_stated,"
             f" case when {truth} is not null then {known} end as _label_known,"
             f" {truth} is null and {_stated(label, found[source.label.column])} as _bad_label,"
             f" {refused} as _bad from timed where _event is null or _event between"
@@ -179,7 +183,8 @@ def _convert(
             f" {end - 1 if end is not None else 2**62:d}"
         )
     except EngineError as error:
-        raise InputError.of(path, str(error), "values of the contract's types") from error
+        wanted = "values of the contract's types"
+        raise InputError.of(path, str(error), wanted, code="source_value_invalid") from error
 
 
 def _stated(label: str, found: str) -> str:
@@ -221,44 +226,90 @@ def _refusal(name: str, column: Column, found: str) -> str:
 def _bad_values(engine: Engine, contract: Contract, path: Path) -> Iterator[Problem]:
     source = contract.source
     row_id = quoted(source.id)
-    checks = {
-        f"{row_id} is null": (source.id, "null", "an id in every row", "rows are told apart by it"),
-        "_event is null": (source.event_timestamp, "null", "a moment in every row", ""),
-        "_bad > 0": (
+    moments = " or ".join(
+        f"{moment} < 0 or {moment} >= {MAX_MOMENT}"
+        for moment in ("_event", "_arrival", "_label_known")
+    )
+    checks = [
+        _Check(f"{row_id} is null", source.id, "null", "an id in every row", "source_id_null"),
+        _Check(
+            "_event is null",
+            source.event_timestamp,
+            "null",
+            "a moment in every row",
+            "source_event_null",
+        ),
+        _Check(
+            "_bad > 0",
             ", ".join(source.columns),
             "null, NaN, infinity or too many decimals",
             "finite values, money in whole minor units",
-            "sums are exact or wrong",
+            "source_value_invalid",
         ),
-        "_bad_label": (source.label.column, "another value", "0, 1 or null", ""),
-        " or ".join(
-            f"{moment} < 0 or {moment} >= {MAX_MOMENT}"
-            for moment in ("_event", "_arrival", "_label_known")
-        ): ("moments", "a year before 1970 or after 2255", "years between", ""),
-    }
-    checks |= {
-        f"{quoted(e.join_key)} is null": (e.join_key, "null", "a key in every row", "")
-        for e in contract.entities
-    }
-    for condition, (column, what, wanted, why) in checks.items():
+        _Check(
+            "_bad_label",
+            source.label.column,
+            "another value",
+            "0, 1 or null",
+            "source_label_invalid",
+        ),
+        _Check(
+            moments,
+            "moments",
+            "a year before 1970 or after 2255",
+            "a year between",
+            "source_moment_out_of_range",
+        ),
+        *(
+            _Check(f"{quoted(key)} is null", key, "null", "a key in every row", "source_key_null")
+            for key in (entity.join_key for entity in contract.entities)
+        ),
+    ]
+    for check in checks:
         count, example = engine.row(
-            f"select count(*), min({row_id}) from {EVENTS} where {condition}"
+            f"select count(*), min({row_id}) from {EVENTS} where {check.condition}"
         )
         if count:
-            found = f"{what} in {count} rows (such as {source.id} {example})"
-            yield Problem(f"{path}: {column}", found, wanted, why)
+            found = f"{check.found} in {count} rows (such as {source.id} {example})"
+            yield Problem(f"{path}: {check.column}", found, check.wanted, code=check.code)
     repeated = engine.execute(
         f"select {row_id} from {EVENTS} where {row_id} is not null"
         f" group by 1 having count(*) > 1 order by 1"
     ).fetchall()
     if repeated:
         found = f"{len(repeated)} ids in more than one row (such as {repeated[0][0]})"
-        yield Problem(f"{path}: {source.id}", found, "each id once", "an event counts once")
+        path_of_id = f"{path}: {source.id}"
+        yield Problem(path_of_id, found, "each id once", code="source_id_repeated")
 
 
-def _measured(engine: Engine, contract: Contract, path: Path) -> Transactions:
+def _measured(engine: Engine, contract: Contract, path: Path) -> TransactionSummary:
     label = quoted(contract.source.label.column)
     row = engine.row(
         f"select count(*), count({label}), min(_event), max(_event), max(_arrival) from {EVENTS}"
     )
-    return Transactions(path, *row)
+    return TransactionSummary(path, *row)
+
+
+def by_arrival(contract: Contract, path: Path, size: int) -> Iterator[list[dict[str, Any]]]:
+    """A file's rows in order of arrival, `size` at a time, by column; nulls are left out.
+
+    The columns are those of the contract's source that the file has, as they are in it.
+    """
+    source = contract.source
+    wanted = [source.id, source.event_timestamp, source.arrival_timestamp]
+    wanted += [*(entity.join_key for entity in contract.entities), *source.columns]
+    wanted += [source.label.column, source.label.known_at]
+    with connect() as engine:
+        found = parquet_columns(engine, path)
+        columns = [name for name in wanted if name in found]
+        event, arrival = quoted(source.event_timestamp), source.arrival_timestamp
+        order = f"coalesce({quoted(arrival)}, {event})" if arrival in found else event
+        engine.execute(
+            f"select {names(*columns)} from read_parquet({literal(path)})"
+            f" order by {order}, {quoted(source.id)}"
+        )
+        while rows := engine.fetchmany(size):
+            yield [
+                {n: cell for n, cell in zip(columns, row, strict=True) if cell is not None}
+                for row in rows
+            ]

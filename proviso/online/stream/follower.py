@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from feature_runtime.core.moments import SECOND
 from proviso.contracts.base import InputError
 from proviso.contracts.contract import FeatureView
-from proviso.history.duckdb.arriving import Arriving
+from proviso.history.ports import Arrivals
 from proviso.online.materialize import Materializer
 from proviso.online.sending import Progress, Tally
 from proviso.online.store import TIMELINE_FULL
@@ -67,7 +67,7 @@ class Follower:
     views: Sequence[FeatureView]
     stream: Stream
     landing: Landing
-    arriving: Arriving
+    arriving: Arrivals
     settings: FollowSettings
     progress: Progress
     done: Followed = field(default_factory=Followed)

@@ -9,8 +9,7 @@ from pathlib import Path
 
 from proviso.contracts.base import InputError
 from proviso.contracts.contract import FeatureView, OnEvent
-from proviso.history.duckdb.arriving import Arriving
-from proviso.history.duckdb.engine import connect
+from proviso.history.engines import history_engine
 from proviso.online.materialize import Materializer
 from proviso.online.sending import Progress
 from proviso.online.stream.follower import Followed, Follower, FollowSettings
@@ -60,7 +59,6 @@ def follow(
         closing(
             ValkeyStream(source.store, source.password_file, source.stream, source.group, _CONSUMER)
         ) as stream,
-        connect(_MEMORY) as engine,
+        history_engine().open_arrivals(contract, views, _MEMORY) as arriving,
     ):
-        arriving = Arriving(engine, contract, views)
         return Follower(writer, views, stream, landing, arriving, settings, progress).run(stopped)

@@ -24,7 +24,7 @@ import pyarrow.parquet as pq
 from proviso.contracts.base import InputError
 from proviso.contracts.contract import Contract
 from proviso.contracts.files import replacing
-from proviso.history.duckdb.relation import MOMENT
+from proviso.history.files import MOMENT
 from proviso.online.stream.messages import ReceivedTransaction
 
 FOLD = 256

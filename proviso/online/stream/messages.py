@@ -14,7 +14,7 @@ from typing import NamedTuple
 from feature_runtime.core.keys import EntityId
 from feature_runtime.core.moments import parse_moment
 from proviso.contracts.contract import Column, Contract
-from proviso.history.duckdb.transactions import MAX_MOMENT
+from proviso.history.values import MAX_MOMENT
 from proviso.online.stream.valkey import Message
 
 MAX_BYTES = 65_536

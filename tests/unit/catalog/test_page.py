@@ -17,7 +17,7 @@ from proviso.catalog.page import distribution, summary, write_catalog
 from proviso.contracts.contract import Contract
 from proviso.contracts.loading import CONTRACT_FILE, load_contract, parse_yaml
 from proviso.contracts.starter import template_text
-from proviso.history.duckdb.statistics import FeatureStatistics, ViewStatistics
+from proviso.history.values import FeatureStatistics, ViewStatistics
 from proviso.release.directory import read_release
 from tests.program import call
 

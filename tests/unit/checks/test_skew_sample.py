@@ -9,8 +9,8 @@ import pytest
 from feature_runtime.core.availability import Row, Value, availability
 from feature_runtime.core.moments import HOUR, MINUTE
 from proviso.contracts.contract import FeatureView
-from proviso.history.duckdb.entities import Ask, Population, sample_entities
-from proviso.history.oracle import HistoryRow
+from proviso.history.duckdb.entities import sample_entities
+from proviso.history.values import EntityRow, Population, SampleRequest
 from tests.history_data import ZERO, contract, times_of, write_history
 from tests.stamps import Stamp, record_stamps
 
@@ -40,18 +40,18 @@ PEOPLE: dict[str, tuple[frozenset[str], tuple[Row, ...]]] = {
 }
 
 
-def asked(size: int, seed: int = 1) -> Ask:
-    return Ask(T, size, seed, ("sales_1h", "spent_3h"))
+def asked(size: int, seed: int = 1) -> SampleRequest:
+    return SampleRequest(T, size, seed, ("sales_1h", "spent_3h"))
 
 
-def sampled(history: Path, ask: Ask, view: FeatureView = HOURLY) -> Population:
+def sampled(history: Path, ask: SampleRequest, view: FeatureView = HOURLY) -> Population:
     return sample_entities(CONTRACT, history, view, ask)
 
 
 @pytest.fixture
 def history(tmp_path: Path) -> Path:
-    rows = [HistoryRow((who,), row) for who, (_, its) in PEOPLE.items() for row in its]
-    rows += [HistoryRow((f"crowd {i:03d}",), at(11)) for i in range(300)]
+    rows = [EntityRow((who,), row) for who, (_, its) in PEOPLE.items() for row in its]
+    rows += [EntityRow((f"crowd {i:03d}",), at(11)) for i in range(300)]
     write_history(CONTRACT, HOURLY, rows, tmp_path)
     return tmp_path
 
@@ -85,7 +85,7 @@ def test_the_seed_decides_who_is_asked(history: Path) -> None:
 
 
 def test_who_should_be_unseen_and_is_known_after_all_is_judged_by_its_rows(tmp_path: Path) -> None:
-    write_history(CONTRACT, HOURLY, [HistoryRow(("unseen-1-0000",), at(11))], tmp_path)
+    write_history(CONTRACT, HOURLY, [EntityRow(("unseen-1-0000",), at(11))], tmp_path)
     [one] = [o for o in sampled(tmp_path, asked(10)).sampled if o.ids == ("unseen-1-0000",)]
     assert one.rows == (at(11),)
 
@@ -101,21 +101,21 @@ def test_a_stamp_decides_when_a_row_was_readable(history: Path) -> None:
 
 def test_of_conflicting_rows_the_first_in_the_file_is_first(tmp_path: Path) -> None:
     first, second = at(11, 9, 0, 2.5, 0.0, 0, False), at(11)
-    rows = [HistoryRow(("twice",), first), HistoryRow(("twice",), second)]
+    rows = [EntityRow(("twice",), first), EntityRow(("twice",), second)]
     write_history(CONTRACT, HOURLY, rows, tmp_path)
     [one] = [o for o in sampled(tmp_path, asked(10)).sampled if o.ids == ("twice",)]
     assert availability(times_of(HOURLY), one.rows, T)[0] == first
 
 
 def test_views_of_two_entities_and_on_event_are_sampled_too(tmp_path: Path) -> None:
-    pair = HistoryRow(("b1", "s1"), Row(T - 2 * HOUR, T - HOUR, (3,)))
+    pair = EntityRow(("b1", "s1"), Row(T - 2 * HOUR, T - HOUR, (3,)))
     write_history(CONTRACT, PAIR, [pair], tmp_path)
-    known, unseen = sampled(tmp_path, Ask(T, 10, 1, ("visits",)), PAIR).sampled
+    known, unseen = sampled(tmp_path, SampleRequest(T, 10, 1, ("visits",)), PAIR).sampled
     assert (known.ids, known.rows) == (("b1", "s1"), (pair.row,))
     assert known.strata == {"fresh"}
     assert unseen.ids == ("unseen-1-0000", "unseen-1-0000")
-    live = HistoryRow(("b1",), Row(T - 13 * MINUTE, T - MINUTE, (1, 2.0, 0)))
+    live = EntityRow(("b1",), Row(T - 13 * MINUTE, T - MINUTE, (1, 2.0, 0)))
     write_history(CONTRACT, STREAM, [live], tmp_path)
-    streamed = sampled(tmp_path, Ask(T, 10, 1, ("last_hour",)), STREAM).sampled[0]
+    streamed = sampled(tmp_path, SampleRequest(T, 10, 1, ("last_hour",)), STREAM).sampled[0]
     assert streamed.strata == {"new", "fresh"}
     assert streamed.rows == (live.row,)

@@ -7,18 +7,19 @@ from pathlib import Path
 
 import pytest
 
-from proviso.contracts.base import InputError
 from proviso.contracts.files import replacing
 from proviso.history.duckdb.engine import EngineError, connect, literal, quoted
+from tests.problems import refused
 
 
 def test_memory_that_is_no_size_is_wrong_use() -> None:
-    with pytest.raises(InputError, match="memory: found 'much', wanted a size"), connect("much"):
+    with refused("engine_memory_invalid") as problems, connect("much"):
         pass
+    assert (problems[0].path, problems[0].found) == ("--memory", "much")
 
 
 def test_too_little_memory_is_said_plainly() -> None:
-    with connect("20MB") as engine, pytest.raises(InputError, match="--memory: found too little"):
+    with connect("20MB") as engine, refused("engine_out_of_memory"):
         engine.row("select list(i) from range(20000000) t(i)")
 
 

@@ -10,12 +10,11 @@ import pytest
 
 from feature_runtime.core.availability import Row
 from feature_runtime.core.moments import DAY, HOUR, MINUTE
-from proviso.contracts.base import ContractError, InputError
+from proviso.contracts.base import ContractError
 from proviso.contracts.contract import Contract, FeatureView, Scheduled
-from proviso.history.duckdb.engine import SCHEMA_KEY
 from proviso.history.duckdb.features import compute_history
-from proviso.history.duckdb.relation import MOMENT, history_file
-from proviso.history.oracle import Event, HistoryRow
+from proviso.history.files import MOMENT, SCHEMA_KEY, history_file
+from proviso.history.values import EntityRow, Event
 from tests.history_data import (
     ZERO,
     contract,
@@ -25,20 +24,21 @@ from tests.history_data import (
     read_rows,
     write_transactions,
 )
+from tests.problems import refused
 
 READABLE = 15 * MINUTE
 
 
 def _history(
     work: Path, events: list[Event], start: int | None = None, end: int | None = None
-) -> dict[str, list[HistoryRow]]:
+) -> dict[str, list[EntityRow]]:
     owner = contract()
     source = write_transactions(events, "string", work / "sales.parquet")
     compute_history(owner, source, work, start, end)
     return {view.name: read_history(owner, view, work) for view in owner.feature_views}
 
 
-def _counts(rows: list[HistoryRow]) -> dict[int, object]:
+def _counts(rows: list[EntityRow]) -> dict[int, object]:
     """The first feature by hours since ZERO."""
     return {(r.row.event_ts - ZERO) // HOUR: r.row.values[0] for r in rows}
 
@@ -195,13 +195,14 @@ def test_only_asked_views_are_computed(tmp_path: Path) -> None:
     done = compute_history(contract(), source, tmp_path / "out", views=["shop_daily"])
     assert [v.view for v in done.views] == ["shop_daily"]
     assert [p.name for p in (tmp_path / "out").iterdir()] == ["shop_daily.parquet"]
-    with pytest.raises(InputError, match="views: found nothing_such"):
+    with refused("view_unknown") as problems:
         compute_history(contract(), source, tmp_path / "out", views=["nothing_such"])
+    assert problems[0].found == "nothing_such"
 
 
 def test_no_sale_at_all_is_refused(tmp_path: Path) -> None:
     source = write_transactions([], "string", tmp_path / "sales.parquet")
-    with pytest.raises(InputError, match="found no row, wanted transactions"):
+    with refused("no_transactions"):
         compute_history(contract(), source, tmp_path)
 
 
@@ -218,8 +219,9 @@ def test_a_failure_leaves_the_earlier_file_as_it_was(tmp_path: Path) -> None:
 
 def test_sql_that_may_not_be_stated_is_refused_with_its_place(tmp_path: Path) -> None:
     source = write_transactions([event()], "string", tmp_path / "sales.parquet")
-    with pytest.raises(ContractError, match=r"shop_daily\].features\[return_share\].sql: found"):
+    with refused("scalar_sql_invalid", by=ContractError) as problems:
         compute_history(_with_sql("random()"), source, tmp_path)
+    assert problems[0].path == "feature_views[shop_daily].features[return_share].sql"
 
 
 def _with_sql(sql: str) -> Contract:

@@ -9,20 +9,20 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-import pytest
 
 from feature_runtime.core.availability import Row, Status, Value
 from feature_runtime.core.moments import HOUR, MINUTE
-from proviso.contracts.base import ContractError, InputError
+from proviso.contracts.base import ContractError
 from proviso.contracts.contract import RequestFeature
 from proviso.contracts.loading import load_plan
 from proviso.contracts.section import runtime_service
 from proviso.history.arrays import NEVER, NO_ROW, EncoderInputs, read_inputs
-from proviso.history.duckdb.join import DatasetSummary, build_dataset
-from proviso.history.duckdb.relation import history_file
-from proviso.history.oracle import HistoryRow
+from proviso.history.duckdb.join import build_dataset
+from proviso.history.files import history_file
 from proviso.history.segments import stamps_file
+from proviso.history.values import DatasetSummary, EntityRow
 from tests.history_data import ZERO, contract, event, write_history, write_transactions
+from tests.problems import refused
 from tests.stamps import Stamp, record_stamps
 
 PLANS = Path(__file__).parents[3] / "contracts"
@@ -34,10 +34,10 @@ SALES = [
 ]
 
 
-def _row(buyer: str, at: int, *values: Value, created: int | None = None) -> HistoryRow:
+def _row(buyer: str, at: int, *values: Value, created: int | None = None) -> EntityRow:
     """A row of the hourly view; what is left out is null."""
     padded = (*values, *([None] * (6 - len(values))))
-    return HistoryRow((buyer,), Row(at, at + READABLE if created is None else created, padded))
+    return EntityRow((buyer,), Row(at, at + READABLE if created is None else created, padded))
 
 
 HOURLY = [_row("b1", ZERO, 3, 1, 9.5), _row("b2", ZERO, 4, 1, None)]
@@ -45,7 +45,7 @@ HOURLY = [_row("b1", ZERO, 3, 1, 9.5), _row("b2", ZERO, 4, 1, None)]
 
 def _build(
     work: Path,
-    hourly: Sequence[HistoryRow] = HOURLY,
+    hourly: Sequence[EntityRow] = HOURLY,
     span: tuple[int, int] = (ZERO, ZERO + 10 * HOUR),
     **more: Any,
 ) -> tuple[DatasetSummary, list[dict[str, Any]]]:
@@ -132,7 +132,7 @@ def test_a_span_without_transactions_gives_an_empty_dataset(tmp_path: Path) -> N
 
 
 def test_a_span_that_ends_before_it_starts_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="wanted a start before the end"):
+    with refused("span_empty"):
         _build(tmp_path, span=(ZERO, ZERO))
 
 
@@ -144,22 +144,32 @@ def test_history_of_another_definition_is_refused(tmp_path: Path) -> None:
     table = pq.read_table(path)
     source = write_transactions(SALES, "string", tmp_path / "sales.parquet")
 
-    def refusal(changed: pa.Table) -> str:
+    def refusal(changed: pa.Table, code: str) -> tuple[str, str, str]:
         pq.write_table(changed, path)
         out = tmp_path / "dataset.parquet"
-        with pytest.raises(InputError) as refused:
+        with refused(code) as problems:
             build_dataset(owner, tmp_path, source, ZERO, ZERO + HOUR, out, [view.name])
-        return str(refused.value)
+        return problems[0].path, problems[0].found, problems[0].wanted
 
     other = {b"proviso.schema": b"0123456789abcdef"}
-    assert "schema: found 0123456789abcdef" in refusal(table.replace_schema_metadata(other))
-    assert "sales_1h: found nothing, wanted int64" in refusal(table.drop_columns(["sales_1h"]))
+    assert refusal(table.replace_schema_metadata(other), "history_schema_mismatch") == (
+        f"{path}: schema",
+        "0123456789abcdef",
+        owner.schema_of(view),
+    )
+    assert refusal(table.drop_columns(["sales_1h"]), "history_column_mismatch") == (
+        f"{path}: sales_1h",
+        "nothing",
+        "int64",
+    )
     naive = table["event_ts"].cast(pa.timestamp("us"))
-    assert "event_ts: found timestamp[us], wanted timestamp[us, tz=UTC]" in refusal(
-        table.set_column(1, "event_ts", naive)
+    assert refusal(table.set_column(1, "event_ts", naive), "history_column_mismatch") == (
+        f"{path}: event_ts",
+        "timestamp[us]",
+        "timestamp[us, tz=UTC]",
     )
     path.unlink()
-    with pytest.raises(InputError, match="found no such file, wanted history"):
+    with refused("history_not_found"):
         build_dataset(owner, tmp_path, source, ZERO, ZERO + HOUR, tmp_path / "d", [view.name])
 
 
@@ -168,7 +178,7 @@ def test_one_name_for_two_request_features_is_refused(tmp_path: Path) -> None:
     other = RequestFeature(name="hour_of_day", function="is_night", description="Another.")
     second = owner.feature_services[0].model_copy(update={"request_features": [other]})
     services = [*owner.feature_services, second]
-    with pytest.raises(ContractError, match="found is_night of None, wanted hour_of_day of None"):
+    with refused("request_feature_ambiguous", by=ContractError):
         build_dataset(
             owner.model_copy(update={"feature_services": services}),
             tmp_path,
@@ -219,7 +229,8 @@ def test_a_dataset_that_lacks_what_the_service_consumes_is_refused(tmp_path: Pat
     done, _ = _build(tmp_path)
     table = pq.read_table(done.path).drop_columns(["shop_daily__return_share"])
     pq.write_table(table, done.path)
-    with pytest.raises(InputError, match="found no column shop_daily__return_share, wanted what"):
+    with refused("dataset_column_missing") as problems:
         _inputs(done.path)
-    with pytest.raises(InputError, match="found no such file, wanted a dataset"):
+    assert problems[0].found == "no column shop_daily__return_share"
+    with refused("dataset_not_found"):
         _inputs(tmp_path / "nothing.parquet")

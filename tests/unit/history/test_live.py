@@ -7,7 +7,7 @@ from pathlib import Path
 from feature_runtime.core.availability import Row, Status, availability
 from feature_runtime.core.moments import HOUR
 from proviso.history.duckdb.live import visible_entities
-from proviso.history.oracle import HistoryRow
+from proviso.history.values import EntityRow
 from tests.history_data import ZERO, contract, times_of, write_history
 
 T = ZERO + 24 * HOUR
@@ -27,7 +27,7 @@ def test_an_entity_is_visible_when_the_rule_finds_a_row(tmp_path: Path) -> None:
         "not arrived": (newest + 1, newest),
     }
     rows = [
-        HistoryRow((who,), Row(event, created, values)) for who, (event, created) in times.items()
+        EntityRow((who,), Row(event, created, values)) for who, (event, created) in times.items()
     ]
     write_history(owner, view, [*rows, rows[0]], tmp_path)
     found = list(visible_entities(owner, tmp_path, view, T))

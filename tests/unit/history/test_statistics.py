@@ -13,8 +13,8 @@ from feature_runtime.core.moments import DAY, HOUR, MINUTE, SECOND
 from proviso.contracts.contract import Contract, FeatureView
 from proviso.contracts.loading import load_contract
 from proviso.history.duckdb.live import live_entities
-from proviso.history.duckdb.relation import MOMENT, history_columns, history_file
 from proviso.history.duckdb.statistics import BINS, view_statistics
+from proviso.history.files import MOMENT, history_columns, history_file
 
 CONTRACTS = Path(__file__).parents[3] / "contracts"
 H = 1_780_272_000 * SECOND

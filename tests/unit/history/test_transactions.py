@@ -12,10 +12,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from proviso.contracts.base import InputError
+from proviso.contracts.base import InputError, Problem
 from proviso.history.duckdb.engine import Engine, connect
-from proviso.history.duckdb.transactions import Transactions, load_transactions
+from proviso.history.duckdb.transactions import load_transactions
+from proviso.history.values import TransactionSummary
 from tests.history_data import LABEL_DELAY, ZERO, contract
+from tests.problems import refused
 
 MOMENT = dt.datetime.fromtimestamp(ZERO / 1e6, tz=dt.UTC)
 
@@ -40,15 +42,19 @@ def _columns(rows: int = 2) -> dict[str, Any]:
     }
 
 
-def _load(engine: Engine, path: Path, columns: dict[str, Any], **span: int) -> Transactions:
+def _load(engine: Engine, path: Path, columns: dict[str, Any], **span: int) -> TransactionSummary:
     pq.write_table(pa.table(columns), path / "sales.parquet", version="2.6")
     return load_transactions(engine, contract(), path / "sales.parquet", **span)
 
 
-def _refusal(engine: Engine, path: Path, columns: dict[str, Any]) -> str:
+def _problems(engine: Engine, path: Path, columns: dict[str, Any]) -> list[Problem]:
     with pytest.raises(InputError) as refused:
         _load(engine, path, columns)
-    return str(refused.value).replace(str(path), "")
+    return refused.value.problems
+
+
+def _changed(change: dict[str, Any]) -> dict[str, Any]:
+    return {k: v for k, v in (_columns() | change).items() if v is not None}
 
 
 def test_a_file_without_arrival_and_label_moments_gets_the_contracts(
@@ -148,50 +154,131 @@ def test_only_the_asked_span_is_loaded_and_judged(engine: Engine, tmp_path: Path
 
 
 @pytest.mark.parametrize(
-    ("change", "message"),
+    ("change", "code", "column", "found", "wanted"),
     [
-        ({"price": None, "shop_id": None}, "wanted also shop_id, price (the contract)"),
-        ({"buyer_id": pa.array([1, 2])}, "buyer_id: found BIGINT, wanted strings"),
-        ({"sold_at": pa.array(["now", "then"])}, "sold_at: found VARCHAR, wanted a timestamp"),
-        ({"was_returned": pa.array(["y", "n"])}, "was_returned: found VARCHAR, wanted 0, 1"),
-        ({"is_gift": pa.array([0, 1])}, "is_gift: found BIGINT, wanted a boolean"),
-        ({"sale_id": pa.array([5, 5])}, "sale_id: found 1 ids in more than one row (such as 5)"),
-        ({"sale_id": pa.array([None, 5])}, "sale_id: found null in 1 rows"),
-        ({"shop_id": pa.array(["s", None])}, "shop_id: found null in 1 rows (such as sale_id 1)"),
-        ({"price": pa.array([1.0, None])}, "null, NaN, infinity or too many decimals in 1 rows"),
-        ({"price": pa.array([1.0, float("nan")])}, "too many decimals in 1 rows"),
-        ({"price": pa.array([float("inf"), 1.0])}, "too many decimals in 1 rows"),
-        ({"price": pa.array([0.001, 1.005])}, "too many decimals in 2 rows"),
-        ({"price": pa.array([Decimal("0.001")] * 2)}, "too many decimals in 2 rows"),
-        ({"price": pa.array([1e300, 1e15])}, "too many decimals in 2 rows"),
-        ({"weight": pa.array([1.0, float("nan")])}, "too many decimals in 1 rows"),
-        ({"was_returned": pa.array([0, 2])}, "was_returned: found another value in 1 rows"),
+        (
+            {"price": None, "shop_id": None},
+            "source_column_missing",
+            "columns",
+            "sale_id, sold_at, buyer_id, pieces, weight, is_gift, was_returned",
+            "also shop_id, price",
+        ),
+        (
+            {"buyer_id": pa.array([1, 2])},
+            "source_type_mismatch",
+            "buyer_id",
+            "BIGINT",
+            "strings",
+        ),
+        (
+            {"sold_at": pa.array(["now", "then"])},
+            "source_type_mismatch",
+            "sold_at",
+            "VARCHAR",
+            "a timestamp (no zone is UTC)",
+        ),
+        (
+            {"was_returned": pa.array(["y", "n"])},
+            "source_type_mismatch",
+            "was_returned",
+            "VARCHAR",
+            "0, 1, a boolean or null",
+        ),
+        (
+            {"is_gift": pa.array([0, 1])},
+            "source_type_mismatch",
+            "is_gift",
+            "BIGINT",
+            "a boolean",
+        ),
+        (
+            {"sale_id": pa.array([5, 5])},
+            "source_id_repeated",
+            "sale_id",
+            "1 ids in more than one row (such as 5)",
+            "each id once",
+        ),
+        (
+            {"sale_id": pa.array([None, 5])},
+            "source_id_null",
+            "sale_id",
+            "null in 1 rows (such as sale_id None)",
+            "an id in every row",
+        ),
+        (
+            {"shop_id": pa.array(["s", None])},
+            "source_key_null",
+            "shop_id",
+            "null in 1 rows (such as sale_id 1)",
+            "a key in every row",
+        ),
+        (
+            {"was_returned": pa.array([0, 2])},
+            "source_label_invalid",
+            "was_returned",
+            "another value in 1 rows (such as sale_id 1)",
+            "0, 1 or null",
+        ),
         (
             {"sold_at": pa.array([-1, 1], pa.timestamp("s"))},
-            "moments: found a year before 1970 or after 2255 in 1 rows",
+            "source_moment_out_of_range",
+            "moments",
+            "a year before 1970 or after 2255 in 1 rows (such as sale_id 0)",
+            "a year between",
         ),
         (
             {"sold_at": pa.array([None, 1], pa.timestamp("s"))},
-            "sold_at: found null in 1 rows (such as sale_id 0), wanted a moment in every row",
+            "source_event_null",
+            "sold_at",
+            "null in 1 rows (such as sale_id 0)",
+            "a moment in every row",
         ),
     ],
 )
 def test_a_defect_is_named_with_its_count(
-    engine: Engine, tmp_path: Path, change: dict[str, Any], message: str
+    engine: Engine,
+    tmp_path: Path,
+    change: dict[str, Any],
+    code: str,
+    column: str,
+    found: str,
+    wanted: str,
 ) -> None:
-    changed = {k: v for k, v in (_columns() | change).items() if v is not None}
-    assert message in _refusal(engine, tmp_path, changed)
+    [problem] = _problems(engine, tmp_path, _changed(change))
+    assert problem.code == code
+    assert problem.path.endswith(f"/sales.parquet: {column}")
+    assert (problem.found, problem.wanted) == (found, wanted)
+
+
+@pytest.mark.parametrize(
+    ("change", "rows"),
+    [
+        ({"price": pa.array([1.0, None])}, 1),
+        ({"price": pa.array([1.0, float("nan")])}, 1),
+        ({"price": pa.array([float("inf"), 1.0])}, 1),
+        ({"price": pa.array([0.001, 1.005])}, 2),
+        ({"price": pa.array([Decimal("0.001")] * 2)}, 2),
+        ({"price": pa.array([1e300, 1e15])}, 2),
+        ({"weight": pa.array([1.0, float("nan")])}, 1),
+    ],
+)
+def test_a_value_that_no_sum_can_hold_is_refused(
+    engine: Engine, tmp_path: Path, change: dict[str, Any], rows: int
+) -> None:
+    [problem] = _problems(engine, tmp_path, _changed(change))
+    assert problem.code == "source_value_invalid"
+    assert problem.found.startswith(f"null, NaN, infinity or too many decimals in {rows} rows")
 
 
 def test_every_defect_is_named_at_once(engine: Engine, tmp_path: Path) -> None:
     columns = _columns() | {"price": pa.array(["a", "b"]), "is_gift": pa.array([1, 1])}
     columns.pop("shop_id")
-    assert len(_refusal(engine, tmp_path, columns).splitlines()) == 3
+    assert len(_problems(engine, tmp_path, columns)) == 3
 
 
 def test_what_is_no_parquet_file_is_refused(engine: Engine, tmp_path: Path) -> None:
     (tmp_path / "x.parquet").write_text("hello")
-    with pytest.raises(InputError, match="wanted a Parquet file"):
+    with refused("parquet_unreadable"):
         load_transactions(engine, contract(), tmp_path / "x.parquet")
-    with pytest.raises(InputError, match="found no such file"):
+    with refused("parquet_not_found"):
         load_transactions(engine, contract(), tmp_path / "y.parquet")

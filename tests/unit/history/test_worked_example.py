@@ -13,7 +13,7 @@ from feature_runtime.core.moments import DAY, HOUR, MINUTE
 from proviso.contracts.contract import FeatureView
 from proviso.contracts.loading import load_contract
 from proviso.history.duckdb.features import compute_history
-from proviso.history.duckdb.relation import MOMENT, history_file
+from proviso.history.files import MOMENT, history_file
 from tests.history_data import ZERO
 
 CONTRACT = load_contract(Path(__file__).parents[3] / "contracts")

@@ -12,7 +12,7 @@ from feature_runtime.core.moments import DAY, HOUR, MINUTE
 from proviso.contracts.loading import load_plan
 from proviso.history.arrays import EncoderInputs, read_inputs
 from proviso.history.duckdb.join import build_dataset
-from proviso.history.oracle import HistoryRow
+from proviso.history.values import EntityRow
 from proviso.leakage.incident import changed_values
 from proviso.leakage.joins import Believed, Join, believed, leaked
 from proviso.training.data import Project, plan_for
@@ -53,13 +53,13 @@ def history(project: Project, tmp_path: Path) -> Path:
         _row("b1", 3 * HOUR, 3 * HOUR + 2 * MINUTE, 4),
     ]
     write_history(project.contract, views["buyer_hourly"], hourly, tmp_path / "history")
-    daily = [HistoryRow(("s1",), Row(ZERO, ZERO + 10 * MINUTE, (0.5,)))]
+    daily = [EntityRow(("s1",), Row(ZERO, ZERO + 10 * MINUTE, (0.5,)))]
     write_history(project.contract, views["shop_daily"], daily, tmp_path / "history")
     return tmp_path / "history"
 
 
-def _row(buyer: str, at: int, created: int, count: int) -> HistoryRow:
-    return HistoryRow((buyer,), Row(ZERO + at, ZERO + created, (count, 0, 1.0, 0.0, 0, False)))
+def _row(buyer: str, at: int, created: int, count: int) -> EntityRow:
+    return EntityRow((buyer,), Row(ZERO + at, ZERO + created, (count, 0, 1.0, 0.0, 0, False)))
 
 
 def _joined(

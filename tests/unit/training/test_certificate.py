@@ -19,11 +19,12 @@ from feature_runtime.core.availability import Row, ViewTimes, availability
 from feature_runtime.core.moments import DAY, HOUR, parse_moment
 from proviso.contracts.base import ContractError, InputError
 from proviso.contracts.contract import Contract
-from proviso.history.duckdb.join import DatasetSummary, build_dataset
-from proviso.history.duckdb.relation import history_file
+from proviso.history.duckdb.join import build_dataset
+from proviso.history.files import history_file
 from proviso.history.journal import Stamped, open_journal
+from proviso.history.values import DatasetSummary
 from proviso.release.directory import Release, read_release, rebind, replace_certificate
-from proviso.training import certificate, data, timeline
+from proviso.training import certificate, timeline
 from proviso.training.certificate import SEED
 from proviso.training.data import Days, Project, Request
 from proviso.training.recertify import recertify, renew
@@ -92,7 +93,7 @@ def release(made: Made) -> Release:
 @pytest.fixture
 def joined(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[..., Any]], None]:
     """Puts another join in the place of training's."""
-    return lambda join: monkeypatch.setattr(data, "build_dataset", join)
+    return lambda join: monkeypatch.setattr("proviso.history.duckdb.build_dataset", join)
 
 
 def column(table: pa.Table, name: str, change: Callable[[Any], Any], row: int) -> pa.Table:
@@ -144,7 +145,7 @@ def test_the_same_data_gives_the_same_certificate_with_any_history_that_covers_i
 def test_parts_leave_no_trace(
     made: Made, release: Release, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("proviso.training.rejudge._AT_ONCE", 100)
+    monkeypatch.setattr("proviso.history.duckdb.loaded._PART", 100)
     assert made.certify()["train"] == release.parsed["certificate"]["train"]
 
 

@@ -1,0 +1,57 @@
+"""The leakage exercise: a history as a wrong join takes it, and which uses of it were too early."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pyarrow as pa
+
+from proviso.contracts.contract import Contract, FeatureView
+from proviso.history.duckdb.engine import connect, literal, names, quoted, write_parquet
+from proviso.history.duckdb.relation import history_relation
+from proviso.history.values import Belief
+
+_TRUE_CREATED = "_readable_ts"
+
+
+def write_believed(
+    contract: Contract, history: Path, view: FeatureView, belief: Belief, path: Path
+) -> None:
+    """Writes a view's rows with the created_ts that is believed, and the true one beside it.
+
+    The file has no schema id: it belongs to no contract's definition.
+    """
+    keys, features = names(*contract.join_keys(view)), names(*(f.name for f in view.features))
+    created = "created_us" if belief.offset is None else f"event_us + {belief.offset:d}"
+    last = f"qualify row_number() over (partition by {keys}, event_us order by created_us desc) = 1"
+    with connect() as engine:
+        write_parquet(
+            engine,
+            f"select {keys}, make_timestamptz(event_us) as event_ts,"
+            f" make_timestamptz({created}) as created_ts,"
+            f" {features}, make_timestamptz(created_us) as {_TRUE_CREATED}"
+            f" from ({history_relation(contract, history, view)})"
+            f" {last if belief.last_only else ''}",
+            path,
+        )
+
+
+def used_too_early(
+    contract: Contract, view: FeatureView, path: Path, used: pa.Table
+) -> Sequence[int]:
+    """Numbers of uses of a row before it was readable, by the true created_ts of a file that
+    `write_believed` made.
+
+    used: join keys, `_event` and `_created` (the believed times of the row), `_at`, `_number`.
+    """
+    delay = contract.view_by_name[view.name].source_delay
+    same = " and ".join(f"u.{quoted(key)} = r.{quoted(key)}" for key in contract.join_keys(view))
+    with connect() as engine:
+        engine.lend("used", used)
+        rows = engine.execute(
+            f"select u._number from used u join read_parquet({literal(path)}) r on {same}"
+            f" and u._event = epoch_us(r.event_ts) and u._created = epoch_us(r.created_ts)"
+            f" where greatest(u._event + {delay:d}, epoch_us(r.{_TRUE_CREATED})) > u._at"
+        ).fetchall()
+    return [number for (number,) in rows]

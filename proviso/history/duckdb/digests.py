@@ -1,0 +1,80 @@
+"""Digests of loaded transactions, by which an update sees whether its past has changed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from feature_runtime.core.moments import format_moment
+from proviso.contracts.base import InputError
+from proviso.contracts.contract import Contract, FeatureView
+from proviso.history.duckdb.engine import Engine, quoted
+from proviso.history.duckdb.transactions import EVENTS
+from proviso.history.extent import Extent, read_extent, used_until
+from proviso.history.values import TransactionSummary
+
+_DIGESTS = "digests"
+
+
+def digest_events(engine: Engine, contract: Contract) -> None:
+    """Makes the table from which extents are measured out of the table `events`, once for all."""
+    source = contract.source
+    columns = [source.id, *(e.join_key for e in contract.entities), *source.columns]
+    label = [source.id, source.label.column, "_label_known"]
+    engine.execute(
+        f"create or replace temp table {_DIGESTS} as select _arrival,"
+        f" {_digest([*columns, '_event', '_arrival'])} as _whole,"
+        f" case when _label_known is not null then greatest(_label_known, _arrival) end as _known,"
+        f" {_digest(label)} as _label from {EVENTS}"
+    )
+
+
+def measured(engine: Engine, view: FeatureView, start: int, end: int, rows: int) -> Extent:
+    """The extent of final runs in [start, end), computed from the events that were digested."""
+    transactions, digest = _used(engine, view, end)
+    return Extent(start=start, end=end, transactions=transactions, digest=digest, rows=rows)
+
+
+def verified(
+    engine: Engine, contract: Contract, view: FeatureView, path: Path, loaded: TransactionSummary
+) -> Extent:
+    """The extent of a file that can go on from the events that were digested. Raises InputError."""
+    extent = read_extent(contract, view, path)
+    found = measured(engine, view, extent.start, extent.end, extent.rows)
+    if (found.transactions, found.digest) != (extent.transactions, extent.digest):
+        arrived = f"arrived before {format_moment(used_until(view, extent.end))}"
+        raise InputError.of(
+            loaded.path,
+            f"{found.transactions} transactions that {arrived}, digest {found.digest}",
+            f"{extent.transactions}, digest {extent.digest}, which {path} was computed from",
+            "transactions that were used have changed; correct the published runs with"
+            " `proviso features --backfill`",
+            code="transactions_changed",
+        )
+    return extent
+
+
+def rebased(engine: Engine, view: FeatureView, extent: Extent) -> Extent:
+    """The same extent over the transactions as they are now."""
+    transactions, digest = _used(engine, view, extent.end)
+    return extent.model_copy(update={"transactions": transactions, "digest": digest})
+
+
+def _digest(columns: Sequence[str]) -> str:
+    """64 bits of the values' MD5 digest, which does not depend on the engine's version."""
+    texts = (f"coalesce({quoted(name)}::varchar, '')" for name in columns)
+    return f"md5_number_lower(concat({', chr(31), '.join(texts)}))::hugeint"
+
+
+def _used(engine: Engine, view: FeatureView, end: int) -> tuple[int, str]:
+    """Number and digest of what the last run before `end` could read, in any order.
+
+    A label counts from when it is known.
+    """
+    bound = used_until(view, end)
+    count, whole, labels = engine.row(
+        f"select count(*), coalesce(sum(_whole), 0),"
+        f" coalesce(sum(_label) filter (where _known < {bound:d}), 0)"
+        f" from {_DIGESTS} where _arrival < {bound:d}"
+    )
+    return count, f"{(whole + labels) % 2**64:016x}"

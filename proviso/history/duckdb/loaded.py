@@ -1,0 +1,200 @@
+"""Transactions that are loaded once, and everything that is computed from them afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from proviso.contracts.contract import Contract, FeatureView
+from proviso.history.duckdb.engine import Engine, connect, names, quoted
+from proviso.history.duckdb.features import chosen_views, computed_views, digest_loaded
+from proviso.history.duckdb.join import LABEL_ROWS, Join, Span
+from proviso.history.duckdb.relation import history_relation
+from proviso.history.duckdb.scalars import EngineScalars
+from proviso.history.duckdb.transactions import EVENTS, load_transactions
+from proviso.history.ports import Bools, EntityHistory, HistoryPart
+from proviso.history.values import (
+    DEFAULT_MEMORY,
+    DatasetSummary,
+    Event,
+    HistorySummary,
+    Ids,
+    LeftOut,
+    Progress,
+    TransactionSummary,
+    silent,
+)
+
+_SPAN = "span_events"
+_ENTITIES = "span_entities"
+_PART = 1_000_000  # rows of history in memory
+
+
+@contextmanager
+def open_transactions(
+    contract: Contract,
+    path: Path,
+    start: int | None = None,
+    end: int | None = None,
+    memory: str = DEFAULT_MEMORY,
+) -> Iterator[LoadedTransactions]:
+    """Loads and checks the transactions with start <= event_ts < end. Raises InputError."""
+    with connect(memory) as engine:
+        yield LoadedTransactions(
+            engine, contract, load_transactions(engine, contract, path, start, end)
+        )
+
+
+class LoadedTransactions:
+    """The table `events` of one engine; see `ports.Transactions` for the operations."""
+
+    def __init__(self, engine: Engine, contract: Contract, summary: TransactionSummary) -> None:
+        self._engine, self._contract = engine, contract
+        self.summary = summary
+        self.scalars = EngineScalars(engine, contract)
+        self._digested = False
+
+    def compute_history(
+        self,
+        out: Path,
+        start: int | None = None,
+        end: int | None = None,
+        views: Sequence[str] | None = None,
+        progress: Progress = silent,
+    ) -> HistorySummary:
+        """Writes `out/<view>.parquet` for the runs in [start, end). Raises InputError."""
+        engine, contract, loaded = self._engine, self._contract, self.summary
+        chosen = chosen_views(contract, views)
+        if not self._digested:
+            digest_loaded(engine, contract, loaded)
+            self._digested = True
+        return computed_views(engine, contract, loaded, chosen, out, start, end, progress)
+
+    def build_dataset(
+        self,
+        history: Path,
+        start: int,
+        end: int,
+        out: Path,
+        views: Sequence[str] | None = None,
+        left_out: LeftOut = (),
+    ) -> DatasetSummary:
+        """Writes the as-of join of the transactions of [start, end). Raises InputError."""
+        span = Span(start, end)
+        self._select(start, end)
+        self._engine.execute(
+            f"create or replace temp view {LABEL_ROWS} as"
+            f" select *, rowid as _transaction from {_SPAN}"
+        )
+        return Join(self._contract, history, span, out, left_out).write(self._engine, views)
+
+    def columns(self, start: int, end: int) -> Mapping[str, list[Any]]:
+        """`moments`, the id and the join keys of the span's transactions, in dataset order."""
+        source = self._contract.source
+        columns = [source.id, *(entity.join_key for entity in self._contract.entities)]
+        rows = self._engine.execute(
+            f"select _event, {names(*columns)} from {EVENTS} where {_within(start, end)}"
+            f" order by {self._order}"
+        ).fetchall()
+        cells = list(zip(*rows, strict=True)) or [()] * (len(columns) + 1)
+        return {name: list(c) for name, c in zip(("moments", *columns), cells, strict=True)}
+
+    def labels_known(self, start: int, end: int, delay: int, by: int) -> Bools:
+        """Which labels of the span's transactions are known at `by`, in dataset order."""
+        label = quoted(self._contract.source.label.column)
+        known = f"{label} is not null and coalesce(_label_stated, _event + {delay:d}) <= {by:d}"
+        rows = self._engine.execute(
+            f"select {known} from {EVENTS} where {_within(start, end)} order by {self._order}"
+        ).fetchall()
+        return np.array([known for (known,) in rows], dtype=np.bool_)
+
+    def newest(
+        self, count: int, keys: Sequence[str], fields: Sequence[str]
+    ) -> list[tuple[Any, ...]]:
+        """The last `count` transactions: join keys, then fields in major units."""
+        source = self._contract.source
+        values = "".join(
+            f", {quoted(name)}::double / {10 ** source.columns[name].scale}" for name in fields
+        )
+        return self._engine.execute(
+            f"select {names(*keys)}{values} from {EVENTS}"
+            f" order by _event desc, {quoted(source.id)} limit {count:d}"
+        ).fetchall()
+
+    def events(self, view: FeatureView, entities: set[Ids]) -> Mapping[Ids, list[Event]]:
+        """All transactions of some of the view's entities."""
+        keys, source = self._contract.join_keys(view), self._contract.source
+        events: dict[Ids, list[Event]] = {ids: [] for ids in entities}
+        if not entities:
+            return events
+        columns = names(*keys, "_event", "_arrival", source.label.column, "_label_known")
+        places = ", ".join([f"({', '.join('?' for _ in keys)})"] * len(entities))
+        self._engine.execute(
+            f"select {columns}, {names(*source.columns)} from {EVENTS}"
+            f" where ({names(*keys)}) in ({places})",
+            [value for ids in entities for value in ids],
+        )
+        for row in self._engine.fetchall():
+            ids, (event, arrival, label, known, *values) = row[: len(keys)], row[len(keys) :]
+            cells = dict(zip(source.columns, values, strict=True))
+            by_key = dict(zip(keys, ids, strict=True))
+            events[ids].append(Event(by_key, event, arrival, label, known, cells))
+        return events
+
+    def entity_history(
+        self, history: Path, view: FeatureView, start: int, end: int
+    ) -> EntityHistory:
+        """Published rows of the entities of the span's transactions, some entities at a time.
+
+        A row that is created at `end` or later can win at no moment of the span. Leaving it out
+        makes the rows independent of how far the history goes on.
+        """
+        keys = names(*self._contract.join_keys(view))
+        self._select(start, end)
+        self._engine.execute(
+            f"create or replace temp table {_ENTITIES} as select {keys},"
+            f" (row_number() over (order by {keys}) - 1)::bigint as _entity"
+            f" from (select distinct {keys} from {_SPAN})"
+        )
+        rows = self._engine.execute(
+            f"select _entity from {_SPAN} join {_ENTITIES} using ({keys}) order by {self._order}"
+        ).fetchall()
+        entity = np.array([number for (number,) in rows], dtype=np.int64)
+        oldest = start - view.temporal_join_lookback
+        source = history_relation(self._contract, history, view, oldest, end)
+        source = f"select * from ({source}) where created_us < {end:d}"
+        return EntityHistory(entity, self._parts(f"({source}) join {_ENTITIES} using ({keys})"))
+
+    def _parts(self, relation: str) -> Iterator[HistoryPart]:
+        rows, total = self._engine.row(
+            f"select (select count(*) from {relation}), (select count(*) from {_ENTITIES})"
+        )
+        parts = max(1, min(total, -(-rows // _PART)))
+        for part in range(parts):
+            first, after = part * total // parts, (part + 1) * total // parts
+            table = self._engine.batches(
+                f"select * exclude (_row) from (select * from {relation}"
+                f" where _entity >= {first:d} and _entity < {after:d}"
+                f" order by _entity, event_us, created_us, _row)"
+            ).read_all()
+            yield HistoryPart(table, first, after, total)
+
+    @property
+    def _order(self) -> str:
+        """The order of a dataset."""
+        return f"_event, {quoted(self._contract.source.id)}"
+
+    def _select(self, start: int, end: int) -> None:
+        """Makes the table of the span's transactions."""
+        self._engine.execute(
+            f"create or replace temp table {_SPAN} as select * from {EVENTS}"
+            f" where {_within(start, end)}"
+        )
+
+
+def _within(start: int, end: int) -> str:
+    return f"_event >= {start:d} and _event < {end:d}"

@@ -1,0 +1,236 @@
+"""Values that operations of a history engine take and return; no engine is named here.
+
+Moments are microseconds since 1970, UTC. Ids are in the order of the view's entities.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from feature_runtime.core.availability import Row
+from feature_runtime.core.keys import EntityId
+
+Ids = tuple[EntityId, ...]
+Progress = Callable[[str], None]
+LeftOut = Sequence[tuple[str, int]]
+"""(view, event_ts) of runs to be ignored."""
+
+DEFAULT_MEMORY = "4GB"
+"""What an engine may use by default before it spills to disk."""
+
+MAX_MOMENT = 2**53
+"""The first moment that is refused (in 2255): the online store's numbers are exact below it."""
+
+UNKNOWN_END = 2**62
+"""The end of an interval whose batch has not been acknowledged yet."""
+
+STRATA = ("stale", "expired", "pending", "new", "null", "fresh")
+"""Strata of a sample of entities: the winner is STALE; all rows are beyond the lookback; a row
+is not visible yet; the winner has just become visible; it has a NULL; the winner is OK."""
+
+UNSEEN = "unseen"
+"""The stratum of entities without history."""
+
+
+def silent(_: str) -> None:
+    """No progress."""
+
+
+@dataclass(frozen=True)
+class ViewHistory:
+    """What was written for one view: runs with start <= H < end, or arrivals if on event.
+
+    rows: computed now; kept: those that the file had and has.
+    """
+
+    view: str
+    path: Path
+    rows: int
+    start: int
+    end: int
+    seconds: float
+    runs: int
+    kept: int = 0
+
+
+@dataclass(frozen=True)
+class HistorySummary:
+    """What was read and written."""
+
+    transactions: int
+    views: tuple[ViewHistory, ...]
+
+
+@dataclass(frozen=True)
+class ViewJoin:
+    """One view's part of a dataset: statuses by name, and rows that were refused.
+
+    conflicts: rows with an (entity, event_ts, created_ts) that an earlier row has, but with
+    other values.
+    """
+
+    view: str
+    statuses: dict[str, int]
+    conflicts: int
+
+
+@dataclass(frozen=True)
+class DatasetSummary:
+    """What `build_dataset` wrote."""
+
+    path: Path
+    rows: int
+    views: tuple[ViewJoin, ...]
+
+
+@dataclass(frozen=True)
+class TransactionSummary:
+    """What was loaded; moments are None where there is no row."""
+
+    path: Path
+    rows: int
+    labelled: int
+    first_event: int | None
+    last_event: int | None
+    last_arrival: int | None
+
+    @property
+    def last_moment(self) -> int | None:
+        """The last event or arrival."""
+        if self.last_event is None or self.last_arrival is None:
+            return None
+        return max(self.last_event, self.last_arrival)
+
+    @property
+    def whole_until(self) -> int:
+        """All that has arrived before this moment is here, if the file was cut between moments."""
+        return 0 if self.last_arrival is None else self.last_arrival + 1
+
+
+@dataclass(frozen=True)
+class Event:
+    """One transaction: ids by join key, columns by name (money: minor units).
+
+    label_known is None where there is no label.
+    """
+
+    ids: Mapping[str, EntityId]
+    event_ts: int
+    arrival_ts: int
+    label: bool | None
+    label_known: int | None
+    columns: Mapping[str, int | float | bool]
+
+
+class EntityRow(NamedTuple):
+    """A row of history and the entity that it belongs to."""
+
+    ids: Ids
+    row: Row
+
+
+@dataclass(frozen=True)
+class Horizon:
+    """What a writer at `clock` knows: rows of runs that have started, read with `margin`.
+
+    `live`: created_ts is the plan's, which the writer is about to replace by its stamp, so that
+    no row is written twice. `after`: rows that the plan makes visible by then are already in
+    the store (its watermark); of later ones also those that lost to a newer one are wanted, since
+    their stamp says that they were not readable as planned. `store`: its token; rows that a
+    journal says it was sent are in it, too. `left_out`: event_ts of runs that were never published.
+    """
+
+    clock: int
+    margin: int
+    live: bool = False
+    after: int | None = None
+    store: str = ""
+    left_out: frozenset[int] = frozenset()
+
+
+class LateInterval(NamedTuple):
+    """A row that offline reads from `start` on, while the store may not have had it until `end`."""
+
+    event_ts: int
+    start: int
+    end: int
+
+
+@dataclass(frozen=True)
+class SampleRequest:
+    """Which sample of a view's entities: at a moment, how many, by which seed.
+
+    features: those whose NULLs make the stratum `null`.
+    """
+
+    at: int
+    size: int
+    seed: int
+    features: Sequence[str]
+
+    @property
+    def quota(self) -> int:
+        """How many entities of each hard stratum, and how many unseen ones."""
+        return max(1, self.size // 10)
+
+
+@dataclass(frozen=True)
+class Sampled:
+    """An entity, the strata that it is in, and its rows that happened within the lookback."""
+
+    ids: Ids
+    strata: frozenset[str]
+    rows: tuple[Row, ...]
+
+
+@dataclass(frozen=True)
+class Population:
+    """A sample, and how many entities of the whole view are in each stratum."""
+
+    sampled: tuple[Sampled, ...]
+    sizes: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class FeatureStatistics:
+    """One feature over the newest rows. Quantiles are values that occur, None without any value.
+
+    bins: how many values fall into equal parts of [low, high], what lies outside at its border;
+    low and high are the quantiles 0.01 and 0.99, so that one outlier does not hide the rest.
+    """
+
+    nulls: int
+    least: float | None = None
+    low: float | None = None
+    median: float | None = None
+    high: float | None = None
+    greatest: float | None = None
+    bins: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class ViewStatistics:
+    """A view's history now. newest: event_ts of the last row. entities: how many newest rows the
+    figures are of; of a scheduled view those of the newest run, else of the lookback before the
+    last row.
+    """
+
+    rows: int
+    newest: int
+    entities: int
+    features: dict[str, FeatureStatistics]
+
+
+@dataclass(frozen=True)
+class Belief:
+    """Which moment a wrong join takes for a row's created_ts, for the leakage exercise.
+
+    offset: microseconds after event_ts; None: the published created_ts. last_only: of the rows of
+    one entity and event_ts only the last is kept, as in a table without created_ts.
+    """
+
+    offset: int | None = None
+    last_only: bool = False
