@@ -1,10 +1,10 @@
-"""Runs `proviso` and says on the last line of stdout how much memory it had at its peak, in MiB."""
+"""Runs `proviso` and prints its peak memory in MiB on the last line of stdout."""
 
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 
+from proviso.bench.peak import peak_memory
 from proviso.cli.main import app_main
 
 
@@ -12,9 +12,7 @@ def main() -> None:
     try:
         app_main()
     finally:
-        status = Path("/proc/self/status").read_text(encoding="ascii")
-        [line] = [line for line in status.splitlines() if line.startswith("VmHWM")]
-        print(int(line.split()[1]) // 1024, file=sys.stdout)
+        print(peak_memory() // 2**20, file=sys.stdout)
 
 
 if __name__ == "__main__":

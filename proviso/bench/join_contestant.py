@@ -8,7 +8,6 @@ where there can be any (warm). Peers, which have an environment of their own, pr
 from __future__ import annotations
 
 import json
-import re
 import sys
 import time
 from collections.abc import Callable
@@ -18,6 +17,7 @@ from pathlib import Path
 from feature_runtime.core.moments import DAY
 from proviso.bench.join_data import DAYS, DELAY, FEATURES, LOOKBACK, START, Data, contract
 from proviso.bench.join_data import exact_answers as by_definition
+from proviso.bench.peak import peak_memory
 from proviso.history.duckdb.engine import Engine, connect, literal, names, write_parquet
 from proviso.history.duckdb.join import build_dataset
 
@@ -56,12 +56,6 @@ def main(name: str, folder: str, out: str, memory: str) -> None:
             contestant.prepare(task)
         warm = None if contestant.warm is None else _seconds(contestant.warm, task)
     print(json.dumps({"cold": cold, "cpu": cpu, "warm": warm, "peak": peak}))
-
-
-def peak_memory() -> int:
-    """The most memory that this program has had, in bytes; not whoever started it."""
-    found = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text("ascii"))
-    return int(found[1]) * 1024 if found else 0
 
 
 def _seconds(step: Step, task: Task) -> float:

@@ -12,8 +12,16 @@ import json
 from functools import cached_property
 from typing import Annotated, Any, Literal
 
-from pydantic import Discriminator, Field, Tag, model_validator
+from pydantic import (
+    AfterValidator,
+    Discriminator,
+    Field,
+    Tag,
+    WithJsonSchema,
+    model_validator,
+)
 
+from proviso.contracts.aggregates import AGGREGATES
 from proviso.contracts.base import Date, Duration, Label, Name, Span, Strict, Text
 
 
@@ -144,6 +152,18 @@ class Tolerance(Strict):
     relative: Annotated[float, Field(ge=0, lt=1)]
 
 
+def _registered(name: str) -> str:
+    if name not in AGGREGATES:
+        raise ValueError(f"found {name!r}, wanted one of {', '.join(AGGREGATES)}")
+    return name
+
+
+AggregateName = Annotated[
+    str, AfterValidator(_registered), WithJsonSchema({"enum": list(AGGREGATES), "type": "string"})
+]
+"""A function of the registry in `aggregates.py`."""
+
+
 class Aggregate(Strict):
     """An exact integer over the window (H - window, H] of one entity's arrived events.
 
@@ -152,7 +172,7 @@ class Aggregate(Strict):
     """
 
     name: Name
-    function: Literal["count", "sum", "sum_of_squares"]
+    function: AggregateName
     of: Name | None = None
     where: Text | None = None
     dated: Literal["event", "label"] = "event"
@@ -160,10 +180,9 @@ class Aggregate(Strict):
 
     @model_validator(mode="after")
     def _of_fits(self) -> Aggregate:
-        if (self.function == "count") != (self.of is None):
-            raise ValueError(
-                f"found {self.function} of {self.of}, wanted a column for sums and none for count"
-            )
+        if AGGREGATES[self.function].takes_column != (self.of is not None):
+            wanted = "no column" if self.of else "a column"
+            raise ValueError(f"found {self.function} of {self.of}, wanted {wanted}")
         return self
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from feature_runtime.core.availability import Row, Status, Value, ViewTimes, availability
+from proviso.contracts.aggregates import AGGREGATES
 from proviso.contracts.contract import Aggregate, Contract, FeatureView, Scheduled
 from proviso.history.ports import Scalars
 from proviso.history.values import EntityRow, Event, Ids
@@ -98,7 +99,7 @@ class Reference:
     def _aggregate(self, a: Aggregate, events: Sequence[Event], end: int, now: int) -> int:
         inside = [event for event in events if _inside(a, event, end, now)]
         values = (1 if a.of is None else int(e.columns[a.of]) for e in self._meeting(a, inside))
-        return sum(v * v if a.function == "sum_of_squares" else v for v in values)
+        return sum(map(AGGREGATES[a.function].value, values))
 
     def _meeting(self, aggregate: Aggregate, events: Sequence[Event]) -> list[Event]:
         """Events that meet an aggregate's condition, which sees labels only if dated so."""

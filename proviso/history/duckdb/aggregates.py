@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from functools import partial
 
+from proviso.contracts.aggregates import AGGREGATES
 from proviso.contracts.base import ContractError, Problem
 from proviso.contracts.contract import Aggregate, Contract, Feature, FeatureView
 from proviso.contracts.definitions import feature_scalar, where_scalar
@@ -16,6 +17,9 @@ from proviso.history.duckdb.engine import column_type, names, quoted
 from proviso.history.duckdb.transactions import EVENTS
 
 MEMBERS = "_members"
+_VALUES = {"count": "{x}", "sum": "{x}", "sum_of_squares": "{x} * {x}"}
+"""What one event adds by each function of the contract's registry; x: its column, an integer."""
+
 Group = tuple[str, int]
 
 
@@ -106,10 +110,9 @@ def aggregate_where(contract: Contract, aggregate: Aggregate) -> str:
 
 
 def _contribution(contract: Contract, aggregate: Aggregate) -> str:
-    value = "1" if aggregate.of is None else quoted(aggregate.of)
     kind = _type_of(aggregate)
-    if aggregate.function == "sum_of_squares":
-        value = f"{value}::{kind} * {value}::{kind}"
+    column = "1" if aggregate.of is None else quoted(aggregate.of)
+    value = _VALUES[aggregate.function].format(x=f"{column}::{kind}")
     where = aggregate_where(contract, aggregate)
     return f"(case when {where} then ({value})::{kind} else 0 end)::{kind}"
 
@@ -119,7 +122,7 @@ def _summed(view: FeatureView) -> list[tuple[str, str]]:
 
 
 def _type_of(aggregate: Aggregate) -> str:
-    return "hugeint" if aggregate.function == "sum_of_squares" else "bigint"
+    return "hugeint" if AGGREGATES[aggregate.function].wide else "bigint"
 
 
 def _feature(view: FeatureView, feature: Feature) -> str:
