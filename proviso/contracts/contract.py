@@ -181,8 +181,9 @@ class Aggregate(Strict):
     @model_validator(mode="after")
     def _of_fits(self) -> Aggregate:
         if AGGREGATES[self.function].takes_column != (self.of is not None):
-            wanted = "no column" if self.of else "a column"
-            raise ValueError(f"found {self.function} of {self.of}, wanted {wanted}")
+            raise ValueError(
+                f"found {self.function} of {self.of}, wanted a column for sums and none for count"
+            )
         return self
 
 
