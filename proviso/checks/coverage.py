@@ -44,17 +44,17 @@ class ViewCoverage:
 
     @property
     def complete(self) -> int | None:
-        """Up to when all that becomes visible is written; None: no writer has ever finished."""
+        """All that becomes visible up to here is written; None: no writer has ever finished."""
         return self.watermark.complete or None if self.watermark else None
 
     def reasons(self) -> list[str]:
-        """Why the release would not find its rows."""
+        """Why the release could not read its rows; empty when it could."""
         name = f"{self.view.name}, schema {self.view.schema}"
         found = []
         if self.complete is None:
             found.append(f"{name}: no watermark: no writer has ever finished")
         if self.live == 0:
-            found.append(f"{name}: history has no live entity at this moment: nothing is shown")
+            found.append(f"{name}: history has no live entity at this moment: nothing was verified")
         if self.missing:
             such = ", ".join(self.examples)
             found.append(f"{name}: {self.missing} of {self.live} live entities have no key: {such}")
@@ -112,7 +112,7 @@ def _asked(
 
 
 def evidence_of(release: str, found: Sequence[ViewCoverage], t: int) -> Evidence:
-    """What the gate reads. A watermark behind `t` is the freshness check's to judge."""
+    """The evidence. A watermark behind `t` is a warning: the freshness check judges it."""
     reasons = [reason for one in found for reason in one.reasons()]
     warnings = [
         f"{one.view.name}: written up to {format_moment(one.complete)} only"

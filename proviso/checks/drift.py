@@ -1,4 +1,4 @@
-"""Drift: does a feature's served distribution still look like the one that the model learned?
+"""Drift: compares the distribution of served features with that of training.
 
 PSI over the bins of training is what the contract bounds; KS stands beside it. A small sample
 differs from any other by chance, so a verdict needs a size at which chance explains little:
@@ -29,7 +29,7 @@ from proviso.training.distribution import Reference, references_of
 
 KIND = "drift"
 USUAL_BOUND = 0.25
-"""Where the contract bounds nothing; by custom the point from which a population has changed."""
+"""Bound of PSI where the contract has none: the customary one for a changed population."""
 
 _CONFIDENCE = 0.99
 _SMOOTHING = 0.5  # of a value in each bin, so that an empty one is unlikely and not impossible
@@ -140,8 +140,8 @@ def psi(before: Floats, after: Floats) -> float:
 
 
 def ks(before: Floats, after: Floats, n: float, m: float) -> tuple[float, float]:
-    """The greatest distance of the two distribution functions at the bins' edges, and how likely
-    chance makes one as great. Between edges it may be greater: the p-value errs upward."""
+    """The greatest distance of the two distribution functions at the bins' edges, and its p-value.
+    Between edges the distance may be greater, so the true p-value may be smaller."""
     if not before.sum() or not after.sum() or not n or not m:
         return 0.0, 1.0
     apart = float(np.abs(np.cumsum(before) / before.sum() - np.cumsum(after) / after.sum()).max())

@@ -61,7 +61,7 @@ class Served:
 
 @dataclass(frozen=True)
 class Freshness:
-    """One view, judged: `reasons` say why it is not fresh, none means that it is."""
+    """The result for one view: `reasons` say why it is not fresh; empty when it is."""
 
     view: FeatureView
     served: Served
@@ -97,10 +97,10 @@ class Freshness:
 
 @dataclass(frozen=True)
 class FreshnessTarget:
-    """What is asked: the moment, how many entities of each view, and which (`seed`).
+    """What to measure: the moment, how many entities of each view, and which (`seed`).
 
-    history None: live is whoever has a key with a visible row. margin: how far clocks may
-    differ. bound: the share of entities that may be older than the objective.
+    history None: live are the entities with a key that has a visible row. margin: how far
+    clocks may differ. bound: the share of entities that may be older than the objective.
     """
 
     t: int
@@ -124,7 +124,7 @@ def measure(
     target: FreshnessTarget,
     progress: Callable[[str], None],
 ) -> list[Freshness]:
-    """Asks the store about a sample of each view's live entities and judges what it serves."""
+    """Reads a sample of each view's live entities from the store and judges their ages."""
     found = []
     for view in views:
         stated = contract.view_by_name[view.name]
@@ -137,7 +137,7 @@ def measure(
 
 
 def served_at(view: View, blobs: Iterable[bytes | None], t: int, *, live: bool) -> Served:
-    """What keys serve at `t`. Unless they are known to be `live`, those without a row yet are not.
+    """What keys serve at `t`. Entities not known to be `live` are skipped while they have no row.
 
     An entity that appeared a moment ago has a key whose first row is not visible: nothing is late.
     """
@@ -160,7 +160,7 @@ def served_at(view: View, blobs: Iterable[bytes | None], t: int, *, live: bool) 
 def judge(
     view: FeatureView, served: Served, mark: Watermark | None, target: FreshnessTarget
 ) -> Freshness:
-    """Pure: whether what is served at t is as fresh as the view promises."""
+    """Pure: compares what is served at t with the view's objective."""
     lag = None if mark is None else max(0, target.t - mark.complete)
     on_event = isinstance(view.publication, OnEvent)
     rate = _lag_rate(view, lag) if on_event else _age_rate(view, served)
@@ -209,8 +209,8 @@ def _sampled(
 
 
 def spread(keys: Iterable[bytes], count: int, seed: int) -> list[bytes]:
-    """`count` of the keys, chosen by their digest: as good as by chance, in whatever order they
-    come, however often one comes, and in memory for no more than the sample."""
+    """`count` of the keys, chosen by their digest: a random sample that does not depend on the
+    keys' order or repetition, in memory for no more than the sample."""
     salt = seed.to_bytes(8, "little", signed=True)
     chosen: list[tuple[bytes, bytes]] = []
     for some in _batches(keys, max(count, BATCH)):
@@ -250,7 +250,7 @@ def _age_rate(view: FeatureView, served: Served) -> float:
 
 
 def _lag_rate(view: FeatureView, lag: int | None) -> float:
-    """A watermark is the whole view's: late for everybody or for nobody."""
+    """1 when the watermark is late, else 0: a watermark is the same for all entities."""
     return 0.0 if lag is not None and lag <= view.freshness_slo else 1.0
 
 
@@ -264,18 +264,18 @@ def _unmeasurable(
     if target.t < earliest:
         yield (
             f"{view.name}: found as-of {format_moment(target.t)}, wanted "
-            f"{format_moment(earliest)} or later (from there on the store tells what it serves)"
+            f"{format_moment(earliest)} or later (earlier rows are no longer in the keys)"
         )
     if served.entities == 0 and not isinstance(view.publication, OnEvent):
-        yield f"{view.name}: found no live entity, wanted some to ask about"
+        yield f"{view.name}: found no live entity, wanted at least one"
 
 
 def _idle(view: FeatureView, served: Served) -> Iterator[str]:
-    """What a fresh watermark may hide: it is the writer's word, and these are the rows."""
+    """Warnings of rows that contradict a fresh watermark, which is only the writer's claim."""
     if served.stale == len(served.ages):
         yield (
             f"{view.name}: found no row of the last {format_duration(view.online_ttl)} among "
-            f"{served.entities} entities, wanted one (nobody was seen, or the writer has no source)"
+            f"{served.entities} entities, wanted one (no events, or the writer has no source)"
         )
     if served.missing:
         yield (

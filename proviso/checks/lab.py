@@ -1,7 +1,7 @@
-"""The validator: the lab's four files against themselves and against each other.
+"""The validator: checks the contract's four files, alone and against each other.
 
-Every problem of every file is found in one go. A check that cannot be made because the contract
-itself cannot be read is neither passed nor failed: it is not judged.
+All problems of all files are reported at once. A check that needs a contract which cannot be read
+neither passes nor fails: it is NOT JUDGED.
 """
 
 from __future__ import annotations

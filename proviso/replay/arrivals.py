@@ -1,4 +1,4 @@
-"""On-event rows as a replay meets them: published when a writer learned of them, not before.
+"""Rows of on-event views for a replay: published when a writer knew of them, not before.
 
 A request at t may see a row that became visible by then. Moments of publication are a grid of the
 view's source_delay, so that whatever is visible at t was known at the last moment of the grid.

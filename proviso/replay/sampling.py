@@ -1,7 +1,7 @@
-"""Which transactions a replay asks about, and which runs it leaves out on purpose.
+"""Chooses the transactions that a replay sends, and the runs that a drill leaves out.
 
-Pure: a replay is worth only what its sample contains, so each hard case is a stratum with a
-floor of its own, and the rest is spread evenly over time.
+Pure. Each kind of hard case is a stratum with a required number of requests; the rest of the
+sample is spread evenly over time.
 """
 
 from __future__ import annotations

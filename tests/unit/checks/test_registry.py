@@ -28,6 +28,7 @@ from proviso.contracts.metrics import METRICS
 from proviso.contracts.plan import Plan
 from proviso.release.directory import read_release
 from tests.gate_case import NOW, Case, codes, refusals
+from tests.program import call
 
 
 @dataclass(frozen=True)
@@ -105,6 +106,21 @@ def test_a_registered_check_runs_keeps_evidence_and_is_judged(case: Case, tmp_pa
     check_named("null_rate").run(context_of(case), given)
     assert codes(case.judged()) == {"null rate": "figure_out_of_bounds"}
     assert refusals(case.judged())["null rate"] == "null_rate: found 0.666667, wanted at most 0.5"
+
+
+@pytest.mark.usefixtures("registered")
+def test_a_registered_check_is_a_command_with_the_options_of_its_dataclass(
+    case: Case, tmp_path: Path
+) -> None:
+    case.up_to_date()
+    command = ("--contracts", case.contracts, "check", "null_rate", "--release", case.release)
+    lines = ("--record", record(tmp_path, "OK", "NULL"), "--evidence", case.evidence)
+    done = call(*command, *lines, "--json")
+    assert done.code == 0, done.err
+    assert done.json["figures"] == {"null_rate": 0.5}
+    assert json.loads((case.evidence / "null_rate.json").read_text()) == done.json
+    assert call(*command).code == 2
+    assert "Measure nulls." in call("check", "--help").out
 
 
 @pytest.mark.usefixtures("registered")
