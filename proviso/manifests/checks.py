@@ -1,7 +1,6 @@
-"""What must hold before anything is rendered: contract, plan, release and cluster say the same.
+"""Checks before rendering: contract, plan, release and Kubernetes' limits must agree.
 
-Every problem at once, with what was found and what was wanted. A release that passes can still be
-bad (gates judge that); one that does not pass could not even be what it says.
+All problems are reported at once. A release that passes can still predict badly (gates judge that).
 """
 
 from __future__ import annotations
@@ -40,7 +39,7 @@ from proviso.training.data import plan_for
 
 @dataclass(frozen=True)
 class Request:
-    """What is to be rendered. `mode` None is the plan's; `stable` None is a first release."""
+    """The inputs of a rendering. mode None: the plan's; stable None: a first release."""
 
     contract: Contract
     plan: Plan
@@ -52,7 +51,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Checked:
-    """A request that passed: releases that are what they say, and what they will be called."""
+    """A request that passed: verified releases, and their names as deployed."""
 
     plan: Plan
     release: Release
@@ -91,7 +90,7 @@ def _read(request: Request, problems: list[Problem]) -> tuple[Release | None, Re
 
 
 def _form(request: Request) -> tuple[Topology, Mode]:
-    """Knative moves a revision's pods together, so there a pair always shares one."""
+    """Topology and mode. In mode knative transformer and Triton always share a pod (ADR 0055)."""
     mode = request.mode or request.plan.runtime.mode
     return ("collocated" if mode == "knative" else request.plan.topology), mode
 
@@ -117,7 +116,8 @@ def _own_problems(request: Request, release: Release) -> Iterator[Problem]:
         yield from _derived(contract, plan, release)
     else:
         wanted, why = f"one of {listed(services)}", "the contract defines what a model consumes"
-        yield Problem(f"{where}: service.name", release.service.name, wanted, why)
+        path, code = f"{where}: service.name", "service_unknown"
+        yield Problem(path, release.service.name, wanted, why, code)
 
 
 def _as_unit(release: Release) -> DeployedRelease:
@@ -126,12 +126,13 @@ def _as_unit(release: Release) -> DeployedRelease:
 
 
 def _stopping(plan: Plan) -> Iterator[Problem]:
-    """A pod that stops must still answer what it has taken."""
+    """A pod that stops must have time to answer the requests that it has accepted."""
     left = 1_000 * (sizes.TRANSFORMER_GRACE - sizes.TRANSFORMER_DRAIN)
     if plan.latency_slo.deadline_ms >= left:
         why = f"a pod is killed {sizes.TRANSFORMER_GRACE} s after it was asked to stop"
         found = str(plan.latency_slo.deadline_ms)
-        yield Problem(in_plan("latency_slo.deadline_ms"), found, f"below {left}", why)
+        path, code = in_plan("latency_slo.deadline_ms"), "deadline_too_long"
+        yield Problem(path, found, f"below {left}", why, code)
 
 
 def _named(plan: Plan, release: Release, where: str) -> Iterator[Problem]:
@@ -142,34 +143,38 @@ def _named(plan: Plan, release: Release, where: str) -> Iterator[Problem]:
     }
     for key, (found, wanted, why) in stated.items():
         if found != wanted:
-            yield Problem(f"{where}: {key}", found, wanted, why)
+            yield Problem(f"{where}: {key}", found, wanted, why, "release_name_mismatch")
 
 
 def _built_from(plan: Plan, release: Release, where: str) -> Iterator[Problem]:
-    """Images are built from this source on the plan's bases: the release must be of both."""
+    """The release must be of the source and the base images that its images are built from."""
     source = identity.source_digest()
     if release.digests.get("transformer") != source:
         why = "the image is built from the source here; `make releases` binds the model to it"
         found = str(release.digests.get("transformer"))
-        yield Problem(f"{where}: digests.transformer", found, source, why)
+        path, code = f"{where}: digests.transformer", "transformer_source_mismatch"
+        yield Problem(path, found, source, why, code)
     bases = differences(release.parsed["base_images"], plan.runtime.base_images, "base_images")
     for path, found, wanted in bases:
-        yield Problem(f"{where}: {path}", found, wanted, "the plan's base image")
+        why = "the plan's base image"
+        yield Problem(f"{where}: {path}", found, wanted, why, "base_image_mismatch")
 
 
 def _derived(contract: Contract, plan: Plan, release: Release) -> Iterator[Problem]:
-    """What contract and plan derive today, against what the release was made with."""
+    """Compares what contract and plan derive today with what the release was made from."""
     section = service_section(contract, plan)
     try:
         width = len(parse_service(section).vector)
     except ServiceSectionError as error:
         why = "no pod could serve it"
-        yield Problem(in_contract("feature_services"), str(error), "a service that parses", why)
+        path, code = in_contract("feature_services"), "service_invalid"
+        yield Problem(path, str(error), "a service that parses", why, code)
         return
     where = f"{release.directory / RELEASE_FILE}"
     changed = differences(release.parsed["service"], section, "service")
     for path, found, wanted in islice(changed, MOST):
-        yield Problem(f"{where}: {path}", found, wanted, "contract and plan say so today")
+        why = "derived from the present contract and plan"
+        yield Problem(f"{where}: {path}", found, wanted, why, "service_section_mismatch")
     yield from _config(triton_config(plan, width, release.id), release)
 
 

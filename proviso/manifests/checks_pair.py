@@ -1,7 +1,7 @@
-"""What two releases must share to be rolled out one over the other.
+"""Checks whether a release can be rolled out over another.
 
-While both serve, one client meets both: the same request must be good for either, and either's
-answer must be a word that the client knows.
+During a rollout a client's requests reach both: each must accept the same requests, and answer with
+the same decisions.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from proviso.rollout.deployed import DeployedRelease
 
 
 def pair_problems(candidate: Release, stable: Release) -> Iterator[Problem]:
-    """Why the candidate cannot be rolled out over the stable."""
+    """Every reason why the candidate cannot be rolled out over the stable release."""
     yield from _identity(candidate, stable)
     yield from _request(candidate, stable)
     yield from _answer(candidate, stable)
@@ -24,30 +24,33 @@ def pair_problems(candidate: Release, stable: Release) -> Iterator[Problem]:
 def _identity(candidate: Release, stable: Release) -> Iterator[Problem]:
     where = stable.directory / RELEASE_FILE
     if stable.model_name != candidate.model_name:
-        why = "a canary is another answer under the same name"
-        yield Problem(f"{where}: model_name", stable.model_name, candidate.model_name, why)
+        path, code = f"{where}: model_name", "pair_model_name_mismatch"
+        why = "both releases of a rollout serve under one name"
+        yield Problem(path, stable.model_name, candidate.model_name, why, code)
     if stable.id == candidate.id:
-        wanted = "another release than the candidate"
-        yield Problem(f"{where}: id", stable.id, wanted, "a release cannot replace itself")
-    elif _unit(stable) == _unit(candidate):
+        wanted, why = "another release than the candidate", "a release cannot replace itself"
+        yield Problem(f"{where}: id", stable.id, wanted, why, "pair_same_release")
+    elif _deployed_name(stable) == _deployed_name(candidate):
         why = "both would have the same names in the cluster"
-        yield Problem(f"{where}: id", stable.id, f"another unit than {_unit(candidate)}", why)
+        wanted = f"an id whose name is not {_deployed_name(candidate)}"
+        yield Problem(f"{where}: id", stable.id, wanted, why, "pair_name_collision")
 
 
 def _request(candidate: Release, stable: Release) -> Iterator[Problem]:
-    """Everything that a stable's client sends must be enough for the candidate, and no more."""
+    """The candidate must accept every request that is valid for the stable release."""
     where = candidate.directory / RELEASE_FILE
     sent = _sent(stable)
     for field in sorted(_sent(candidate) - sent):
         why = "clients of the stable release do not send it"
         wanted = f"only what the stable asks for: {listed(sent)}"
-        yield Problem(f"{where}: service.fields", field, wanted, why)
+        yield Problem(f"{where}: service.fields", field, wanted, why, "pair_request_field_added")
     ours, theirs = candidate.service.limits, stable.service.limits
     for name in ("max_batch", "max_body_bytes"):
         found, least = getattr(ours, name), getattr(theirs, name)
         if found < least:
             why = "a request that the stable release answers would be refused"
-            yield Problem(f"{where}: service.limits.{name}", str(found), f"at least {least}", why)
+            path, code = f"{where}: service.limits.{name}", "pair_limit_lowered"
+            yield Problem(path, str(found), f"at least {least}", why, code)
 
 
 def _answer(candidate: Release, stable: Release) -> Iterator[Problem]:
@@ -56,16 +59,17 @@ def _answer(candidate: Release, stable: Release) -> Iterator[Problem]:
     for name in ("at_or_above", "below"):
         found, wanted = getattr(ours, name), getattr(theirs, name)
         if found != wanted:
-            why = "clients meet both releases at once and know the stable's words"
-            yield Problem(f"{where}: service.decision.{name}", found, wanted, why)
+            path, code = f"{where}: service.decision.{name}", "pair_decision_mismatch"
+            why = "clients get answers of both releases and know the stable one's decisions"
+            yield Problem(path, found, wanted, why, code)
 
 
 def _sent(release: Release) -> set[str]:
-    """What a request carries, each entity's key with its type."""
+    """The fields of a request, each entity key with its type."""
     keys = {f"{entity.join_key} ({entity.dtype})" for entity in release.service.entities}
     return {*keys, *release.service.fields}
 
 
-def _unit(release: Release) -> str:
+def _deployed_name(release: Release) -> str:
     version = release.model.partition(":")[2]
     return DeployedRelease(release.model_name, version, release.id, release.digests).name

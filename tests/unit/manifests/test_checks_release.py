@@ -364,7 +364,7 @@ def test_two_releases_of_one_name_in_the_cluster_are_refused(tmp_path: Path) -> 
     found = read_stated(good(tmp_path).release)
     twin = replace(found, id=found.id[:8] + "0" * 10)
     assert [problem.wanted for problem in pair_problems(found, twin)] == [
-        f"another unit than fraud-risk-2-5-0-{found.id[2:8]}"
+        f"an id whose name is not fraud-risk-2-5-0-{found.id[2:8]}"
     ]
 
 
