@@ -323,7 +323,7 @@ def test_the_program_refuses_in_one_line_a_problem(tmp_path: Path) -> None:
     assert done.code == 1
     assert done.err == (
         f"{case.release}/release.yml: base_images.predictor: found python:3.12-slim, "
-        "wanted python:3.11-slim (the plan's base image) [invalid_value]\n"
+        "wanted python:3.11-slim (the plan's base image) [base_image_mismatch]\n"
     )
     assert not (tmp_path / "out").exists()
     absent = call("--contracts", CONTRACTS, "render", "--release", "nowhere", "--stable", "none")
