@@ -56,7 +56,7 @@ def test_a_small_project_from_command_to_page(
     assert exact["claimed"] == exact["served"]
     assert sorted(path.name for path in out.iterdir()) == ["leakage.html", "leakage.json"]
     page = (out / "leakage.html").read_text()
-    assert "<svg" in page
+    assert page.count('class="levels"') == 3
     assert "Raising source_delay" in page
     assert "<script" not in page
 

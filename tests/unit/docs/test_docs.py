@@ -85,6 +85,18 @@ def test_names_of_the_glossary_are_names_of_the_source() -> None:
     assert sorted(name for name in now if name not in source) == []
 
 
+def test_modules_of_the_glossary_exist() -> None:
+    table = rows(DOCS / "glossary.md", "Former names")
+    modules = re.findall(r"`(\w+(?:/\w+)+)`", " ".join(row[1] for row in table))
+    homes = (ROOT / "proviso", ROOT / "transformer")
+    assert len(modules) > 20
+    assert [
+        name
+        for name in modules
+        if not any((home / f"{name}.py").is_file() or (home / name).is_dir() for home in homes)
+    ] == []
+
+
 def test_a_word_has_one_meaning() -> None:
     words = [
         word.strip()
