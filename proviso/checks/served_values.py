@@ -1,14 +1,13 @@
 """Distributions of served features from prediction records: values by bin, statuses, defaults.
 
-A record may be large and its last line torn, so it is read line by line, in bounded memory.
+Records are read one by one, in bounded memory.
 """
 
 from __future__ import annotations
 
-import json
 import zlib
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,12 +17,11 @@ from numpy.typing import NDArray
 
 from feature_runtime.core.availability import Status
 from feature_runtime.core.moments import parse_moment
+from feature_runtime.core.record import FeatureRead, PredictionRecord
 from feature_runtime.core.service import Service, feature_ref
-from feature_runtime.serving.record import SCHEMAS
-from proviso.contracts.base import InputError
+from proviso.records.reader import RecordReader
 from proviso.training.distribution import Distribution, effective_size
 
-MAX_LINE = 1024 * 1024
 _BUCKETS = 2**16  # entities that share one only make the effective size smaller
 
 
@@ -42,14 +40,17 @@ class ServedFeature:
         nothing = np.zeros(_BUCKETS)
         return cls(distribution, np.zeros(len(distribution.whole)), nothing)
 
-    def add(self, entity: int, stated: Mapping[str, Any]) -> None:
+    def add(self, entity: int, read: FeatureRead) -> None:
         """Counts one prediction's value. Raises KeyError, TypeError or ValueError."""
-        status = Status[stated["status"]]
+        status = Status[read["status"]]
         if status is Status.OK:
-            self.counts[self.distribution.bin_of(float(stated["value"]))] += 1
+            value = read["value"]
+            if value is None:
+                raise TypeError("a value that is OK is not null")
+            self.counts[self.distribution.bin_of(float(value))] += 1
             self.entities[entity] += 1
         self.statuses[status.name] += 1
-        self.defaults += "reason" in stated
+        self.defaults += "reason" in read
 
     @property
     def effective(self) -> float:
@@ -81,35 +82,25 @@ def read_served(
     served = Served({name: ServedFeature.of(one) for name, one in distributions.items()})
     entities = {view.name: view.entities for view in service.views}
     for path in records:
-        for line in _lines(path):
-            _add(served, release, entities, line)
+        reader = RecordReader(path, ("release", "scored_at", "entities", "features"))
+        for record in reader:
+            _add(served, release, entities, record)
+        served.torn += reader.damaged
     return served
 
 
-def _lines(path: Path) -> Iterator[bytes]:
+def _add(
+    served: Served, release: str, views: Mapping[str, Sequence[str]], record: PredictionRecord
+) -> None:
+    if record["release"] != release:
+        served.others += 1
+        return
     try:
-        with path.open("rb") as file:
-            while line := file.readline(MAX_LINE):
-                if line.strip():
-                    yield line
-    except OSError as error:
-        wanted = "a prediction record"
-        raise InputError.of(path, error.strerror or "an error", wanted) from None
-
-
-def _add(served: Served, release: str, views: Mapping[str, Sequence[str]], line: bytes) -> None:
-    try:
-        record = json.loads(line)
-        if record["schema"] not in SCHEMAS:
-            raise ValueError(record["schema"])
-        if record["release"] != release:
-            served.others += 1
-            return
         at = parse_moment(record["scored_at"])
         buckets = {view: _bucket(record["entities"], names) for view, names in views.items()}
         for name, feature in served.features.items():
             feature.add(buckets[feature_ref(name).view], record["features"][name])
-    except (KeyError, TypeError, ValueError, RecursionError):
+    except (KeyError, TypeError, ValueError):
         served.torn += 1
         return
     served.predictions += 1

@@ -6,27 +6,26 @@ counts when both have it. The gate holds the figures to the plan's bounds.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from feature_runtime.core.moments import now, parse_moment
 from proviso.checks.evidence import Evidence
 from proviso.checks.registry import Bound, Check, CheckContext, Option
-from proviso.contracts.base import InputError
 from proviso.contracts.plan import Plan
+from proviso.records.reader import RecordReader
 
 KIND = "shadow"
-MAX_LINE = 1_000_000
 MAX_PREDICTIONS = 20_000_000
 Key = tuple[str, int]
+_FIELDS = ("request_id", "index", "release", "scored_at", "decision")
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """What of a record's line the comparison needs; `at` in microseconds."""
+    """The part of a record that the comparison needs; `at` in microseconds."""
 
     key: Key
     release: str
@@ -35,38 +34,10 @@ class Prediction:
 
 
 def predictions(record: Path) -> Iterator[Prediction]:
-    """The lines of a record, in its order; a torn line is passed over, as a kill leaves one.
-
-    Raises InputError when the file cannot be read or is no record at all.
-    """
-    good = bad = 0
-    try:
-        with record.open("rb") as file:
-            while line := file.readline(MAX_LINE):
-                found = _prediction(line)
-                good, bad = good + (found is not None), bad + (found is None)
-                if good > MAX_PREDICTIONS:
-                    wanted = f"at most {MAX_PREDICTIONS} predictions; rotate the record"
-                    raise InputError.of(record, f"more than {MAX_PREDICTIONS}", wanted)
-                if found is not None:
-                    yield found
-    except OSError as error:
-        raise InputError.of(record, error.strerror or "an error", "a prediction record") from None
-    if bad > max(1, good):
-        raise InputError.of(record, f"{bad} lines that are no predictions", "a prediction record")
-
-
-def _prediction(line: bytes) -> Prediction | None:
-    try:
-        said: dict[str, Any] = json.loads(line)
-        return Prediction(
-            (str(said["request_id"]), int(said["index"])),
-            str(said["release"]),
-            parse_moment(said["scored_at"]),
-            str(said["decision"]),
-        )
-    except (ValueError, KeyError, TypeError, RecursionError):
-        return None
+    """The predictions of a record, in its order. Raises InputError."""
+    for one in RecordReader(record, _FIELDS, MAX_PREDICTIONS):
+        key = (one["request_id"], one["index"])
+        yield Prediction(key, one["release"], parse_moment(one["scored_at"]), one["decision"])
 
 
 def compare(served: Path, shadowed: Path, release: str) -> Evidence:

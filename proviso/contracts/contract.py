@@ -10,7 +10,7 @@ import datetime
 import hashlib
 import json
 from functools import cached_property
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
@@ -21,8 +21,16 @@ from pydantic import (
     model_validator,
 )
 
+from feature_runtime.core.functions import CLOCK_FUNCTIONS, DERIVED_FUNCTIONS
 from proviso.contracts.aggregates import AGGREGATES
 from proviso.contracts.base import Date, Duration, Label, Name, Span, Strict, Text
+
+if TYPE_CHECKING:
+    RequestFunction = str
+    DerivedFunctionName = str
+else:  # the registry decides which names there are
+    RequestFunction = Literal["field", *CLOCK_FUNCTIONS]
+    DerivedFunctionName = Literal[tuple(DERIVED_FUNCTIONS)]
 
 
 class Column(Strict):
@@ -241,10 +249,10 @@ class FeatureView(Strict):
 
 
 class RequestFeature(Strict):
-    """A feature of the request and the scoring moment alone (feature_runtime.core.encode)."""
+    """A feature of the request and the scoring moment alone (feature_runtime.core.functions)."""
 
     name: Name
-    function: Literal["field", "hour_of_day", "day_of_week", "is_weekend", "is_night"]
+    function: RequestFunction
     field: Name | None = None
     description: Text
 
@@ -261,8 +269,8 @@ class DerivedFeature(Strict):
     """A feature of other features, computed in the encoder after policies are applied."""
 
     name: Name
-    function: Literal["ratio", "difference", "zscore"]
-    inputs: Annotated[list[Text], Field(min_length=2, max_length=3)]
+    function: DerivedFunctionName
+    inputs: Annotated[list[Text], Field(min_length=1)]
     description: Text
 
 

@@ -18,6 +18,7 @@ from proviso.demo.report import RefusedRequest
 from proviso.demo.require import require
 from proviso.local.stack import Embedded
 from proviso.local.transformer import Transformer
+from proviso.records.reader import RecordReader
 from proviso.replay.replay import CaseResult, PreparedReplay, ReplayContext, ask, timeline_of
 
 READ = "mget"
@@ -109,9 +110,9 @@ def _one_more(value: Value) -> Value:
 
 def _require_record(record: Path, request_id: str) -> None:
     """The use of a default must be in the prediction record."""
-    lines = [json.loads(line) for line in record.read_text(encoding="utf-8").splitlines()]
-    mine = [line for line in lines if line["request_id"] == request_id]
-    used = [f for line in mine for f in line["features"].values() if f.get("default") is not None]
+    records = RecordReader(record, ("request_id", "features"))
+    mine = [one for one in records if one["request_id"] == request_id]
+    used = [f for one in mine for f in one["features"].values() if f.get("default") is not None]
     missing = [] if used else [f"no default used by {request_id}"]
     require(record, missing, "a record of the default", "record_default_missing")
 

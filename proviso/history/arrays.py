@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from feature_runtime.core.availability import Status
-from feature_runtime.core.policy import Floats
+from feature_runtime.core.functions import Floats
 from feature_runtime.core.service import Service, View, view_column
 from proviso.contracts.base import InputError
 from proviso.contracts.contract import Contract

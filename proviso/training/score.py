@@ -15,8 +15,8 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from feature_runtime.core.availability import Status
+from feature_runtime.core.decision import decide
 from feature_runtime.core.encode import Encoded, Encoder
-from feature_runtime.core.service import Decision
 from proviso.contracts.base import InputError, Problem
 from proviso.contracts.contract import Contract
 from proviso.history.arrays import EncoderInputs, read_inputs
@@ -43,7 +43,11 @@ def score_dataset(release: Release, inputs: EncoderInputs) -> Scores:
     )
     probability = EmbeddedModel(release.model_file).probabilities(encoded.vector)
     probability[encoded.rejected] = np.nan
-    return Scores(probability, _decide(release.service.decision, probability), encoded)
+    decision = [
+        decide(release.service.decision, score, rejected=rejected)
+        for score, rejected in zip(probability.tolist(), encoded.rejected.tolist(), strict=True)
+    ]
+    return Scores(probability, np.array(decision, dtype=np.str_), encoded)
 
 
 def score_file(
@@ -86,11 +90,6 @@ def check_contract(release: Release, contract: Contract) -> None:
             problems.append(Problem(path, found, view.schema, why))
     if problems:
         raise InputError(problems)
-
-
-def _decide(decision: Decision, probability: NDArray[np.float64]) -> NDArray[np.str_]:
-    judged = np.where(probability >= decision.threshold, decision.at_or_above, decision.below)
-    return np.where(np.isnan(probability), decision.fallback, judged)
 
 
 def _table(release: Release, contract: Contract, inputs: EncoderInputs, scores: Scores) -> pa.Table:

@@ -25,6 +25,7 @@ from proviso.clients.endpoint import EndpointRequest, rest_body
 from proviso.contracts.contract import Contract
 from proviso.contracts.loading import load_contract
 from proviso.manifests.images import MODEL_DOCKERFILE
+from proviso.records.reader import require_record
 from proviso.release.directory import Release, read_release
 from proviso.rollout.deployed import deployed_release
 from tests.cluster import impostor
@@ -125,7 +126,8 @@ class Place:
         sought = f'"request_id":"{tag}'
         done = attempt("docker", "exec", NODE, "grep", "-rhF", sought, where)
         assert done.returncode in (0, 1), done.stderr
-        return [json.loads(line) for line in done.stdout.splitlines()]
+        lines = done.stdout.splitlines()
+        return [dict(require_record(line.encode(), ("request_id",))) for line in lines]
 
     # --- what a user does ----------------------------------------------------------------------
 

@@ -22,6 +22,7 @@ from proviso.deploy import images
 from proviso.manifests.checks import Request
 from proviso.manifests.folder import write
 from proviso.manifests.render import render
+from proviso.records.reader import require_record
 from proviso.release.directory import Draft, Release, read_release, write_release
 from proviso.rollout.deployed import deployed_release, hostname
 from tests.cluster.load import Gateway, Sent, batch, releases
@@ -115,7 +116,8 @@ class Revised:
         folder = "/var/local/proviso/records"
         done = attempt("docker", "exec", NODE, "grep", "-rhF", sought, folder)
         assert done.returncode in (0, 1), done.stderr
-        return [json.loads(line) for line in done.stdout.splitlines()]
+        lines = done.stdout.splitlines()
+        return [dict(require_record(line.encode(), ("request_id",))) for line in lines]
 
     # --- what a user does ----------------------------------------------------------------------
 

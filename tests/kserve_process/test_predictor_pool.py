@@ -231,10 +231,12 @@ def test_only_foreign_ones_are_a_refusal_that_names_them(release: Release) -> No
         foreign, gone = Fake("r-of-another", 0.9), Fake(release.id, 0.1, "ipv4:127.0.0.1:1")
         async with running(foreign), pool(Names(foreign, gone), release) as predictor:
             for _ in range(3):
-                with pytest.raises(ServingError, match="found predictor of r-of-another"):
+                with pytest.raises(ServingError) as refused:
                     await predictor.infer(ONE)
-            with pytest.raises(ServingError, match="found predictor of r-of-another"):
+                assert refused.value.code == "predictor_release_mismatch"
+            with pytest.raises(ServingError) as refused:
                 await predictor.check()
+            assert refused.value.found == "predictor of r-of-another"
 
     asyncio.run(asked())
 
@@ -300,8 +302,9 @@ def test_a_name_that_never_resolved_is_a_refusal_at_once(release: Release) -> No
     async def asked() -> None:
         names, late = Names(), Fake(release.id, 0.1)
         async with running(late), pool(names, release) as predictor:
-            with pytest.raises(ServingError, match="found a name without an address"):
+            with pytest.raises(ServingError) as refused:
                 await predictor.infer(ONE)
+            assert refused.value.code == "predictor_name_unresolved"
             names.fakes = (late,)
             await until(at_least(names.looks + 1, lambda: names.looks))
             assert await scores(predictor, 3) == [0.1] * 3

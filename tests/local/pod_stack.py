@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import httpx
 import numpy as np
@@ -31,6 +31,7 @@ from proviso.local.processes import Stack
 from proviso.local.transformer import Transformer
 from proviso.local.triton import Triton
 from proviso.local.valkey import Valkey
+from proviso.records.reader import RecordReader
 
 CLIENT = Path(__file__).with_name("rpc_client.py")
 START = 90.0  # seconds that a transformer may take; importing kserve alone takes four here
@@ -299,7 +300,7 @@ class PodStack:
 
 def records(pod: Transformer) -> list[dict[str, Any]]:
     """All prediction records of a pod, parsed."""
-    return [json.loads(line) for line in pod.record.read_text().splitlines()]
+    return cast("list[dict[str, Any]]", list(RecordReader(pod.record, ("request_id", "traffic"))))
 
 
 def rows(*entities: tuple[str, str], amount: float = 10.0, at: int = T) -> list[dict[str, Any]]:

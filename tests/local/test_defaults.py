@@ -6,13 +6,12 @@ the store knows in a zone that it does not know.
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import httpx
 import numpy as np
@@ -26,6 +25,7 @@ from proviso.contracts.loading import CONTRACT_FILE, load_contract
 from proviso.local.processes import Stack
 from proviso.local.stack import Embedded, start
 from proviso.online.store import OnlineStore
+from proviso.records.reader import RecordReader
 from proviso.release.directory import Release
 from proviso.training import data
 from proviso.training.score import score_file
@@ -76,9 +76,9 @@ class Running:
 
     def records(self, *names: str) -> list[dict[str, Any]]:
         """The prediction records of some requests; of all without a name."""
-        lines = self.embedded.endpoint.record.read_text().splitlines()
-        found = [json.loads(line) for line in lines]
-        return [one for one in found if not names or one["request_id"] in names]
+        found = RecordReader(self.embedded.endpoint.record, ("request_id",))
+        kept = [one for one in found if not names or one["request_id"] in names]
+        return cast("list[dict[str, Any]]", kept)
 
     def used(self) -> Counter[tuple[str, str]]:
         """proviso_default_used_total by feature and status."""

@@ -51,18 +51,22 @@ def test_wrong_values_are_named(
     assert answer.status_code == 400
     assert message in answer.json()["error"]
     assert answer.json()["reason"] == "bad_input"
-    assert {"field", "found", "wanted", "request_id"} <= answer.json().keys()
+    assert {"code", "field", "found", "wanted", "request_id"} <= answer.json().keys()
     assert "Traceback" not in answer.text
 
 
+NOT_JSON = "body: found invalid JSON"
 BODIES: dict[str, tuple[bytes, str]] = {
-    "no JSON": (b"amount=1", "body: found no JSON"),
-    "not UTF-8": (b'{"instances": [{"amount": "\xff"}]}', "body: found no JSON"),
-    "NaN": (b'{"instances": [{"amount": NaN}]}', "body: found no JSON"),
-    "infinity": (b'{"instances": [{"amount": 1e999}]}', "body: found no JSON"),
-    "a lone surrogate": (b'{"instances": [{"customer_id": "\\ud800"}]}', "body: found no JSON"),
-    "deep nesting": (b"[" * 5000 + b"]" * 5000, "body: found no JSON"),
-    "empty": (b"", "body: found no JSON"),
+    "no JSON": (b"amount=1", NOT_JSON),
+    "not UTF-8": (b'{"instances": [{"amount": "\xff"}]}', NOT_JSON),
+    "NaN": (b'{"instances": [{"amount": NaN}]}', NOT_JSON),
+    "infinity": (b'{"instances": [{"amount": 1e999}]}', NOT_JSON),
+    "a lone surrogate": (
+        b'{"instances": [{"customer_id": "\\ud800"}]}',
+        "body: found invalid JSON",
+    ),
+    "deep nesting": (b"[" * 5000 + b"]" * 5000, NOT_JSON),
+    "empty": (b"", NOT_JSON),
     "a list": (b"[]", "body: found a list, wanted a JSON object"),
 }
 
@@ -148,7 +152,7 @@ SHAPES: dict[str, tuple[Change, int, str]] = {
     "an unknown output": (
         lambda b: b.update(outputs=[{"name": "shap"}]),
         400,
-        "outputs: found 'shap', wanted of",
+        "outputs: found 'shap', wanted one of",
     ),
     "an output of no name": (lambda b: b.update(outputs=[{}]), 400, "outputs: found None"),
     "an unknown key": (lambda b: b.update(model="x"), 400, "'model': found an unknown key"),
@@ -274,7 +278,7 @@ def test_a_body_that_never_comes_is_given_up_at_the_deadline(pod_stack: PodStack
         )
         answer = received(connection, b"no answer in time").decode()
     assert answer.startswith("HTTP/1.1 504")
-    assert "no answer in time" in answer
+    assert '"code":"request_timeout"' in answer
 
 
 @pytest.mark.parametrize("given", ["x" * 129, "a\tb"])
@@ -311,6 +315,7 @@ def test_load_beyond_the_bound_is_shed(pod_stack: PodStack) -> None:
         answer = predict_v1(pod, rows(("c1", "m1")))
         rpc = pod_stack.rpc("raw", pod.grpc_address, model="risk", inputs=grpc_inputs())
     assert (answer.status_code, answer.json()["reason"]) == (429, "shed")
+    assert answer.json()["code"] == rpc["trailing"]["x-code"] == "too_many_requests"
     assert answer.headers["retry-after"] == "1"
     assert (rpc["code"], rpc["trailing"]["x-reason"]) == (FULL, "shed")
 

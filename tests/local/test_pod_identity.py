@@ -40,6 +40,7 @@ def test_a_pod_that_is_not_its_release_answers_nothing(pod_stack: PodStack, tmp_
         rpc = pod_stack.rpc("raw", pod.grpc_address, model="risk", inputs=grpc_inputs())
         assert httpx.get(f"{pod.url}/v1/models/risk").status_code == 503
     assert (answer.status_code, answer.json()["reason"]) == (503, "identity")
+    assert answer.json()["code"] == "pod_release_mismatch"
     assert "digests.service: found sha256:" in answer.json()["error"]
     assert answer.headers["retry-after"] == "1"
     assert (health["live"], health["ready"], health["model_ready"]) == (True, False, False)
@@ -103,8 +104,9 @@ def test_a_pod_that_cannot_start_says_why_in_one_line(tmp_path: Path) -> None:
         (["--release", hashed, *predictor, "--predictor", "x:0"], "--predictor: found 'x:0', want"),
         (["--release", hashed, *predictor, "--shadow-http-port", "1"], "found it alone, wanted"),
         (["--release", hashed, *predictor, *shadow, "--traffic", "shadow"], "beside shadow ports"),
+        (["--release", hashed, *predictor, "--record-sink", "tape"], "found 'tape', wanted one of"),
         (["--release", hashed, *predictor, *former], "found beside --traffic, wanted --traffic"),
-        (["--release", hashed, *predictor], "hash key: found none of 16 bytes"),
+        (["--release", hashed, *predictor], "[hash_key_missing]"),
     ]
     with ThreadPoolExecutor(4) as pool:
         runs = list(pool.map(lambda case: run(*case[0], *common), cases))
@@ -124,7 +126,7 @@ def test_a_rotated_password_needs_no_restart(pod_stack: PodStack) -> None:
         store.client_kill_filter(_type="normal", skipme=True)
         answer = predict_v1(pod, rows(("c1", "m1")))
         assert (answer.status_code, answer.json()["reason"]) == (503, "store")
-        assert "refuses the password" in answer.json()["error"]
+        assert answer.json()["code"] == "store_password_rejected"
         assert pod.ready()
         file.write_text("another-password-0123\n")
         assert predict_v1(pod, rows(("c1", "m1"))).status_code == 200

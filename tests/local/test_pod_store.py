@@ -120,7 +120,7 @@ def test_the_pod_serves_with_its_least_rights(pod_stack: PodStack, guarded: Guar
         answer = predict_v1(pod, GOOD)
         guarded.user("+mget")
         assert answer.status_code == 503
-        assert "found a store that refuses the command" in answer.json()["error"]
+        assert answer.json()["code"] == "store_permission_denied"
 
 
 def test_a_password_that_changes_fails_no_request(pod_stack: PodStack, guarded: Guarded) -> None:

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from datetime import date
 
-from feature_runtime.core.encode import DERIVED_FUNCTIONS
+from feature_runtime.core.functions import DERIVED_FUNCTIONS
 from feature_runtime.core.service import FeatureRef, feature_ref
 from proviso.contracts.base import Problem
 from proviso.contracts.contract import (
@@ -104,7 +104,7 @@ def _vector_names(contract: Contract, service: FeatureService) -> Iterator[Probl
 
 def _derived(service: FeatureService, feature: DerivedFeature) -> Iterator[Problem]:
     place = of_service(service, f"derived_features[{feature.name}].inputs")
-    arity, _ = DERIVED_FUNCTIONS[feature.function]
+    arity = DERIVED_FUNCTIONS[feature.function].arity
     if len(feature.inputs) != arity:
         yield Problem(place, f"{len(feature.inputs)} inputs", f"{arity} for {feature.function}")
     known = {f.name for f in service.request_features} | set(service.features)

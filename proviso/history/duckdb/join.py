@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from feature_runtime.core.encode import CLOCK_FUNCTIONS
+from feature_runtime.core.functions import CLOCK_FUNCTIONS
 from feature_runtime.core.moments import format_moment
 from feature_runtime.core.service import view_column
 from proviso.contracts.base import ContractError, InputError, Problem

@@ -19,6 +19,7 @@ from feature_runtime.serving.lookup import FeatureLookup
 from feature_runtime.serving.outcome import Decider
 from feature_runtime.serving.record import Recorder
 from feature_runtime.serving.request import ScoringRequest
+from feature_runtime.serving.sinks import json_lines
 from proviso.checks.drift import Drift, FeatureDrift, feature_drift, measure, noise, psi
 from proviso.checks.served_values import Served, ServedFeature, read_served
 from proviso.contracts.contract import Contract, QualityGate
@@ -262,7 +263,8 @@ def test_the_pods_own_lines_are_understood(tmp_path: Path) -> None:
     encoded = Encoder(service).encode(request.fields, at, found.values, found.status)
     outcome = Decider(service).outcome(at, found, encoded, np.full(2, 0.5))
     path = tmp_path / "record.jsonl"
-    path.write_bytes(Recorder(release, None).lines(request, found, encoded, outcome, {}))
+    records = Recorder(release, None).records(request, found, encoded, outcome, {})
+    path.write_bytes(json_lines(records))
     nothing = distribution_of(np.array([]), np.array([], dtype=np.int64))
     names = {":".join(name): nothing for name in service.consumed}
     served_ = read_served([path], release.id, service, names)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from feature_runtime.core.moments import MINUTE, format_moment
+from feature_runtime.core.record import SCHEMA
 from proviso.checks import shadow
 from proviso.checks.shadow import compare
 from proviso.contracts.base import InputError
@@ -19,6 +21,7 @@ OLD, NEW = "r-old", "r-new"
 
 def line(number: int, release: str, decision: str = "APPROVE", **changes: Any) -> str:
     said = {
+        "schema": SCHEMA,
         "request_id": f"q-{number}",
         "index": 0,
         "release": release,
@@ -31,6 +34,13 @@ def line(number: int, release: str, decision: str = "APPROVE", **changes: Any) -
 def record(path: Path, *lines: str) -> Path:
     path.write_text("".join(f"{one}\n" for one in lines))
     return path
+
+
+def code_of(call: Callable[[], object]) -> str:
+    """The code of the InputError that a call raises."""
+    with pytest.raises(InputError) as raised:
+        call()
+    return raised.value.problems[0].code
 
 
 @pytest.fixture
@@ -83,15 +93,13 @@ def test_a_torn_line_is_passed_over(served: Path, tmp_path: Path) -> None:
 
 def test_a_file_that_is_no_record_is_wrong_use(served: Path, tmp_path: Path) -> None:
     other = record(tmp_path / "shadow.jsonl", "a,b", "1,2", "3,4")
-    with pytest.raises(InputError, match="3 lines that are no predictions"):
-        compare(served, other, NEW)
-    with pytest.raises(InputError, match="No such file"):
-        compare(served, tmp_path / "nowhere", NEW)
+    assert code_of(lambda: compare(served, other, NEW)) == "record_damaged"
+    assert code_of(lambda: compare(served, tmp_path / "nowhere", NEW)) == "record_unreadable"
 
 
 def test_a_record_has_a_bound(
     served: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shadow, "MAX_PREDICTIONS", 5)
-    with pytest.raises(InputError, match="rotate the record"):
-        compare(served, record(tmp_path / "shadow.jsonl", line(1, NEW)), NEW)
+    small = record(tmp_path / "shadow.jsonl", line(1, NEW))
+    assert code_of(lambda: compare(served, small, NEW)) == "too_many_records"

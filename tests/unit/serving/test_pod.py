@@ -7,18 +7,20 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import orjson
 import pytest
 from numpy.typing import NDArray
 
 from feature_runtime.core.release import parse_release, read_release
+from feature_runtime.serving.codecs.v1 import V1Codec
+from feature_runtime.serving.codecs.values import HttpMessage, HttpReply
 from feature_runtime.serving.errors import ServingError
 from feature_runtime.serving.metrics import Metrics
-from feature_runtime.serving.outcome import Outcome
 from feature_runtime.serving.pod import Pod
-from feature_runtime.serving.record import FileSink, Recorder
-from feature_runtime.serving.request import ScoringRequest
+from feature_runtime.serving.record import Recorder
 from feature_runtime.serving.scoring import Ports, Scorer, replay_clock
-from tests.local.pod_stack import T, make_release
+from feature_runtime.serving.sinks import FileSink
+from tests.local.pod_stack import make_release, rows
 
 
 class NoRows:
@@ -60,45 +62,67 @@ def counted(pod: Pod, code: str, reason: str) -> float | None:
     )
 
 
-async def one() -> ScoringRequest:
-    ids = {"customer": ["c"], "merchant": ["m"]}
-    at = np.array([T], dtype=np.int64)
-    return ScoringRequest("r", "live", ids, {"amount": np.ones(1)}, at)
+class Instances:
+    """A source: V1 instances that arrive at once, later, or not at all."""
+
+    def __init__(self, after: asyncio.Event | None = None, *, broken: bool = False) -> None:
+        self._after = after
+        self._broken = broken
+
+    async def read(self) -> HttpMessage:
+        if self._broken:
+            raise ZeroDivisionError
+        if self._after is not None:
+            await self._after.wait()
+        return HttpMessage(orjson.dumps({"instances": rows(("c", "m"))}), "r")
 
 
-def write(_: ScoringRequest, outcome: Outcome) -> list[str]:
-    return list(outcome.decisions)
+def infer(pod: Pod, source: Instances) -> HttpReply:
+    return asyncio.run(pod.infer(V1Codec(pod.inputs, "live"), source, "live"))
+
+
+def decisions(reply: HttpReply) -> list[str]:
+    return [row["decision"] for row in orjson.loads(reply.body)["predictions"]]
 
 
 def test_a_fault_of_ours_is_counted_and_frees_its_place(pod: Pod) -> None:
-    async def broken() -> ScoringRequest:
-        raise ZeroDivisionError
-
     for _ in range(3):
         with pytest.raises(ZeroDivisionError):
-            asyncio.run(pod.answer("v1", "live", broken, write))
+            infer(pod, Instances(broken=True))
     assert counted(pod, "500", "internal") == 3
-    assert asyncio.run(pod.answer("v1", "live", one, write)) == ["MANUAL"]
+    assert decisions(infer(pod, Instances())) == ["MANUAL"]
     assert counted(pod, "200", "ok") == 1
 
 
 def test_more_than_the_bound_is_shed(pod: Pod) -> None:
+    codec = V1Codec(pod.inputs, "live")
+
     async def both() -> None:
         waiting = asyncio.Event()
-
-        async def slow() -> ScoringRequest:
-            await waiting.wait()
-            return await one()
-
-        first = asyncio.create_task(pod.answer("v1", "live", slow, write))
+        first = asyncio.create_task(pod.infer(codec, Instances(waiting), "live"))
         await asyncio.sleep(0)
-        with pytest.raises(ServingError, match="found 1 requests in flight, wanted less than 1"):
-            await pod.answer("v1", "live", one, write)
+        with pytest.raises(ServingError) as refused:
+            await pod.infer(codec, Instances(), "live")
+        error = refused.value
+        assert (error.code, error.found) == ("too_many_requests", "1 requests in flight")
         waiting.set()
-        assert await first == ["MANUAL"]
+        assert decisions(await first) == ["MANUAL"]
 
     asyncio.run(both())
     assert counted(pod, "429", "shed") == 1
+
+
+def test_a_message_that_never_ends_is_a_timeout_of_the_request(pod: Pod) -> None:
+    pod._deadline = 10_000  # noqa: SLF001  # microseconds
+
+    async def wait() -> None:
+        await pod.infer(V1Codec(pod.inputs, "live"), Instances(asyncio.Event()), "live")
+
+    with pytest.raises(ServingError) as refused:
+        asyncio.run(wait())
+    error = refused.value
+    assert (error.status.http, error.code) == (504, "request_timeout")
+    assert error.body("r")["found"] == error.message
 
 
 def test_readiness_needs_the_warm_up_and_no_dependency(pod: Pod) -> None:

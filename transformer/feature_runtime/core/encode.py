@@ -6,64 +6,15 @@ The contract's order fixes the vector: request features, view features, derived 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from feature_runtime.core import moments
-from feature_runtime.core.policy import Applied, Floats, PolicyTable, apply_policies, policy_table
+from feature_runtime.core.functions import CLOCK_FUNCTIONS, DERIVED_FUNCTIONS, Floats, Moments
+from feature_runtime.core.policy import Applied, PolicyTable, apply_policies, policy_table
 from feature_runtime.core.service import Computed, Service
-
-Moments = NDArray[np.int64]
-_THURSDAY = 3  # 1970-01-01; Monday is 0
-
-
-def _hour_of_day(at: Moments) -> Floats:
-    return (at // moments.HOUR % 24).astype(np.float64)
-
-
-def _day_of_week(at: Moments) -> Floats:
-    return ((at // moments.DAY + _THURSDAY) % 7).astype(np.float64)
-
-
-def _is_weekend(at: Moments) -> Floats:
-    return (_day_of_week(at) >= 5).astype(np.float64)
-
-
-def _is_night(at: Moments) -> Floats:
-    return (_hour_of_day(at) < 6).astype(np.float64)
-
-
-def _ratio(part: Floats, whole: Floats) -> Floats:
-    """part / whole; missing where whole is zero."""
-    return np.asarray(np.divide(part, whole, out=np.full(part.shape, np.nan), where=whole != 0))
-
-
-def _difference(left: Floats, right: Floats) -> Floats:
-    return left - right
-
-
-def _zscore(value: Floats, mean: Floats, deviation: Floats) -> Floats:
-    """(value - mean) / deviation; missing where there is no deviation."""
-    return _ratio(value - mean, deviation)
-
-
-CLOCK_FUNCTIONS: Mapping[str, Callable[[Moments], Floats]] = {
-    "hour_of_day": _hour_of_day,
-    "day_of_week": _day_of_week,
-    "is_weekend": _is_weekend,
-    "is_night": _is_night,
-}
-"""Request features of the scoring moment alone, UTC; no inputs."""
-
-DERIVED_FUNCTIONS: Mapping[str, tuple[int, Callable[..., Floats]]] = {
-    "ratio": (2, _ratio),
-    "difference": (2, _difference),
-    "zscore": (3, _zscore),
-}
-"""Derived features by name: how many inputs, and the function. NaN goes through."""
 
 
 @dataclass(frozen=True)
@@ -114,4 +65,4 @@ def _request_feature(feature: Computed, fields: Mapping[str, Floats], at: Moment
 
 
 def _derived_feature(feature: Computed, named: Mapping[str, Floats]) -> Floats:
-    return DERIVED_FUNCTIONS[feature.function][1](*(named[name] for name in feature.inputs))
+    return DERIVED_FUNCTIONS[feature.function].call(*(named[name] for name in feature.inputs))

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from feature_runtime.core.availability import Status
+from feature_runtime.core.functions import Floats
 from feature_runtime.core.service import Policy, Service
 
-Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
 _NEVER = np.iinfo(np.int64).max

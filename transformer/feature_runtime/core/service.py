@@ -99,7 +99,7 @@ class View:
 
 @dataclass(frozen=True)
 class Computed:
-    """A request or derived feature: a named function over named inputs (encode.FUNCTIONS)."""
+    """A request or derived feature: a named function over named inputs (functions.py)."""
 
     name: str
     function: str

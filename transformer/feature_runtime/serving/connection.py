@@ -5,8 +5,7 @@ the epoch in which it began and ended, and an answer that arrives in another epo
 check is thrown away. So a predictor that is replaced between check and call never answers
 (docs/adr/0032). A task makes the checks; calls only look whether the last one still holds.
 
-Who stops waiting for a call leaves it to its end: Triton may crash of a cancelled one
-(docs/adr/0064).
+A call that times out is not cancelled: a cancelled call can crash Triton (docs/adr/0064).
 """
 
 from __future__ import annotations
@@ -24,7 +23,12 @@ from kserve.protocol.grpc import grpc_predict_v2_pb2 as pb
 from feature_runtime.core.identity import ID_PARAMETER
 from feature_runtime.core.release import Release
 from feature_runtime.serving import triton_config
-from feature_runtime.serving.errors import ServingError, too_late, unavailable
+from feature_runtime.serving.errors import (
+    ServingError,
+    deadline_exceeded,
+    unavailable,
+    wrong_release,
+)
 
 _INFER = "/inference.GRPCInferenceService/ModelInfer"
 _READY = grpc.ChannelConnectivity.READY
@@ -35,9 +39,8 @@ _SHUT = grpc.ChannelConnectivity.SHUTDOWN
 _LOST = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.NOT_FOUND, grpc.StatusCode.CANCELLED)
 _SILENT = grpc.StatusCode.DEADLINE_EXCEEDED
 _AGAIN = 0.25  # seconds until a predictor that did not pass is asked again
-_MOST = 1_024  # calls under way, also those that nobody waits for any more
+_MOST = 1_024  # calls under way, those whose request has timed out included
 _PATIENCE = 30.0  # seconds for the calls of a connection that does not answer
-_WANTED = "this release's predictor"
 # Reconnecting must not outlast an outage by much; gRPC's own backoff grows to two minutes.
 _OPTIONS = (
     ("grpc.initial_reconnect_backoff_ms", 100),
@@ -49,15 +52,15 @@ _OPTIONS = (
 _log = logging.getLogger("kserve.proviso")
 
 
-class Lost(Exception):
-    """A call without an answer that counts; asking again, or elsewhere, does no harm.
+class LostCall(Exception):
+    """A call that got no valid answer and may be retried, here or on another connection.
 
-    refusal: what to say when there is nobody left to ask.
+    error: what the client gets when no retry succeeds.
     """
 
-    def __init__(self, refusal: ServingError) -> None:
-        super().__init__(str(refusal))
-        self.refusal = refusal
+    def __init__(self, error: ServingError) -> None:
+        super().__init__(str(error))
+        self.error = error
 
 
 class Connection:
@@ -93,27 +96,28 @@ class Connection:
         return self._verified == self._epoch
 
     async def infer(self, request: Any) -> Any:
-        """ModelInfer, to be called only while `usable`. Raises Lost, or a ServingError."""
+        """ModelInfer, to be called only while `usable`. Raises LostCall, or a ServingError."""
         if len(self._under_way) == _MOST:
-            raise Lost(unavailable("predictor", f"{_MOST} calls without an answer", "answers"))
+            message = f"{_MOST} calls wait for an answer ({self._target})"
+            raise LostCall(unavailable("predictor", "predictor_overloaded", message))
         epoch = self._epoch
         try:
             response = await self._answer(self._infer_call(request))
         except asyncio.CancelledError:
-            self.doubt()  # who waits no longer has mostly waited too long
+            self.doubt()  # most requests that stop waiting have reached their deadline
             raise
         except TimeoutError as error:
             self.doubt()
-            raise too_late("predictor", self._deadline) from error
+            raise deadline_exceeded("predictor", self._deadline) from error
         except grpc.aio.AioRpcError as error:
             raise self._failed(error) from error
         if epoch != self._epoch:
-            steady = unavailable("predictor", "connections that do not last", "a steady predictor")
-            raise Lost(steady)
+            message = f"connection reset during the call ({self._target})"
+            raise LostCall(unavailable("predictor", "predictor_connection_reset", message))
         return response
 
     async def _answer(self, call: Any) -> Any:
-        """What a call brings in time; without a deadline of its own, which would cancel it."""
+        """The answer of a call, if it is in time; a gRPC deadline would cancel the call."""
         ended = asyncio.get_running_loop().create_future()
 
         def end(call: Any) -> None:
@@ -128,7 +132,7 @@ class Connection:
         return await call
 
     def doubt(self) -> None:
-        """Has the check made again now. Until it fails, what is usable stays so."""
+        """Makes the check again now. A usable connection stays usable until the check fails."""
         if self._state is _READY and not self.usable:
             self.fault = None
         self._doubted.set()
@@ -161,7 +165,8 @@ class Connection:
             if self._state is _READY:
                 self.doubt()
             elif self._state is _FAILED:
-                self.fault = unavailable("predictor", "no connection", _WANTED)
+                message = f"no connection to the predictor ({self._target})"
+                self.fault = unavailable("predictor", "predictor_unreachable", message)
             self._changed()
 
     async def _keep_verified(self) -> None:
@@ -175,17 +180,17 @@ class Connection:
 
     async def _verify(self) -> None:
         """A connection that ends during the check is not a predictor that fails it."""
-        refusal = None
+        error = None
         for _ in range(2):
             if self._state is not _READY:
                 return
-            refusal = await self._found_wrong()
-            if refusal is None or refusal.reason != "predictor":
+            error = await self._check()
+            if error is None or error.reason != "predictor":
                 break
         if not self._doubted.is_set():  # or else this check is older than the doubt
-            self.fault = refusal
+            self.fault = error
 
-    async def _found_wrong(self) -> ServingError | None:
+    async def _check(self) -> ServingError | None:
         """One check: None if it was passed."""
         epoch = self._epoch
         asked = triton_config.request_bytes(self._release.triton_model)
@@ -195,22 +200,24 @@ class Connection:
             self._verified = None
             if error.code() is _SILENT:
                 await self._reopen()
-            return self._refusal(error)
-        found = triton_config.parameter_of(answer, ID_PARAMETER)
-        if found != self._release.id:
-            return self._foreign(found)
+            return self._error(error)
+        release_id = triton_config.parameter_of(answer, ID_PARAMETER)
+        if release_id != self._release.id:
+            return self._foreign(release_id)
         self._verified = epoch
         self.proofs += 1
         return None
 
-    def _foreign(self, found: str | None) -> ServingError:
-        self._epoch += 1  # what is under way now must not be believed either
-        named = "a predictor without a release id" if found is None else f"predictor of {found}"
-        refusal = unavailable("identity", named, f"predictor of {self._release.id}")
-        if found != self._warned_of:
-            self._warned_of = found
-            _log.warning("%s is not used: %s", self._target, refusal)
-        return refusal
+    def _foreign(self, release_id: str | None) -> ServingError:
+        """The error of another release's predictor, logged once for each release."""
+        self._epoch += 1  # answers of calls under way now must not be used either
+        found = f"predictor of {release_id}" if release_id else "a predictor without a release id"
+        wanted = f"predictor of {self._release.id}"
+        error = wrong_release("predictor_release_mismatch", found, wanted)
+        if release_id != self._warned_of:
+            self._warned_of = release_id
+            _log.warning("%s is not used: %s [%s]", self._target, error, error.code)
+        return error
 
     async def _reopen(self) -> None:
         """A connection that no longer answers is replaced: its host may have vanished."""
@@ -221,16 +228,19 @@ class Connection:
         left.add_done_callback(self._left.discard)
         self._open()
 
-    def _failed(self, error: grpc.aio.AioRpcError) -> Lost | ServingError:
+    def _failed(self, error: grpc.aio.AioRpcError) -> LostCall | ServingError:
         lost = error.code() in _LOST
         if lost:
             self._verified = None
         self.doubt()
-        refusal = self._refusal(error)
-        return Lost(refusal) if lost else refusal
+        serving_error = self._error(error)
+        return LostCall(serving_error) if lost else serving_error
 
-    def _refusal(self, error: grpc.aio.AioRpcError) -> ServingError:
+    def _error(self, error: grpc.aio.AioRpcError) -> ServingError:
         if error.code() is _SILENT:
-            return too_late("predictor", self._deadline)
-        found = error.code().name.lower().replace("_", " ")
-        return unavailable("predictor", found, _WANTED)
+            return deadline_exceeded("predictor", self._deadline)
+        code = error.code()
+        reset = code is grpc.StatusCode.UNAVAILABLE
+        what = "connection reset during the call" if reset else f"the call failed with {code.name}"
+        stable = "predictor_connection_reset" if reset else "predictor_call_failed"
+        return unavailable("predictor", stable, f"{what} ({self._target})")

@@ -1,7 +1,8 @@
-"""Why a request gets no answer: one error for all protocols.
+"""Errors of a request, the same for all protocols.
 
-Every layer below the transports raises `ServingError`; rest.py and rpc.py translate it. The text
-names the field, what was found and what was wanted, and never anything internal.
+Every layer below the transports raises `ServingError`; http.py and rpc.py translate it. An error
+is about a value (field, found, wanted) or an event (what happened, to what), has a stable code
+(docs/errors.md), and shows a client nothing internal.
 """
 
 from __future__ import annotations
@@ -12,14 +13,14 @@ from typing import Any
 _SHOWN = 80
 
 
-class Code(Enum):
-    """HTTP status and gRPC status name of a refusal."""
+class ErrorStatus(Enum):
+    """HTTP status and gRPC status name of an error."""
 
     BAD_INPUT = (400, "INVALID_ARGUMENT")
     NOT_FOUND = (404, "NOT_FOUND")
     TOO_LARGE = (413, "RESOURCE_EXHAUSTED")
     SHED = (429, "RESOURCE_EXHAUSTED")
-    GONE = (499, "CANCELLED")
+    DISCONNECTED = (499, "CANCELLED")
     INTERNAL = (500, "INTERNAL")
     UNAVAILABLE = (503, "UNAVAILABLE")
     DEADLINE = (504, "DEADLINE_EXCEEDED")
@@ -36,40 +37,54 @@ class Code(Enum):
 class ServingError(Exception):
     """A request that is not answered.
 
-    reason: one short word for metrics and machines. field, found, wanted: what a person reads.
+    reason: the broad class, one word, a label of metrics. code: what exactly, stable. field: the
+    input or the dependency that it is about. A value has found and wanted; an event has a message.
     retry_after: seconds after which trying again makes sense, None where it does not.
     """
 
     def __init__(
         self,
-        code: Code,
+        status: ErrorStatus,
         reason: str,
+        code: str,
         field: str,
-        found: str,
-        wanted: str,
+        *,
+        found: str = "",
+        wanted: str = "",
+        message: str = "",
         retry_after: int | None = None,
     ) -> None:
-        super().__init__(f"{field}: found {found}, wanted {wanted}")
-        self.code = code
+        super().__init__(f"{field}: {message or f'found {found}, wanted {wanted}'}")
+        self.status = status
         self.reason = reason
+        self.code = code
         self.field = field
         self.found = found
         self.wanted = wanted
+        self.message = message
         self.retry_after = retry_after
 
-    def again(self) -> ServingError:
-        """The same, not yet raised: a refusal that is kept must not gather tracebacks."""
+    def copy(self) -> ServingError:
+        """The same error, not yet raised: one that is kept must not collect tracebacks."""
         return ServingError(
-            self.code, self.reason, self.field, self.found, self.wanted, self.retry_after
+            self.status,
+            self.reason,
+            self.code,
+            self.field,
+            found=self.found,
+            wanted=self.wanted,
+            message=self.message,
+            retry_after=self.retry_after,
         )
 
     def body(self, request_id: str) -> dict[str, Any]:
-        """What a client reads, as plain data."""
+        """The error as a client reads it: found is the message of an event, wanted then empty."""
         return {
             "error": str(self),
+            "code": self.code,
             "reason": self.reason,
             "field": self.field,
-            "found": self.found,
+            "found": self.found or self.message,
             "wanted": self.wanted,
             "request_id": request_id,
         }
@@ -81,22 +96,80 @@ def shown(value: object) -> str:
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
 
 
-def bad_input(field: str, found: str, wanted: str) -> ServingError:
-    """The client's request is wrong; asking again will not help."""
-    return ServingError(Code.BAD_INPUT, "bad_input", field, found, wanted)
+def bad_input(code: str, field: str, found: str, wanted: str) -> ServingError:
+    """The client's request is wrong; sending it again does not help."""
+    return ServingError(ErrorStatus.BAD_INPUT, "bad_input", code, field, found=found, wanted=wanted)
 
 
-def too_large(field: str, found: str, wanted: str) -> ServingError:
+def too_large(code: str, field: str, found: str, wanted: str) -> ServingError:
     """The request is over a limit of the plan."""
-    return ServingError(Code.TOO_LARGE, "too_large", field, found, wanted)
+    return ServingError(ErrorStatus.TOO_LARGE, "too_large", code, field, found=found, wanted=wanted)
 
 
-def unavailable(reason: str, found: str, wanted: str) -> ServingError:
-    """Something that the answer needs is not there: store, predictor, identity or record."""
-    return ServingError(Code.UNAVAILABLE, reason, reason, found, wanted, retry_after=1)
+def model_not_found(name: str, served: str) -> ServingError:
+    """The request names another model than the one that this pod serves."""
+    return ServingError(
+        ErrorStatus.NOT_FOUND,
+        "not_found",
+        "model_not_found",
+        "model",
+        found=shown(name),
+        wanted=served,
+    )
 
 
-def too_late(waited_for: str, deadline: int) -> ServingError:
-    """The plan's deadline (microseconds) passed; `waited_for` is the part that took too long."""
-    wanted = f"an answer within {deadline // 1_000} ms"
-    return ServingError(Code.DEADLINE, "deadline", waited_for, "no answer in time", wanted, 1)
+def unavailable(reason: str, code: str, message: str) -> ServingError:
+    """An event: something that the answer needs failed: store, predictor, record or fallback."""
+    return ServingError(
+        ErrorStatus.UNAVAILABLE, reason, code, reason, message=message, retry_after=1
+    )
+
+
+def wrong_release(code: str, found: str, wanted: str) -> ServingError:
+    """This pod, or its predictor, is not the release that it must be."""
+    return ServingError(
+        ErrorStatus.UNAVAILABLE,
+        "identity",
+        code,
+        "identity",
+        found=found,
+        wanted=wanted,
+        retry_after=1,
+    )
+
+
+def invalid_answer(found: str, wanted: str) -> ServingError:
+    """The predictor answered something that cannot be a prediction."""
+    return ServingError(
+        ErrorStatus.UNAVAILABLE,
+        "predictor",
+        "predictor_answer_invalid",
+        "predictor",
+        found=found,
+        wanted=wanted,
+        retry_after=1,
+    )
+
+
+def deadline_exceeded(waited_for: str, deadline: int) -> ServingError:
+    """The deadline (microseconds) passed. waited_for: request, store, predictor or answer."""
+    return ServingError(
+        ErrorStatus.DEADLINE,
+        "deadline",
+        f"{waited_for}_timeout",
+        waited_for,
+        message=f"no answer in time; the deadline is {deadline // 1_000} ms",
+        retry_after=1,
+    )
+
+
+def internal_error() -> ServingError:
+    """A fault of the pod. The log has the details, the client does not."""
+    return ServingError(
+        ErrorStatus.INTERNAL,
+        "internal",
+        "internal_error",
+        "server",
+        message="internal server error",
+        retry_after=1,
+    )

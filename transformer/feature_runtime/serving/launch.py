@@ -15,14 +15,15 @@ from feature_runtime.core.release import ReleaseError, own_fault, parse_release,
 from feature_runtime.core.service import ServiceSectionError
 from feature_runtime.core.traffic import LIVE, SHADOW, Traffic, traffic_of
 from feature_runtime.serving.addresses import AddressError, Name, parse_predictor
-from feature_runtime.serving.record import NoRecordError
+from feature_runtime.serving.record import HashKeyError
 from feature_runtime.serving.server import Listener, Settings, serve
+from feature_runtime.serving.sinks import SINKS, SinkSettings
 
 _MAX_KEY = 4096
 
 
 class CommandError(ValueError):
-    """Arguments that contradict each other, or one too few."""
+    """Arguments that contradict each other, or a missing one."""
 
 
 def launch(own: argparse.Namespace) -> int:
@@ -32,7 +33,7 @@ def launch(own: argparse.Namespace) -> int:
     """
     try:
         uvloop.run(serve(_settings(own, _kserve_arguments())))
-    except (CommandError, ReleaseError, ServiceSectionError, NoRecordError, OSError) as error:
+    except (CommandError, ReleaseError, ServiceSectionError, HashKeyError, OSError) as error:
         print(f"feature_runtime: {error}", file=sys.stderr)
         return 2
     return 0
@@ -59,8 +60,8 @@ def _settings(own: argparse.Namespace, kserve: argparse.Namespace) -> Settings:
         store=own.store,
         store_password_file=own.store_password_file,
         predictor=predictor,
-        record=own.record,
-        record_fsync=own.record_fsync,
+        record_sink=_sink(own.record_sink),
+        record=SinkSettings(own.record, fsync=own.record_fsync),
         hash_key=key,
         replay_clock=own.replay_clock,
         host=own.host,
@@ -68,6 +69,12 @@ def _settings(own: argparse.Namespace, kserve: argparse.Namespace) -> Settings:
         shadow=shadow,
         max_in_flight=own.max_in_flight,
     )
+
+
+def _sink(name: str) -> str:
+    if name not in SINKS:
+        raise CommandError(f"--record-sink: found {name!r}, wanted one of {sorted(SINKS)}")
+    return name
 
 
 def _predictor(own: str | None, controllers: str | None) -> str | Name:

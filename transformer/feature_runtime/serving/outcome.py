@@ -1,15 +1,16 @@
-"""What a request comes to: decisions with their reasons, decided from numbers alone."""
+"""The decisions of a request with their reasons, decided from numbers alone, and its answer."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
+import orjson
 from numpy.typing import NDArray
 
 from feature_runtime.core.availability import Status
+from feature_runtime.core.decision import decide
 from feature_runtime.core.encode import Encoded
 from feature_runtime.core.moments import format_moment
 from feature_runtime.core.policy import policy_table
@@ -21,15 +22,15 @@ from feature_runtime.serving.lookup import Lookup
 class Outcome:
     """n decisions. at: scoring moments [n]. probability: [n], NaN where a row is rejected.
 
-    reasons: per row, why it got the fallback; None where it was scored. statuses: per row,
-    what the client is told about its features.
+    reasons: per row, why it got the fallback; None where it was scored. statuses: per row, what
+    the client is told about its features, as JSON; serialised here, once for every protocol.
     """
 
     at: NDArray[np.int64]
     probability: NDArray[np.float64]
     decisions: Sequence[str]
     reasons: Sequence[str | None]
-    statuses: Sequence[dict[str, Any]]
+    statuses: Sequence[bytes]
 
     @property
     def scored_at(self) -> str:
@@ -47,6 +48,23 @@ class Outcome:
     @property
     def probabilities(self) -> list[float | None]:
         return [self.probability_of(i) for i in range(len(self.decisions))]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The outcome of one request, and the parameters that every protocol sends with it."""
+
+    request_id: str
+    release: str
+    outcome: Outcome
+
+    @property
+    def parameters(self) -> dict[str, str]:
+        return {
+            "request_id": self.request_id,
+            "release": self.release,
+            "scored_at": self.outcome.scored_at,
+        }
 
 
 class Decider:
@@ -67,21 +85,14 @@ class Decider:
         """Decisions of n rows; `probability` [n] counts only where a row is not rejected."""
         rejecting = encoded.applied.rejecting
         reasons = [self._reason(lookup.status[i], rejecting[i]) for i in range(len(at))]
-        return Outcome(
-            at=at,
-            probability=probability,
-            decisions=[self._decide(p, r) for p, r in zip(probability, reasons, strict=True)],
-            reasons=reasons,
-            statuses=[
-                self._status(int(at[i]), lookup, encoded, i, reasons[i]) for i in range(len(at))
-            ],
-        )
-
-    def _decide(self, probability: float, reason: str | None) -> str:
-        if reason is not None:
-            return self._decision.fallback
-        over = probability >= self._decision.threshold
-        return self._decision.at_or_above if over else self._decision.below
+        decisions = [
+            decide(self._decision, score, rejected=reason is not None)
+            for score, reason in zip(probability.tolist(), reasons, strict=True)
+        ]
+        statuses = [
+            self._status(int(at[i]), lookup, encoded, i, reasons[i]) for i in range(len(at))
+        ]
+        return Outcome(at, probability, decisions, reasons, statuses)
 
     def _reason(self, status: NDArray[np.int8], rejecting: NDArray[np.bool_]) -> str | None:
         if not rejecting.any():
@@ -100,14 +111,17 @@ class Decider:
 
     def _status(
         self, at: int, lookup: Lookup, encoded: Encoded, i: int, reason: str | None
-    ) -> dict[str, Any]:
+    ) -> bytes:
         statuses = lookup.status[i].tolist()
         replaced = np.flatnonzero(encoded.applied.replaced[i])
-        return {
-            "scored_at": format_moment(at),
-            "features": {
-                name: Status(code).name for name, code in zip(self._names, statuses, strict=True)
-            },
-            "defaults": {self._names[k]: self._policies[k].value for k in replaced.tolist()},
-            "reason": reason,
-        }
+        return orjson.dumps(
+            {
+                "scored_at": format_moment(at),
+                "features": {
+                    name: Status(code).name
+                    for name, code in zip(self._names, statuses, strict=True)
+                },
+                "defaults": {self._names[k]: self._policies[k].value for k in replaced.tolist()},
+                "reason": reason,
+            }
+        )

@@ -1,7 +1,8 @@
 """One release behind any protocol: what holds for every request, in one place.
 
-Sheds what is over the bound, refuses while the pod is not its release, keeps the deadline over
-everything, counts what became of each request, and watches the dependencies without traffic.
+`Pod.infer` is the path of a request: it sheds what is over the bound, refuses while the pod is not
+its release, decodes, scores and encodes within the deadline, and counts the outcome. Beside
+requests it watches the dependencies.
 """
 
 from __future__ import annotations
@@ -9,22 +10,24 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
 
 import numpy as np
 
 from feature_runtime.core import moments
 from feature_runtime.core.release import Release
 from feature_runtime.core.traffic import LIVE, Traffic
-from feature_runtime.serving.errors import Code, ServingError, too_late, unavailable
+from feature_runtime.serving.codecs import Call, Codec, Message, Reply, Source
+from feature_runtime.serving.errors import (
+    ErrorStatus,
+    ServingError,
+    deadline_exceeded,
+    wrong_release,
+)
 from feature_runtime.serving.metrics import Metrics
-from feature_runtime.serving.outcome import Outcome
+from feature_runtime.serving.outcome import Answer
 from feature_runtime.serving.request import Inputs, ScoringRequest
 from feature_runtime.serving.scoring import Ports, Scorer, Stopwatch
 
-Read = Callable[[], Awaitable[ScoringRequest]]
-Answer = TypeVar("Answer")
-Write = Callable[[ScoringRequest, Outcome], Answer]
 _PROBE_SECONDS = 2.0
 _WAITED_FOR = {"parse": "request", "store": "store", "infer": "predictor"}
 
@@ -52,60 +55,65 @@ class Pod:
         self._scorer = scorer
         self._ports = ports
         self._fault = fault
-        self._in_flight: Counter[str] = Counter()
+        self._in_flight: Counter[Traffic] = Counter()
         self._max_in_flight = max_in_flight
         self._deadline = release.service.limits.deadline
 
-    async def answer(
-        self,
-        protocol: str,
-        traffic: Traffic,
-        read: Read,
-        write: Callable[[ScoringRequest, Outcome], Answer],
-    ) -> Answer:
-        """Reads a request, scores it and writes its answer; raises a ServingError instead.
+    async def infer(
+        self, codec: Codec[Message, Call, Reply], source: Source[Message], traffic: Traffic
+    ) -> Reply:
+        """Reads a message, scores its request and encodes the answer; or raises a ServingError.
 
-        protocol: v1, v2 or grpc, for the metrics. The deadline covers the reading too.
+        The deadline covers the reading too.
         """
         watch = Stopwatch()
         try:
             self._admit(traffic)
             self._in_flight[traffic] += 1
             try:
-                answer = await self._in_time(read, write, watch)
+                reply = await self._in_time(codec, source, watch)
             finally:
                 self._in_flight[traffic] -= 1
-        except ServingError as refusal:
-            self.metrics.request(traffic, protocol, refusal.code.http, refusal.reason)
+        except ServingError as error:
+            self.metrics.request(traffic, codec.protocol, error.status.http, error.reason)
             raise
         except Exception:
-            self.metrics.request(traffic, protocol, Code.INTERNAL.http, "internal")
+            self.metrics.request(traffic, codec.protocol, ErrorStatus.INTERNAL.http, "internal")
             raise
-        self.metrics.request(traffic, protocol, 200, "ok")
+        self.metrics.request(traffic, codec.protocol, 200, "ok")
         for part, nanoseconds in watch.parts.items():
             self.metrics.part(traffic, part, nanoseconds)
         self.metrics.part(traffic, "total", watch.total)
-        return answer
+        return reply
 
-    async def _in_time(self, read: Read, write: Write[Answer], watch: Stopwatch) -> Answer:
+    async def _in_time(
+        self, codec: Codec[Message, Call, Reply], source: Source[Message], watch: Stopwatch
+    ) -> Reply:
         try:
             async with asyncio.timeout(self._deadline / 1e6):
-                request = await read()
-                outcome = await self._scorer.score(request, watch)
-                return write(request, outcome)
+                call = codec.decode(await source.read())
+                outcome = await self._scorer.score(call.request, watch)
+                answer = Answer(call.request.request_id, self.release.id, outcome)
+                return codec.encode(call, answer)
         except TimeoutError as error:
             waited_for = _WAITED_FOR.get(watch.current, "answer")
             if waited_for in ("store", "predictor"):
                 self.metrics.dependency(waited_for, up=False)
-            raise too_late(waited_for, self._deadline) from error
+            raise deadline_exceeded(waited_for, self._deadline) from error
 
     def _admit(self, traffic: Traffic) -> None:
         if self._fault is not None:
-            raise unavailable("identity", self._fault, f"the release {self.release.id}")
+            release = f"the release {self.release.id}"
+            raise wrong_release("pod_release_mismatch", self._fault, release)
         if self._in_flight[traffic] >= self._max_in_flight:
-            found = f"{self._in_flight[traffic]} requests in flight"
             raise ServingError(
-                Code.SHED, "shed", "load", found, f"less than {self._max_in_flight}", 1
+                ErrorStatus.SHED,
+                "shed",
+                "too_many_requests",
+                "load",
+                found=f"{self._in_flight[traffic]} requests in flight",
+                wanted=f"less than {self._max_in_flight}",
+                retry_after=1,
             )
 
     def warm_up(self) -> None:
@@ -141,7 +149,7 @@ class Pod:
             self.metrics.dependency(name, up=True)
 
     async def close(self) -> None:
-        """Lets go of everything that the pod holds."""
+        """Closes the store, the predictor and the sink."""
         self.ready = False
         await self._ports.store.close()
         await self._ports.predictor.close()

@@ -1,4 +1,4 @@
-"""What the pod talks to, as ports of few verbs; their errors are Refusals."""
+"""What the pod talks to, as ports of few verbs; their errors are ServingErrors."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+from feature_runtime.core.record import PredictionRecord
 
 
 class Store(Protocol):
@@ -38,10 +40,13 @@ class Predictor(Protocol):
 
 
 class Sink(Protocol):
-    """Takes the record lines of one request; returns when they survive this process."""
+    """Keeps prediction records; how they are written is the sink's business (sinks.py)."""
 
-    async def write(self, lines: bytes) -> None:
-        """Raises a ServingError (503, reason `record`) when they do not."""
+    async def write(self, records: Sequence[PredictionRecord]) -> None:
+        """Returns when the records of one request survive this process.
+
+        Raises a ServingError (503, reason `record`) when they do not.
+        """
         ...
 
     def close(self) -> None: ...

@@ -2,7 +2,7 @@
 
 Requests take the usable connections in turn. A call that is lost (its predictor stops, or its
 connection ends) is made again on another one, since inference has no side effect; the request's
-deadline is over all of that. Nothing here is done per request that could be done before it.
+deadline covers all attempts. Connecting and checking happen before requests need them.
 """
 
 from __future__ import annotations
@@ -17,13 +17,12 @@ from numpy.typing import NDArray
 
 from feature_runtime.core.release import Release
 from feature_runtime.serving.addresses import Lookup
-from feature_runtime.serving.connection import Connection, Lost
-from feature_runtime.serving.errors import unavailable
+from feature_runtime.serving.connection import Connection, LostCall
+from feature_runtime.serving.errors import ServingError, invalid_answer, unavailable
 
 _ATTEMPTS = 4
 _LOOK_EVERY = 1.0  # seconds
 _LOOK_PAUSE = 0.1  # seconds between two looks, however many calls fail
-_WANTED = "this release's predictor"
 
 
 class PredictorPool:
@@ -53,11 +52,11 @@ class PredictorPool:
             connection = self._next() or await self._usable()
             try:
                 return _probabilities(await connection.infer(request), len(vector))
-            except Lost as lost:
+            except LostCall as lost:
                 self._look.set()
                 attempts += 1
                 if attempts == _ATTEMPTS:
-                    raise lost.refusal from lost
+                    raise _after_retries(lost.error, attempts - 1) from lost
 
     async def check(self) -> None:
         """Has every connection checked; good as soon as one has passed."""
@@ -65,7 +64,7 @@ class PredictorPool:
         for connection in self._ring:
             connection.doubt()
         while not any(c.usable and c.proofs > passed.get(c, 0) for c in self._ring):
-            self._refuse_without_hope()
+            self._raise_if_hopeless()
             await self._changed.wait()
 
     async def close(self) -> None:
@@ -85,19 +84,20 @@ class PredictorPool:
 
     async def _usable(self) -> Connection:
         """Waits for a connection while one may still come."""
-        while (found := self._next()) is None:
-            self._refuse_without_hope()
+        while (connection := self._next()) is None:
+            self._raise_if_hopeless()
             await self._changed.wait()
-        return found
+        return connection
 
-    def _refuse_without_hope(self) -> None:
+    def _raise_if_hopeless(self) -> None:
+        """Raises when no connection can become usable by waiting."""
         if not self._resolved:
-            raise unavailable("predictor", "a name without an address", _WANTED)
+            raise unavailable("predictor", "predictor_name_unresolved", "DNS name has no addresses")
         faults = [connection.fault for connection in self._ring]
         known = [fault for fault in faults if fault is not None]
         if known and len(known) == len(faults):
             # Another release's predictor explains more than an address that does not answer.
-            raise max(known, key=lambda fault: fault.reason == "identity").again()
+            raise max(known, key=lambda fault: fault.reason == "identity").copy()
 
     def _notify(self) -> None:
         self._changed.set()
@@ -138,13 +138,19 @@ class PredictorPool:
         return request
 
 
+def _after_retries(error: ServingError, retries: int) -> ServingError:
+    """The error of the last attempt, with how often it was retried."""
+    message = f"{error.message or error}; retried {retries} times"
+    return unavailable(error.reason, error.code, message)
+
+
 def _probabilities(response: Any, size: int) -> NDArray[np.float64]:
-    """The second column of FP32 [n, 2]: refuses anything that is no probability."""
+    """The second column of FP32 [n, 2]; refuses other tensors and values outside [0, 1]."""
     tensor, raw = response.outputs[0], response.raw_output_contents[0]
     if tensor.datatype != "FP32" or list(tensor.shape) != [size, 2] or len(raw) != 8 * size:
         found = f"{tensor.datatype} {list(tensor.shape)}"
-        raise unavailable("predictor", found, f"FP32 [{size}, 2]")
+        raise invalid_answer(found, f"FP32 [{size}, 2]")
     scores = np.frombuffer(raw, dtype="<f4").reshape(size, 2)[:, 1].astype(np.float64)
     if not bool(((scores >= 0) & (scores <= 1)).all()):
-        raise unavailable("predictor", "scores outside [0, 1]", "probabilities")
+        raise invalid_answer("scores outside [0, 1]", "probabilities")
     return scores

@@ -1,7 +1,7 @@
 """One request in one form, whatever protocol it came by.
 
-The transports turn their bytes into columns of plain values (protocol.py, rpc.py); `Inputs`
-checks what the service asks of them. Nothing after this module knows a protocol.
+Codecs turn bytes into columns of plain values; `Inputs` checks what the service asks of them.
+Nothing after this module knows a protocol.
 """
 
 from __future__ import annotations
@@ -70,25 +70,27 @@ class Inputs:
         )
         self.by_name: Mapping[str, Input] = {i.name: i for i in self.all}
 
-    def check_names(self, found: Iterable[str], where: str) -> None:
+    def check_names(self, given: Iterable[str], where: str) -> None:
         """Refuses unknown and missing inputs; both are named."""
-        names = set(found)
+        names = set(given)
         if names == self.by_name.keys():
             return
         for name in sorted(names - self.by_name.keys()):
-            raise bad_input(f"{where}{name}", "an unknown input", f"one of {sorted(self.by_name)}")
+            wanted = f"one of {sorted(self.by_name)}"
+            raise bad_input("unknown_input", f"{where}{name}", "an unknown input", wanted)
         for name in sorted(self.by_name.keys() - names):
-            raise bad_input(f"{where}{name}", "nothing", f"{self.by_name[name].datatype}")
+            wanted = self.by_name[name].datatype
+            raise bad_input("missing_input", f"{where}{name}", "nothing", wanted)
 
     def check_size(self, size: int) -> None:
         """Refuses an empty batch and one over the plan's limit."""
         if size < 1:
-            raise bad_input("batch", "no rows", "at least one")
+            raise bad_input("batch_empty", "batch", "no rows", "at least one")
         if size > self.max_batch:
-            raise too_large("batch", f"{size} rows", f"at most {self.max_batch}")
+            raise too_large("batch_too_large", "batch", f"{size} rows", f"at most {self.max_batch}")
 
     def request(self, columns: Columns, request_id: str, traffic: Traffic) -> ScoringRequest:
-        """A request of checked names and sizes; refuses values that no service could use."""
+        """A request of checked names and sizes; refuses values that are out of range."""
         return ScoringRequest(
             request_id=request_id,
             traffic=traffic,
@@ -104,14 +106,15 @@ def request_id(given: str | None) -> str:
         return uuid.uuid4().hex
     if len(given) > MAX_REQUEST_ID or not given.isascii() or not given.isprintable():
         wanted = f"at most {MAX_REQUEST_ID} printable ASCII characters"
-        raise bad_input("x-request-id", shown(given), wanted)
+        raise bad_input("invalid_request_id", "x-request-id", shown(given), wanted)
     return given
 
 
 def _ids(name: str, values: Sequence[EntityId]) -> Sequence[EntityId]:
     for i, value in enumerate(values):
         if isinstance(value, str) and not 0 < len(value.encode()) <= MAX_ID_BYTES:
-            raise bad_input(f"{name}[{i}]", shown(value), f"1 to {MAX_ID_BYTES} bytes of UTF-8")
+            wanted = f"1 to {MAX_ID_BYTES} bytes of UTF-8"
+            raise bad_input("invalid_entity_id", f"{name}[{i}]", shown(value), wanted)
     return values
 
 
@@ -119,7 +122,7 @@ def _finite(name: str, values: NDArray[np.float64]) -> NDArray[np.float64]:
     wrong = np.flatnonzero(~np.isfinite(values))
     if wrong.size:
         at = int(wrong[0])
-        raise bad_input(f"{name}[{at}]", str(values[at]), "a finite number")
+        raise bad_input("not_finite", f"{name}[{at}]", str(values[at]), "a finite number")
     return values
 
 
@@ -130,5 +133,5 @@ def _moments(values: Sequence[str]) -> NDArray[np.int64]:
             parsed[i] = moments.parse_moment(text)
         except ValueError:
             wanted = "an RFC 3339 moment (2018-06-20T12:00:00Z)"
-            raise bad_input(f"{EVENT_TS}[{i}]", shown(text), wanted) from None
+            raise bad_input("invalid_moment", f"{EVENT_TS}[{i}]", shown(text), wanted) from None
     return parsed

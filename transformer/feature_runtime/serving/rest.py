@@ -22,16 +22,42 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from feature_runtime.core.traffic import Traffic
-from feature_runtime.serving import answers, protocol
-from feature_runtime.serving.errors import Code, ServingError, shown, too_large
-from feature_runtime.serving.outcome import Outcome
+from feature_runtime.serving.codecs import Call, Codec
+from feature_runtime.serving.codecs.v1 import V1Codec
+from feature_runtime.serving.codecs.v2 import V2Codec
+from feature_runtime.serving.codecs.values import HttpMessage, HttpReply
+from feature_runtime.serving.errors import (
+    ErrorStatus,
+    ServingError,
+    internal_error,
+    model_not_found,
+    too_large,
+)
 from feature_runtime.serving.pod import Pod
-from feature_runtime.serving.protocol import Asked
-from feature_runtime.serving.request import Columns, ScoringRequest, request_id
+from feature_runtime.serving.request import request_id
 
 _log = logging.getLogger("kserve.proviso")
 _JSON = "application/json"
-_BINARY_LENGTH = "inference-header-content-length"
+_BINARY = "application/octet-stream"
+_JSON_LENGTH = "inference-header-content-length"
+
+
+class HttpSource:
+    """A request that is still arriving. limit: bytes of its body; name: the model served."""
+
+    def __init__(self, request: Request, name: str, limit: int) -> None:
+        self._request = request
+        self._name = name
+        self._limit = limit
+
+    async def read(self) -> HttpMessage:
+        """The message; refused as soon as it is for another model or known to be too large."""
+        named = self._request.path_params["model_name"]
+        if named != self._name:
+            raise model_not_found(named, self._name)
+        headers = self._request.headers
+        body = await read_body(self._request, self._limit)
+        return HttpMessage(body, headers.get("x-request-id"), headers.get(_JSON_LENGTH))
 
 
 class Rest:
@@ -42,6 +68,8 @@ class Rest:
         self._name = name
         self._traffic = traffic
         self._max_body = pod.release.service.limits.max_body_bytes
+        self._v1 = V1Codec(pod.inputs, traffic)
+        self._v2 = V2Codec(pod.inputs, name, traffic)
 
     def routes(self) -> list[Route]:
         """Raw routes: no model validation, no dependency injection on the hot path."""
@@ -60,11 +88,11 @@ class Rest:
         return Starlette(routes=[*self.routes(), *health], exception_handlers=handlers)
 
     async def live(self, _: Request) -> Response:
-        """The process."""
+        """Liveness of the process."""
         return JSONResponse({"live": True})
 
     async def ready(self, _: Request) -> Response:
-        """The pod, which is one for all of its listeners."""
+        """Readiness of the pod, the same on all of its listeners."""
         return JSONResponse({"ready": self._pod.ready}, 200 if self._pod.ready else 503)
 
     async def metrics(self, _: Request) -> Response:
@@ -74,70 +102,33 @@ class Rest:
 
     async def predict_v1(self, request: Request) -> Response:
         """V1 predict."""
-
-        def parse(body: bytes, given: str | None) -> ScoringRequest:
-            columns = protocol.parse_v1(self._pod.inputs, body)
-            return self._scoring(columns, given)
-
-        def write(scored: ScoringRequest, outcome: Outcome) -> Response:
-            body = answers.v1_body(self._pod.release, scored, outcome)
-            return self._response(200, body, scored.request_id)
-
-        return await self._predict("v1", request, parse, write)
+        return await self._predict(self._v1, request)
 
     async def predict_v2(self, request: Request) -> Response:
         """V2 infer, JSON or binary."""
-        asked = Asked()
-
-        def parse(body: bytes, given: str | None) -> ScoringRequest:
-            nonlocal asked
-            length = request.headers.get(_BINARY_LENGTH)
-            columns, asked = protocol.parse_v2(self._pod.inputs, body, length)
-            return self._scoring(columns, given or asked.id)
-
-        def write(scored: ScoringRequest, outcome: Outcome) -> Response:
-            body, head = answers.v2_body(self._pod.release, self._name, asked, scored, outcome)
-            if head is None:
-                return self._response(200, body, scored.request_id)
-            binary = {"content-type": "application/octet-stream", _BINARY_LENGTH: str(head)}
-            return self._response(200, body, scored.request_id, binary)
-
-        return await self._predict("v2", request, parse, write)
-
-    def _scoring(self, columns: Columns, given: str | None) -> ScoringRequest:
-        return self._pod.inputs.request(columns, request_id(given), self._traffic)
+        return await self._predict(self._v2, request)
 
     async def _predict(
-        self,
-        version: str,
-        request: Request,
-        parse: Callable[[bytes, str | None], ScoringRequest],
-        write: Callable[[ScoringRequest, Outcome], Response],
+        self, codec: Codec[HttpMessage, Call, HttpReply], request: Request
     ) -> Response:
-        given = request.headers.get("x-request-id")
-
-        async def read() -> ScoringRequest:
-            self._check_name(request.path_params["model_name"])
-            return parse(await read_body(request, self._max_body), given)
-
+        source = HttpSource(request, self._name, self._max_body)
         try:
-            return await self._pod.answer(version, self._traffic, read, write)
-        except ServingError as refusal:
-            return self._refused(refusal, given)
+            reply = await self._pod.infer(codec, source, self._traffic)
+        except ServingError as error:
+            return self._error(error, request.headers.get("x-request-id"))
+        if reply.json_length is None:
+            return self._response(200, reply.body, reply.request_id)
+        binary = {"content-type": _BINARY, _JSON_LENGTH: str(reply.json_length)}
+        return self._response(200, reply.body, reply.request_id, binary)
 
-    def _check_name(self, found: str) -> None:
-        if found != self._name:
-            raise ServingError(Code.NOT_FOUND, "not_found", "model", shown(found), self._name)
-
-    def _refused(self, refusal: ServingError, given: str | None) -> Response:
+    def _error(self, error: ServingError, given: str | None) -> Response:
         try:
             named = request_id(given)
         except ServingError:
             named = request_id(None)
-        retry = refusal.retry_after
+        retry = error.retry_after
         headers = {} if retry is None else {"retry-after": str(retry)}
-        body = orjson.dumps(refusal.body(named))
-        return self._response(refusal.code.http, body, named, headers)
+        return self._response(error.status.http, orjson.dumps(error.body(named)), named, headers)
 
     def _response(
         self, code: int, body: bytes, named: str, more: Mapping[str, str] | None = None
@@ -150,30 +141,37 @@ async def read_body(request: Request, limit: int) -> bytes:
     """The body, refused as soon as it is known to be over `limit` bytes."""
     length = request.headers.get("content-length", "")
     if length.isdecimal() and int(length) > limit:
-        raise too_large("body", f"{length} bytes", f"at most {limit}")
+        raise too_large("body_too_large", "body", f"{length} bytes", f"at most {limit}")
     chunks, size = [], 0
     try:
         async for chunk in request.stream():
             size += len(chunk)
             if size > limit:
-                raise too_large("body", f"more than {limit} bytes", f"at most {limit}")
+                found = f"more than {limit} bytes"
+                raise too_large("body_too_large", "body", found, f"at most {limit}")
             chunks.append(chunk)
     except ClientDisconnect as error:
-        raise ServingError(Code.GONE, "disconnect", "body", "no end", "a whole body") from error
+        raise ServingError(
+            ErrorStatus.DISCONNECTED,
+            "disconnect",
+            "client_disconnected",
+            "body",
+            message="the client disconnected before the end of the body",
+        ) from error
     return b"".join(chunks)
 
 
 async def unexpected(_: Request, error: Exception) -> Response:
-    """A fault of ours: the log has it whole, the client only that there was one."""
+    """An internal server error: the log has the details, the client does not."""
     _log.error("unexpected error in a request", exc_info=error)
-    refusal = ServingError(Code.INTERNAL, "internal", "server", "a fault of its own", "none", 1)
-    return Response(orjson.dumps(refusal.body("")), 500, {"content-type": _JSON})
+    return Response(orjson.dumps(internal_error().body("")), 500, {"content-type": _JSON})
 
 
 class RestServer(RESTServer):  # type: ignore[misc]
     """kserve's HTTP server with the pod's routes, and without its load and unload calls.
 
-    Anybody who reaches the port could unload the model with those.
+    Any client that reaches the port could unload the model with those. What is overridden here is
+    listed in kserve_overrides.py.
     """
 
     def serve_pod(self, rest: Rest) -> None:

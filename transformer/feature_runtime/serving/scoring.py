@@ -1,4 +1,4 @@
-"""The pod's one path from a request to its outcome: clock, store, rule, encoder, model, record.
+"""Scores a request: clock, store, availability rule, encoder, model, decision, record.
 
 No protocol and no server here: the ports (store, predictor, sink, clock) are given.
 """
@@ -63,7 +63,7 @@ def live_clock(max_client_skew: int, now: Callable[[], int] = moments.now) -> Cl
             found = moments.format_moment(int(request.event_ts[i]))
             within = moments.format_duration(max_client_skew)
             wanted = f"within {within} of {moments.format_moment(t)}"
-            raise bad_input(f"{EVENT_TS}[{i}]", found, wanted)
+            raise bad_input("event_ts_out_of_range", f"{EVENT_TS}[{i}]", found, wanted)
         return np.full(request.size, t, dtype=np.int64)
 
     return read
@@ -112,11 +112,12 @@ class Scorer:
         watch.enter("log")
         outcome = self._decider.outcome(at, lookup, encoded, probability)
         took = watch.microseconds()
-        await self._ports.sink.write(self._recorder.lines(request, lookup, encoded, outcome, took))
+        records = self._recorder.records(request, lookup, encoded, outcome, took)
+        await self._ports.sink.write(records)
         self._count(request, lookup, encoded, outcome)
         watch.enter("total")
         if outcome.all_rejected and self._service.decision.fallback_http == 503:
-            raise unavailable("fallback", outcome.reasons[0] or "", "its features")
+            raise unavailable("fallback", "all_rows_rejected", outcome.reasons[0] or "")
         return outcome
 
     def warm_up(self, request: ScoringRequest) -> None:
@@ -126,7 +127,7 @@ class Scorer:
         lookup = self._lookup.read(keys, {k: None for row in keys for k in row}, at)
         encoded = self._encoder.encode(request.fields, at, lookup.values, lookup.status)
         outcome = self._decider.outcome(at, lookup, encoded, np.zeros(request.size))
-        self._recorder.lines(request, lookup, encoded, outcome, {})
+        self._recorder.records(request, lookup, encoded, outcome, {})
 
     async def _read(self, keys: list[bytes]) -> dict[bytes, bytes | None]:
         try:

@@ -2,7 +2,7 @@
 
 kserve 0.21 with one worker runs on asyncio's own event loop, sets its exception handler on a
 loop that it then does not use, and stops gRPC only after HTTP. `PodServer.run` does these steps
-itself, with kserve's servers.
+itself, with kserve's servers. What is overridden of kserve's is listed in kserve_overrides.py.
 """
 
 from __future__ import annotations
@@ -24,15 +24,16 @@ from kserve.protocol.dataplane import DataPlane
 from feature_runtime.core.release import Release
 from feature_runtime.core.traffic import Traffic
 from feature_runtime.serving.addresses import Name
+from feature_runtime.serving.codecs.tensors import OUTPUTS
 from feature_runtime.serving.metrics import Metrics
 from feature_runtime.serving.pod import Pod
 from feature_runtime.serving.predictor import PredictorPool
-from feature_runtime.serving.protocol import OUTPUTS
-from feature_runtime.serving.record import FileSink, Recorder
+from feature_runtime.serving.record import Recorder
 from feature_runtime.serving.request import Inputs
 from feature_runtime.serving.rest import Rest, RestServer
 from feature_runtime.serving.rpc import RpcServer, Servicer
 from feature_runtime.serving.scoring import Ports, Scorer, live_clock, replay_clock
+from feature_runtime.serving.sinks import SINKS, SinkSettings
 from feature_runtime.serving.store import RedisStore
 
 _GRACE = 10
@@ -58,8 +59,8 @@ class Settings:
     store: str
     store_password_file: Path | None
     predictor: str | Name
-    record: Path
-    record_fsync: bool
+    record_sink: str
+    record: SinkSettings
     hash_key: bytes | None
     replay_clock: bool
     host: str
@@ -69,7 +70,7 @@ class Settings:
 
 
 class ServedModel(Model):  # type: ignore[misc]
-    """The pod as kserve's registry knows it: readiness and metadata."""
+    """The model in kserve's registry: readiness and metadata."""
 
     def __init__(self, name: str, pod: Pod) -> None:
         super().__init__(name)
@@ -101,7 +102,7 @@ class PodDataPlane(DataPlane):  # type: ignore[misc]
         return self._pod.ready
 
 
-class _Uvicorn(uvicorn.Server):
+class SignalFreeServer(uvicorn.Server):
     """Leaves the signals to PodServer, which stops all servers together."""
 
     @contextlib.contextmanager
@@ -127,7 +128,7 @@ class PodServer(ModelServer):  # type: ignore[misc]
         # No line per request: the record says more.
         logging.getLogger("uvicorn.access").handlers.clear()
 
-    def _http_server(self, listener: Listener) -> _Uvicorn:
+    def _http_server(self, listener: Listener) -> SignalFreeServer:
         rest = RestServer(
             "kserve.model_server:app",
             self.dataplane,
@@ -138,9 +139,9 @@ class PodServer(ModelServer):  # type: ignore[misc]
         rest.serve_pod(Rest(self._pod, self._settings.model_name, listener.traffic))
         rest.create_application()
         rest.config.host = self._settings.host
-        return _Uvicorn(rest.config)
+        return SignalFreeServer(rest.config)
 
-    def _shadow_server(self, listener: Listener) -> _Uvicorn:
+    def _shadow_server(self, listener: Listener) -> SignalFreeServer:
         app = Rest(self._pod, self._settings.model_name, listener.traffic).shadow_app()
         config = uvicorn.Config(
             app,
@@ -150,7 +151,7 @@ class PodServer(ModelServer):  # type: ignore[misc]
             timeout_graceful_shutdown=_GRACE,
             timeout_keep_alive=_KEEP_ALIVE,
         )
-        return _Uvicorn(config)
+        return SignalFreeServer(config)
 
     def _rpc_server(self, listener: Listener) -> RpcServer:
         servicer = Servicer(self._pod, self._settings.model_name, listener.traffic, self.dataplane)
@@ -193,7 +194,7 @@ async def serve(settings: Settings) -> None:
         clock=replay_clock if settings.replay_clock else live_clock(limits.max_client_skew),
         store=RedisStore(settings.store, settings.store_password_file, limits.deadline),
         predictor=PredictorPool(settings.predictor, release, limits.deadline),
-        sink=FileSink(settings.record, fsync=settings.record_fsync),
+        sink=SINKS[settings.record_sink](settings.record),
     )
     metrics = Metrics(release)
     scorer = Scorer(release, ports, Recorder(release, settings.hash_key), metrics)

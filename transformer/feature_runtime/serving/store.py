@@ -18,7 +18,7 @@ from redis.credentials import CredentialProvider
 from redis.exceptions import AuthenticationError, NoPermissionError, RedisError
 from redis.exceptions import TimeoutError as RedisTimeout
 
-from feature_runtime.serving.errors import ServingError, too_late, unavailable
+from feature_runtime.serving.errors import ServingError, deadline_exceeded, unavailable
 
 _CONNECTIONS = 32
 _MAX_PASSWORD = 4096
@@ -71,24 +71,24 @@ class RedisStore:
         try:
             values: Any = await self._client.mget(keys)
         except (RedisError, OSError) as error:
-            raise self._refusal(error) from error
+            raise self._error(error) from error
         return list(values)
 
     async def check(self) -> None:
         try:
             await self._client.ping()
         except (RedisError, OSError) as error:
-            raise self._refusal(error) from error
+            raise self._error(error) from error
 
     async def close(self) -> None:
         await self._client.aclose()
         await self._pool.aclose()
 
-    def _refusal(self, error: Exception) -> ServingError:
+    def _error(self, error: Exception) -> ServingError:
         if isinstance(error, RedisTimeout | asyncio.TimeoutError):
-            return too_late("store", self._deadline)
+            return deadline_exceeded("store", self._deadline)
         if isinstance(error, AuthenticationError):
-            return unavailable("store", "a store that refuses the password", "the online store")
+            return unavailable("store", "store_password_rejected", "the password is rejected")
         if isinstance(error, NoPermissionError):
-            return unavailable("store", "a store that refuses the command", "the online store")
-        return unavailable("store", "no connection", "the online store")
+            return unavailable("store", "store_permission_denied", "the command is denied")
+        return unavailable("store", "store_unreachable", "no connection")

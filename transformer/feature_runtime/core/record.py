@@ -1,0 +1,65 @@
+"""The prediction record: one a row of a request, of a stated schema version.
+
+The pod writes it and the control plane reads it (proviso/records), so both share the type. Keys
+are those of the JSON object; moments are RFC 3339 text (docs/prediction-record.md).
+"""
+
+from __future__ import annotations
+
+from typing import NotRequired, TypedDict
+
+from feature_runtime.core.availability import Value
+from feature_runtime.core.keys import EntityId
+from feature_runtime.core.traffic import Traffic
+
+SCHEMA = "proviso.prediction.v2"
+FORMER_SCHEMA = "proviso.prediction.v1"
+"""Has `arm` and `contract_digest` instead of `traffic` and `service_digest` (docs/adr/0070)."""
+
+
+class ViewRead(TypedDict):
+    """The winner of a view; nulls where there was none. run_id: the writer's run."""
+
+    status: str
+    event_ts: str | None
+    created_ts: str | None
+    run_id: int | None
+
+
+class FeatureRead(TypedDict):
+    """A feature: its value as stored and its status; default and reason where one was used."""
+
+    value: Value
+    status: str
+    default: NotRequired[float | None]
+    reason: NotRequired[str | None]
+
+
+class PredictionRecord(TypedDict):
+    """One prediction; (request_id, traffic, index) is its key.
+
+    vector: what the model got. probability: None where the row was rejected. latency_us: by part.
+    arm, contract_digest: deprecated spellings of traffic and service_digest.
+    """
+
+    schema: str
+    request_id: str
+    traffic: Traffic
+    arm: str
+    index: int
+    scored_at: str
+    event_ts: str
+    release: str
+    model: str
+    service_digest: str
+    model_digest: str
+    contract_digest: str
+    entities: dict[str, EntityId]
+    request: dict[str, float]
+    views: dict[str, ViewRead]
+    features: dict[str, FeatureRead]
+    vector: list[float]
+    probability: float | None
+    decision: str
+    fallback_reason: str | None
+    latency_us: dict[str, int]

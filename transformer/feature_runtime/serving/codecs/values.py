@@ -1,0 +1,71 @@
+"""JSON of a request body as columns of plain values, for V1 and V2."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import orjson
+
+from feature_runtime.serving.errors import bad_input, shown
+from feature_runtime.serving.request import Input
+
+_INT64 = range(-(2**63), 2**63)
+
+
+@dataclass(frozen=True)
+class HttpMessage:
+    """A request's body, with x-request-id and inference-header-content-length (json_length)."""
+
+    body: bytes
+    request_id: str | None = None
+    json_length: str | None = None
+
+
+@dataclass(frozen=True)
+class HttpReply:
+    """An answer's body. json_length: of the JSON before binary tensors, where there are some."""
+
+    body: bytes
+    request_id: str
+    json_length: int | None = None
+
+
+def json_object(body: bytes) -> dict[str, Any]:
+    """The JSON object that a body is."""
+    try:
+        document = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        wanted = "a JSON object in UTF-8"
+        raise bad_input("invalid_json", "body", f"invalid JSON ({error})", wanted) from None
+    if not isinstance(document, dict):
+        raise bad_input("wrong_type", "body", kind_of(document), "a JSON object")
+    return document
+
+
+def column_of(spec: Input, values: list[Any]) -> Any:
+    """JSON values as a column; refuses values of another type."""
+    if spec.datatype == "FP64":
+        _check_each(spec, values, lambda v: type(v) is float or type(v) is int, "a number")
+        return np.array(values, dtype=np.float64)
+    if spec.datatype == "INT64":
+        _check_each(spec, values, lambda v: type(v) is int and v in _INT64, "a 64-bit integer")
+    else:
+        _check_each(spec, values, lambda v: type(v) is str, "a string")
+    return values
+
+
+def kind_of(value: Any) -> str:
+    """What a JSON value is, for an error."""
+    names = {dict: "an object", list: "a list", str: "a string", bool: "a boolean"}
+    names |= {int: "an integer", float: "a number", type(None): "nothing"}
+    return names.get(type(value), "something else")
+
+
+def _check_each(spec: Input, values: list[Any], fits: Callable[[Any], bool], wanted: str) -> None:
+    for i, value in enumerate(values):
+        if not fits(value):
+            found = f"{kind_of(value)} {shown(value)}"
+            raise bad_input("wrong_type", f"{spec.name}[{i}]", found, wanted)

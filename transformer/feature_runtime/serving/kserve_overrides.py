@@ -1,0 +1,93 @@
+"""What the pod overrides of kserve's SDK, or relies on though kserve does not document it.
+
+Each entry has the digest of the source that the pod's version was written against.
+tests/kserve_process/test_kserve_overrides.py fails when an upgrade changes one of them, and when a
+class of the pod overrides something that is not listed: read the new source, adapt the override,
+then record the new digest.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import inspect
+from dataclasses import dataclass
+from typing import Any
+
+KSERVE_VERSION = "0.21.0"
+"""The version of kserve whose sources the digests are of."""
+
+
+@dataclass(frozen=True)
+class Override:
+    """target: `module:Class.attribute`. source: first 16 hex digits of its source's SHA-256."""
+
+    target: str
+    source: str
+    why: str
+
+    def present_source(self) -> str:
+        """The digest of the source that is installed. Raises AttributeError or ImportError."""
+        module, _, names = self.target.partition(":")
+        found: Any = importlib.import_module(module)
+        for name in names.split("."):
+            found = getattr(found, name)
+        return hashlib.sha256(inspect.getsource(found).encode()).hexdigest()[:16]
+
+
+_REST = "kserve.protocol.rest.server:RESTServer"
+_GRPC = "kserve.protocol.grpc.servicer:InferenceServicer"
+
+OVERRIDES = (
+    Override(
+        f"{_REST}._register_endpoints",
+        "841b714394633cb5",
+        "own prediction routes bound the body and build no pydantic model per request (ADR 30); "
+        "clients get no load and unload calls",
+    ),
+    Override(
+        f"{_REST}._add_middlewares", "eb71860ac9500c56", "kserve's times every request into a log"
+    ),
+    Override(
+        f"{_REST}._add_exception_handlers",
+        "ca0a28c1b356a6eb",
+        "an internal server error has the pod's body and no details",
+    ),
+    Override(
+        f"{_REST}.create_application",
+        "f821f63b402457eb",
+        "called, not overridden: runs the three hooks above on kserve's application",
+    ),
+    Override(f"{_GRPC}.ModelInfer", "49bf48c9159ebe9f", "the pod's own path, errors and metadata"),
+    Override(f"{_GRPC}.RepositoryModelLoad", "67fee58ff64a6edd", "clients must not load a model"),
+    Override(
+        f"{_GRPC}.RepositoryModelUnload", "d8a895c6fdc3d1cc", "clients must not unload the model"
+    ),
+    Override(
+        "kserve.protocol.dataplane:DataPlane.ready",
+        "092ec924c2558e83",
+        "kserve's is always true; the pod is ready when its identity is verified and it is warm",
+    ),
+    Override(
+        "kserve.protocol.dataplane:DataPlane.model_ready",
+        "6c7910fbb1c9d6b7",
+        "called, not overridden: asks ServedModel.healthy",
+    ),
+    Override("kserve:Model.healthy", "271ff5811fb07903", "the model is ready when the pod is"),
+    Override(
+        "kserve:Model.get_input_types", "2f975734a2602f35", "metadata names the service's inputs"
+    ),
+    Override(
+        "kserve:Model.get_output_types", "f6d79616f3cf5229", "metadata names the three outputs"
+    ),
+    Override(
+        "kserve:ModelServer.__init__",
+        "1029569ff98894af",
+        "called, not overridden: makes the registry and the data plane, and starts nothing",
+    ),
+    Override(
+        "uvicorn:Server.capture_signals",
+        "e1bbcd4770d1c887",
+        "PodServer handles the signals and stops all servers together",
+    ),
+)
