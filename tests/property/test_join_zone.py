@@ -17,6 +17,8 @@ from tests.join_cases import VIEWS, Case, answers_in, fixed_case, moved, slow, s
 DAYS = ("2020-03-08", "2020-11-01", "2020-04-05", "2020-02-29")
 ZONES = ("UTC", "America/New_York", "Australia/Lord_Howe")
 """The last one turns its clocks by half an hour."""
+ROOT = Path(__file__).parents[2]
+SOURCES = (str(ROOT), str(ROOT / "transformer"))
 
 _PROGRAM = """
 import sys, time
@@ -58,7 +60,7 @@ def _build(zone: str, name: str, works: list[str]) -> str:
     """Builds the datasets in a process of a zone; returns the zone's offset."""
     done = subprocess.run(
         [sys.executable, "-c", _PROGRAM, name, *works],
-        env={**os.environ, "TZ": zone, "PYTHONPATH": str(Path(__file__).parents[2])},
+        env={**os.environ, "TZ": zone, "PYTHONPATH": os.pathsep.join(SOURCES)},
         capture_output=True,
         text=True,
         check=False,

@@ -170,7 +170,7 @@ def test_the_transformer_understands_its_arguments(rendering: Rendering) -> None
     assert (own.shadow_http_port, own.shadow_grpc_port) == (8082, 8083)
     assert own.predictor == unit.predictor_address
     assert parse_predictor(own.predictor)
-    assert own.record == Path("/records/$(POD_NAME).jsonl")
+    assert own.record == "/records/$(POD_NAME).jsonl"
 
 
 def test_the_launcher_understands_its_arguments(rendering: Rendering) -> None:

@@ -1,4 +1,4 @@
-"""Who a release is: the digests that make its id, and the check that both sides run.
+"""The identity of a release: the digests that make its id, and the check that both sides run.
 
 The predictor hashes model and config before Triton starts (scripts/serve-predictor repeats
 these few lines with the standard library alone; a test holds them equal) and serves the id as
@@ -20,7 +20,7 @@ _ID_LINE = f'parameters {{ key: "{ID_PARAMETER}" '
 
 
 class IdentityError(ValueError):
-    """The files here are not the release that they claim to be."""
+    """The files do not belong to the release that release.yml names."""
 
 
 def digest(data: bytes) -> str:
@@ -54,7 +54,7 @@ def canonical_config(text: str) -> str:
 
 
 def source_digest() -> str:
-    """Digest of this package's sources and its hashed requirements, as they lie here."""
+    """Digest of this package's source files and its hashed requirements."""
     package = Path(__file__).parents[1]
     files = sorted([*package.rglob("*.py"), package / "requirements.txt"])
     lines = "".join(
@@ -64,7 +64,7 @@ def source_digest() -> str:
 
 
 def verify_transformer(release: Mapping[str, Any], source: str) -> str:
-    """The id of a parsed release.yml, after checking what the pod itself holds.
+    """The id of a parsed release.yml, after checking the parts that the pod itself has.
 
     source: `source_digest()` of the running code. Raises IdentityError with found and wanted.
     """
@@ -75,10 +75,10 @@ def verify_transformer(release: Mapping[str, Any], source: str) -> str:
         "transformer": source,
         "base_images": digest_of(release["base_images"]),
     }
-    for part, found in own.items():
-        if digests.get(part) != found:
+    for part, actual in own.items():
+        if digests.get(part) != actual:
             raise IdentityError(
-                f"release.yml digests.{part}: found {found}, wanted {digests.get(part)}"
+                f"release.yml digests.{part}: found {actual}, wanted {digests.get(part)}"
             )
     if release_id(digests) != release["id"]:
         raise IdentityError(f"release.yml id: found {release['id']}, wanted {release_id(digests)}")

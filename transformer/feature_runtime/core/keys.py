@@ -22,5 +22,5 @@ def timeline_key(entity: str, view: str, schema: str) -> bytes:
 
 
 def watermark_key(view: str, schema: str) -> bytes:
-    """Where the materializer says up to which moment all that becomes visible is written."""
+    """Key of a view's watermark: rows visible up to that moment are all written."""
     return f"fs:watermark:{view}:{schema}".encode()

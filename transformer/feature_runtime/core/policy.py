@@ -1,7 +1,7 @@
-"""What each status leads to: reject, an approved default, or an approved missing value.
+"""Policies by status: reject, an approved default, or an approved missing value.
 
-The same table decides in training and in serving, so that training sees what serving would
-have seen, also when that is STALE.
+Training and serving use the same table, so a value that is STALE in serving is replaced in
+training too.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""release.yml as the pod reads it: who the release is, and what its model expects."""
+"""release.yml as the pod reads it: the release's identity, its service and its model's tensors."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from feature_runtime.core import identity
 from feature_runtime.core.service import Service, parse_service
 
 _MAX_BYTES = 4 * 1024 * 1024
-# libyaml reads a release seven times faster than Python does, while the pod's start waits for it.
+# libyaml reads a release seven times faster than Python; the pod's start waits for it.
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -71,13 +71,13 @@ def parse_release(parsed: Mapping[str, Any]) -> Release:
 
 
 def own_fault(parsed: Mapping[str, Any]) -> str | None:
-    """Why this pod is not the release that release.yml states; None when it is."""
+    """Why this pod does not match its release.yml; None when it does."""
     try:
         identity.verify_transformer(parsed, identity.source_digest())
     except identity.IdentityError as error:
         return str(error)
     except (KeyError, TypeError):
-        return "a release.yml without all that makes its id"
+        return "a release.yml that lacks a part of its id"
     except OSError:
         return "sources that cannot be read"
     return None

@@ -2,7 +2,7 @@
 
 `release.yml` carries it under `service:`; training, batch scoring and the pod build the same
 `Service` from it, and its digest is part of the release's identity. Parsing is strict: a key
-too many or too few is an error, because a pod must never guess.
+too many or too few is an error.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from feature_runtime.core.moments import parse_duration, parse_moment
 
 
 class ServiceSectionError(ValueError):
-    """The service section is not what this runtime understands."""
+    """The service section of a release is not valid for this runtime."""
 
 
 class FeatureRef(NamedTuple):
-    """A feature of a view, and the only place that spells its two names.
+    """A feature of a view. Its two spellings are made here only.
 
     `view:feature` is its reference, in contracts, records and answers; `view__feature` its column,
     in datasets and in the model's vector.
@@ -50,7 +50,7 @@ def view_column(view: str, what: str) -> str:
 
 @dataclass(frozen=True)
 class Entity:
-    """What features are keyed by. `join_key` is the request field; dtype string or int64."""
+    """A key of features. `join_key` is the request field; dtype string or int64."""
 
     name: str
     join_key: str
@@ -59,7 +59,7 @@ class Entity:
 
 @dataclass(frozen=True)
 class Policy:
-    """What a feature that is not OK leads to.
+    """What happens when a feature is not OK.
 
     kind `reject`: the transaction gets the plan's fallback. `default`: `value` is used.
     `nan`: the model is told that the value is missing. The latter two are approvals: they need

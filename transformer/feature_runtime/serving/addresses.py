@@ -1,4 +1,4 @@
-"""Where the predictor is: one address, or a name behind which addresses come and go.
+"""Addresses of the predictor: one, or a DNS name with several that change.
 
 The pod resolves names itself, because it needs one connection an address (docs/adr/0050). An
 address is in gRPC's own form from here on: ipv4:1.2.3.4:8001, ipv6:[::1]:8001, unix:///path.
@@ -17,14 +17,14 @@ _PORTS = range(1, 65_536)
 
 
 class AddressError(ValueError):
-    """Not the address of a predictor."""
+    """A text is not the address of a predictor."""
 
 
 class Lookup(Protocol):
-    """Something behind which addresses come and go."""
+    """A name whose addresses change."""
 
     async def look_up(self) -> frozenset[str]:
-        """The addresses now. Raises OSError where that cannot be said."""
+        """The present addresses. Raises OSError where the name does not resolve."""
         ...
 
 

@@ -1,4 +1,4 @@
-"""One connection to one Triton, and whether it is this release's predictor right now.
+"""One connection to one Triton, with a check that it is this release's predictor.
 
 The check belongs to a connection: a watcher counts connections (`_epoch`), a check is good for
 the epoch in which it began and ended, and an answer that arrives in another epoch than its

@@ -1,4 +1,4 @@
-"""From stored timelines to the values that may be used: where the pod meets the one rule."""
+"""Applies the availability rule to stored timelines: the winner of each view, values, statuses."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from feature_runtime.serving.request import ScoringRequest
 
 @dataclass(frozen=True)
 class Winner:
-    """What a view says about one entity at one moment; row None where nothing may be read."""
+    """The row of a view that is used for one entity at one moment; None where there is none."""
 
     row: Row | None
     status: Status
@@ -34,7 +34,7 @@ class Lookup:
 
 @dataclass(frozen=True)
 class _Column:
-    """Where a consumed feature stands: column k of K, position and dtype in its view."""
+    """Position of a consumed feature: column k of K, position and dtype in its view."""
 
     k: int
     position: int
@@ -77,13 +77,13 @@ class FeatureLookup:
         winners = []
         for i, row_keys in enumerate(keys):
             moment = int(at[i])
-            found = [
+            row_winners = [
                 winner(view, blobs[key], moment)
                 for view, key in zip(self._service.views, row_keys, strict=True)
             ]
-            for columns, one in zip(self._columns, found, strict=True):
+            for columns, one in zip(self._columns, row_winners, strict=True):
                 _fill(columns, one, values[i], status[i])
-            winners.append(found)
+            winners.append(row_winners)
         return Lookup(values, status, winners)
 
 

@@ -131,7 +131,7 @@ class Pod:
         self.ready = self._fault is None
 
     async def watch_dependencies(self) -> None:
-        """Keeps `proviso_dependency_up` true without traffic, until cancelled."""
+        """Updates `proviso_dependency_up` without traffic, until cancelled."""
         while True:
             await asyncio.gather(
                 self._probe("store", self._ports.store.check),

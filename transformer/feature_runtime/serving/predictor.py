@@ -1,4 +1,4 @@
-"""The predictor of a release: every address behind its name, one checked connection each.
+"""The predictor pool of a release: one checked connection to each address of its name.
 
 Requests take the usable connections in turn. A call that is lost (its predictor stops, or its
 connection ends) is made again on another one, since inference has no side effect; the request's
@@ -59,7 +59,7 @@ class PredictorPool:
                     raise _after_retries(lost.error, attempts - 1) from lost
 
     async def check(self) -> None:
-        """Has every connection checked; good as soon as one has passed."""
+        """Checks every connection; returns as soon as one has passed."""
         passed = {connection: connection.proofs for connection in self._ring}
         for connection in self._ring:
             connection.doubt()
