@@ -369,7 +369,7 @@ def _others() -> tuple[str, ...]:
 
 def _config_map(path: Path) -> Object:
     if not path.is_file():
-        raise InputError.of(path, "no such file", "a rendered release", code="file_missing")
+        raise InputError.of(path, "no such file", "a rendered release", code="file_not_found")
     return {
         "apiVersion": "v1",
         "kind": "ConfigMap",

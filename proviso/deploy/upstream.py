@@ -85,7 +85,7 @@ def _found(component: Component, mirror: Path | None) -> tuple[bytes, str]:
         path = mirror / component.file
         if not path.is_file():
             wanted = f"{component.name} {component.version}"
-            raise InputError.of(path, "no such file", wanted, code="file_missing")
+            raise InputError.of(path, "no such file", wanted, code="file_not_found")
         return path.read_bytes(), str(path)
     if component.url is None:
         wanted = f"a mirror directory with {component.file}, made by `{component.made_by}`"

@@ -50,7 +50,7 @@ def configure(
     """
     if not LAUNCHER.is_file():
         wanted = "a checkout of the repository"
-        raise InputError.of(LAUNCHER, "no such file", wanted, code="file_missing")
+        raise InputError.of(LAUNCHER, "no such file", wanted, code="file_not_found")
     grpc_port, http_port, metrics_port = free_ports(3)
     command: list[str | Path] = [
         *(sys.executable, LAUNCHER, "--release", release, "--address", LOOPBACK),
