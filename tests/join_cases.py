@@ -23,8 +23,9 @@ from feature_runtime.core.availability import Row, Status, availability, order, 
 from feature_runtime.core.moments import HOUR, MINUTE, parse_moment
 from proviso.contracts.contract import Contract, FeatureView
 from proviso.history.duckdb.join import build_dataset
+from proviso.history.duckdb.loaded import open_transactions
 from proviso.history.oracle import LabelRow, Rule, naive_join
-from proviso.history.values import DatasetSummary, EntityRow, Event
+from proviso.history.values import DatasetSummary, EntityRow, Event, LeftOut
 from tests.history_data import (
     ZERO,
     contract,
@@ -226,7 +227,7 @@ def span_of(case: Case) -> tuple[int, int]:
 
 
 def fast(case: Case, views: Sequence[str] = VIEWS, build: Build = build_dataset) -> Found:
-    """What the join says."""
+    """The winners that the join finds, by view."""
     with tempfile.TemporaryDirectory() as work, sizes(case, build):
         history, sales = write_case(case, Path(work))
         out = Path(work) / "dataset.parquet"
@@ -236,10 +237,26 @@ def fast(case: Case, views: Sequence[str] = VIEWS, build: Build = build_dataset)
     return Found(answers, {joined.view: joined.conflicts for joined in done.views})
 
 
+def build_loaded(
+    contract: Contract,
+    history: Path,
+    transactions: Path,
+    start: int,
+    end: int,
+    out: Path,
+    views: Sequence[str],
+    left_out: LeftOut,
+) -> DatasetSummary:
+    """As `build_dataset`, from transactions that are loaded for several uses."""
+    with open_transactions(contract, transactions) as loaded:
+        return loaded.build_dataset(history, start, end, out, views, left_out)
+
+
 @contextmanager
 def sizes(case: Case, build: Build = build_dataset) -> Iterator[None]:
     """The join with the case's batch sizes."""
-    scope: Mapping[str, Any] = build.__globals__
+    own: Mapping[str, Any] = build.__globals__
+    scope = own if "_AT_ONCE" in own else build_dataset.__globals__
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(scope, "_BATCH", case.rows_at_once)
         patch.setitem(scope, "_AT_ONCE", case.asked_at_once)
@@ -247,7 +264,7 @@ def sizes(case: Case, build: Build = build_dataset) -> Iterator[None]:
 
 
 def answers_in(view: FeatureView, table: pa.Table) -> list[Answer]:
-    """A view's answers in a dataset."""
+    """A view's winners in a dataset."""
     moments = [table[f"{view.name}__{w}_ts"].cast(pa.int64()) for w in ("event", "created")]
     values = [table[f"{view.name}__{feature.name}"] for feature in view.features]
     columns = [column.to_pylist() for column in (*moments, *values)]
@@ -260,7 +277,7 @@ def answers_in(view: FeatureView, table: pa.Table) -> list[Answer]:
 
 
 def slow(case: Case, name: str, rule: Rule = availability) -> list[Answer]:
-    """What the rule says about each question, one after the other."""
+    """The winner of each transaction by the rule, one after the other."""
     view = case.owner.view_by_name[name]
     keys = case.owner.join_keys(view)
     asked = [LabelRow(tuple(s.ids[key] for key in keys), s.event_ts) for s in case.sales]
@@ -272,7 +289,7 @@ def slow(case: Case, name: str, rule: Rule = availability) -> list[Answer]:
 
 
 def conflicts_in(case: Case, name: str) -> int:
-    """Rows that say something else than an earlier one with the same times, of who is asked for."""
+    """Rows of the cases' entities with other values than an earlier row of the same times."""
     view = case.owner.view_by_name[name]
     keys = case.owner.join_keys(view)
     known = {tuple(s.ids[key] for key in keys) for s in case.sales}

@@ -1,7 +1,7 @@
-"""How fast the point-in-time join is, and how right, beside others on the same made-up data.
+"""Compares the point-in-time join with others on the same made-up data: speed, memory, errors.
 
-Everybody reads the same Parquet files and writes a Parquet file, in a process of its own, in turn
-with the others, so that a busy machine is busy for all of them.
+Every contestant reads the same Parquet files and writes a Parquet file, in a process of its own.
+The contestants take turns, so that a busy machine is busy for all of them.
 """
 
 from __future__ import annotations
@@ -143,7 +143,8 @@ def _process(command: list[str], spill: Path) -> tuple[dict[str, float], int]:
         said.seek(0)
         lines = said.read().splitlines()
     if process.returncode != 0 or not lines:
-        raise InputError.of(" ".join(command[:3]), f"exit {process.returncode}", "figures")
+        message = f"ended with exit code {process.returncode} and {len(lines)} lines of output"
+        raise InputError.event("bench_contestant_failed", message, " ".join(command[:3]))
     figures: dict[str, float] = json.loads(lines[-1])
     return figures, most
 

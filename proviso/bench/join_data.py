@@ -57,7 +57,7 @@ class Data:
 
     @property
     def available(self) -> Path:
-        """The rows with the moment from which each is visible, for who can't compute it."""
+        """The rows with the moment from which each is visible, for contestants without the rule."""
         return self.folder / "available.parquet"
 
     @property
@@ -99,9 +99,9 @@ def _share(number: str, salt: int) -> str:
 
 def _transactions(size: Size) -> str:
     at = f"{START:d} + ({_share('i', 1)} * {DAYS * DAY:d})::bigint"
-    who = f"({_share('i', 2)} * {size.entities * _STRANGERS:.0f})::bigint"
+    customer = f"({_share('i', 2)} * {size.entities * _STRANGERS:.0f})::bigint"
     return (
-        f"select i as id, make_timestamptz({at}) as asked_at, {who} as customer_id,"
+        f"select i as id, make_timestamptz({at}) as asked_at, {customer} as customer_id,"
         f" (i % 50 = 0)::tinyint as label, (i % 9973) / 100 as amount"
         f" from range({size.labels:d}) t(i)"
     )
@@ -153,7 +153,7 @@ def exact_answers(engine: Engine, data: Data, out: Path) -> int:
 
 
 def wrong_answers(engine: Engine, data: Data, out: Path, prefix: str = "") -> int:
-    """Questions whose values are not the exact ones, or that are not answered."""
+    """How many transactions have no row in the answers, or other values than the exact ones."""
     differs = " or ".join(f'a."{prefix}{name}" is distinct from e.{name}' for name in FEATURES)
     found = engine.row(
         f"select count(*) from read_parquet({literal(data.exact)}) e"

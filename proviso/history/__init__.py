@@ -1,1 +1,4 @@
-"""Second station: from transactions to feature history, and from history to the dataset."""
+"""Feature history from transactions, and datasets from history, through the port in `ports.py`.
+
+Callers use `engines.history_engine()`; values, files and the oracle depend on no engine.
+"""

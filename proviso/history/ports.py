@@ -1,6 +1,6 @@
 """What an engine must be able to do: operations over transactions and feature history.
 
-`HistoryEngine` is the whole port; its parts group the operations by who calls them. An engine
+`HistoryEngine` is the whole port; its parts group the operations by use. An engine
 is a module or an object with these functions, registered by name in `engines.py`. What it computes
 is defined by docs/time.md and held to `oracle.py` by tests/property, to the bit. It reads and
 writes the files of `files.py`; values that cross the port are in `values.py`.

@@ -9,8 +9,21 @@ import pytest
 from hypothesis import given, settings
 
 from feature_runtime.core.availability import Row, Status, ViewTimes, order, visible_from
+from proviso.history.duckdb.join import build_dataset
 from proviso.history.oracle import Rule
-from tests.join_cases import VIEWS, Answer, Case, Found, cases, conflicts_in, fast, fixed_case, slow
+from tests.join_cases import (
+    VIEWS,
+    Answer,
+    Build,
+    Case,
+    Found,
+    build_loaded,
+    cases,
+    conflicts_in,
+    fast,
+    fixed_case,
+    slow,
+)
 
 
 @settings(max_examples=40)
@@ -26,8 +39,14 @@ def test_the_fast_join_equals_the_rule_in_a_thousand_cases(case: Case) -> None:
     _equals_the_rule(case)
 
 
-def _equals_the_rule(case: Case) -> None:
-    found = fast(case)
+@settings(max_examples=15)
+@given(case=cases())
+def test_the_join_of_loaded_transactions_equals_the_rule(case: Case) -> None:
+    _equals_the_rule(case, build_loaded)
+
+
+def _equals_the_rule(case: Case, build: Build = build_dataset) -> None:
+    found = fast(case, build=build)
     for name in VIEWS:
         assert found.answers[name] == slow(case, name), name
         assert found.conflicts[name] == conflicts_in(case, name), name

@@ -50,8 +50,8 @@ def sample_entities(
 def _classify(
     engine: Engine, contract: Contract, history: Path, view: FeatureView, request: SampleRequest
 ) -> None:
-    """Table _entities: join keys and one truth value a stratum, of every entity that the view has
-    heard of within two lookbacks."""
+    """Table _entities: join keys and one truth value a stratum, of every entity with a row
+    within two lookbacks."""
     keys, at = names(*contract.join_keys(view)), request.at
     lookback = view.temporal_join_lookback
     source = history_relation(contract, history, view, at - 2 * lookback, at + 1)
@@ -100,7 +100,7 @@ def _chosen(
 
 
 def _unseen(contract: Contract, view: FeatureView, request: SampleRequest) -> Iterator[Ids]:
-    """Entities that nobody has heard of; should one exist after all, its rows are read too."""
+    """Ids that no history should have; if one exists after all, its rows are read too."""
     dtypes = [contract.entity_by_name[name].dtype for name in view.entities]
     for i in range(request.quota):
         yield tuple(

@@ -1,4 +1,4 @@
-"""Which entities are live at a moment: those about whom a view must have a fresh row."""
+"""Entities that are live at a moment: those for which a view must have a fresh row."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ def live_entities(
     """Ids, in the view's entity order, of the entities that are live at `t`, each once.
 
     Scheduled: the population of the newest run that the plan makes readable by `t`. On event:
-    everybody with a row that the lookback still reaches. By the plan, not by stamps, so that
-    an entity whose row came late counts as one who should have had it.
+    entities with a row that the lookback still reaches. By the plan, not by stamps, so that an
+    entity with a late row counts as one that should have had it.
     """
     keys = names(*contract.join_keys(view))
     rows = planned_relation(contract, history, view, t - view.temporal_join_lookback, t + 1)
@@ -35,7 +35,7 @@ def live_entities(
 def visible_entities(
     contract: Contract, history: Path, view: FeatureView, t: int
 ) -> Iterator[tuple[EntityId, ...]]:
-    """Ids, in the view's entity order, of all whom the rule finds a row for at `t`, by the plan."""
+    """Ids, in the view's entity order, of the entities with a winner at `t`, by the plan."""
     keys = names(*contract.join_keys(view))
     last = t - view.source_delay
     rows = planned_relation(contract, history, view, t - view.temporal_join_lookback, last + 1)

@@ -1,7 +1,7 @@
 """When offline and the online store may differ: batches that were acknowledged after their stamp.
 
 Offline reads the created_ts that was really written, or it would use a value at moments at which
-the pod could not (docs/time.md). Between the stamp and the acknowledgement nobody knows.
+the pod could not (docs/time.md). Between the stamp and the acknowledgement it is unknown.
 """
 
 from __future__ import annotations

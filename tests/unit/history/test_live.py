@@ -1,4 +1,4 @@
-"""Whom a release must find a key of: all whom the rule finds a row for."""
+"""The entities that a release must find a key of: those with a winner by the rule."""
 
 from __future__ import annotations
 
