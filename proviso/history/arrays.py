@@ -111,7 +111,7 @@ def _read(dataset: Path, contract: Contract, service: Service) -> pa.Table:
     ]
     if not dataset.is_file():
         why = "write it with `proviso dataset`"
-        raise InputError.of(dataset, "no such file", "a dataset", why, code="dataset_not_found")
+        raise InputError.of(dataset, "no such file", "a dataset", why, code="file_not_found")
     try:
         missing = sorted(set(columns) - set(pq.read_schema(dataset).names))
     except (pa.ArrowInvalid, OSError) as error:

@@ -47,7 +47,7 @@ def check_history(contract: Contract, path: Path, view: FeatureView) -> None:
     """
     if not path.is_file():
         why = "compute it with `proviso features`"
-        raise InputError.of(path, "no such file", "feature history", why, code="history_not_found")
+        raise InputError.of(path, "no such file", "feature history", why, code="file_not_found")
     actual = read_schema(path)
     problems = [
         Problem(

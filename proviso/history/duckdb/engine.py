@@ -137,7 +137,7 @@ def column_type(dtype: str) -> str:
 def parquet_columns(engine: Engine, path: Path) -> dict[str, str]:
     """Names and engine types of a Parquet file's columns. Raises InputError."""
     if not path.is_file():
-        raise InputError.of(path, "no such file", "a Parquet file", code="parquet_not_found")
+        raise InputError.of(path, "no such file", "a Parquet file", code="file_not_found")
     try:
         engine.execute(f"describe select * from read_parquet({literal(path)})")
     except EngineError as error:

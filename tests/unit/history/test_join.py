@@ -169,7 +169,7 @@ def test_history_of_another_definition_is_refused(tmp_path: Path) -> None:
         "timestamp[us, tz=UTC]",
     )
     path.unlink()
-    with refused("history_not_found"):
+    with refused("file_not_found"):
         build_dataset(owner, tmp_path, source, ZERO, ZERO + HOUR, tmp_path / "d", [view.name])
 
 
@@ -232,5 +232,5 @@ def test_a_dataset_that_lacks_what_the_service_consumes_is_refused(tmp_path: Pat
     with refused("dataset_column_missing") as problems:
         _inputs(done.path)
     assert problems[0].found == "no column shop_daily__return_share"
-    with refused("dataset_not_found"):
+    with refused("file_not_found"):
         _inputs(tmp_path / "nothing.parquet")

@@ -280,5 +280,5 @@ def test_what_is_no_parquet_file_is_refused(engine: Engine, tmp_path: Path) -> N
     (tmp_path / "x.parquet").write_text("hello")
     with refused("parquet_unreadable"):
         load_transactions(engine, contract(), tmp_path / "x.parquet")
-    with refused("parquet_not_found"):
+    with refused("file_not_found"):
         load_transactions(engine, contract(), tmp_path / "y.parquet")
