@@ -43,6 +43,8 @@ SKEW_HEADER = (
     "case_id,entity_type,entity_key,feature_view,feature,as_of,offline_value,online_value,"
     "offline_event_ts,online_event_ts,tolerance_abs,tolerance_rel,verdict,kind,owner,review_note"
 )
+OBJECTIVES = "latency_p95_ms latency_p99_ms http_error_rate"
+"""Metrics whose bounds may leave the threshold out: latency_slo and error_budget state it."""
 ROLES = "data_engineering ml_engineering platform business"
 COVERS = "latency errors features business"
 
@@ -551,7 +553,7 @@ def validate_serving_release_plan(lab: Lab) -> Iterator[str]:
     yield from _canary(part(plan, "canary").get("steps"))
     for monitored in items(plan, "monitoring"):
         path = f"monitoring[{monitored.get('metric')}]"
-        yield from absent(path, monitored, "metric threshold window action owner")
+        yield from absent(path, monitored, f"metric {_threshold(monitored)} window action owner")
     yield from _rollback(part(plan, "rollback"))
     if part(plan, "fallback").get("decision") is None:
         yield problem("fallback.decision", "nothing", "what a rejected request gets")
@@ -574,7 +576,12 @@ def _rollback(rollback: dict[str, Any]) -> Iterator[str]:
             yield problem("rollback.triggers", f"none that covers {covers}", "one", why)
     for trigger in items(rollback, "triggers"):
         path = f"rollback.triggers[{trigger.get('metric')}]"
-        yield from absent(path, trigger, "metric threshold window action")
+        yield from absent(path, trigger, f"metric {_threshold(trigger)} window action")
+
+
+def _threshold(bound: dict[str, Any]) -> str:
+    """The key `threshold`, where the bound must state it."""
+    return "" if bound.get("metric") in OBJECTIVES.split() else "threshold"
 
 
 def _stakeholders(stakeholders: list[dict[str, Any]]) -> Iterator[str]:

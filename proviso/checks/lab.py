@@ -7,7 +7,7 @@ neither passes nor fails: it is NOT JUDGED.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from proviso.checks.skew.case_rules import skew_problems
 from proviso.checks.skew.cases import parse_cases
 from proviso.contracts.base import ContractError, Problem
 from proviso.contracts.contract import Contract
+from proviso.contracts.documents import Document, read_document
 from proviso.contracts.loading import (
     CONTRACT_FILE,
     PAYLOADS_FILE,
@@ -24,11 +25,11 @@ from proviso.contracts.loading import (
     Model,
     check_directory,
     parse_model,
-    parse_yaml,
     read_text,
 )
 from proviso.contracts.payloads import parse_payloads
 from proviso.contracts.plan import Plan
+from proviso.contracts.plan_forms import deprecations
 from proviso.contracts.validation.contract import contract_problems
 from proviso.contracts.validation.payloads import payload_problems
 from proviso.contracts.validation.plan import plan_problems
@@ -54,11 +55,16 @@ class Lab:
 
 @dataclass(frozen=True)
 class Check:
-    """One check's outcome; `judged` is False where it needs a contract that cannot be read."""
+    """One check's outcome.
+
+    judged: False where it needs a contract that cannot be read. warnings: what an older form of a
+    file states; it is accepted.
+    """
 
     name: str
     problems: tuple[Problem, ...]
     judged: bool = True
+    warnings: tuple[Problem, ...] = ()
 
     @property
     def passed(self) -> bool:
@@ -84,10 +90,10 @@ def checks(directory: Path, today: date | None = None) -> tuple[Check, ...]:
     files = {name: _read(directory / name) for name in _FILES}
     unread = {name: text for name, text in files.items() if isinstance(text, ContractError)}
     texts = {name: text for name, text in files.items() if isinstance(text, str)}
-    contract = _data(CONTRACT_FILE, texts, unread)
-    plan = _data(PLAN_FILE, texts, unread)
-    lab = Lab(contract, plan, texts.get(PAYLOADS_FILE, ""), texts.get(SKEW_FILE, ""))
-    return judge(lab, today or datetime.now(UTC).date(), unread)
+    contract, plan = (_document(file, texts, unread) for file in (CONTRACT_FILE, PLAN_FILE))
+    lab = Lab(contract.data, plan.data, texts.get(PAYLOADS_FILE, ""), texts.get(SKEW_FILE, ""))
+    judged = judge(lab, today or datetime.now(UTC).date(), unread)
+    return tuple(_located(_located(check, contract), plan) for check in judged)
 
 
 def judge(
@@ -106,7 +112,7 @@ def judge(
         Check(CHECKS[0], tuple(contract_wrong)),
         Check(CHECKS[1], tuple(_payloads(contract, lab.payloads, broken)), readable),
         Check(CHECKS[2], tuple(_skew(contract, lab.skew_cases, broken)), readable),
-        Check(CHECKS[3], tuple(plan_wrong), readable),
+        Check(CHECKS[3], tuple(plan_wrong), readable, tuple(deprecations(lab.plan))),
     )
 
 
@@ -120,15 +126,21 @@ def _read(path: Path) -> str | ContractError:
         return error
 
 
-def _data(file: str, texts: dict[str, str], unread: dict[str, ContractError]) -> Any:
-    """Plain data of a YAML file; one that is no YAML joins the unread."""
-    if file not in texts:
-        return None
+def _document(file: str, texts: dict[str, str], unread: dict[str, ContractError]) -> Document:
+    """A YAML file; one that cannot be parsed joins the unread."""
     try:
-        return parse_yaml(file, texts[file])
+        return read_document(file, texts.get(file, ""))
     except ContractError as error:
         unread[file] = error
-        return None
+        return Document(file, None)
+
+
+def _located(check: Check, document: Document) -> Check:
+    """The check with positions at the problems of the document's file."""
+    problems, warnings = (
+        tuple(map(document.located, found)) for found in (check.problems, check.warnings)
+    )
+    return replace(check, problems=problems, warnings=warnings)
 
 
 def _typed(

@@ -19,9 +19,10 @@ import numpy as np
 from feature_runtime.core.moments import now
 from feature_runtime.core.service import Service
 from proviso.checks.evidence import Evidence
-from proviso.checks.registry import Bound, Check, CheckContext, Option
+from proviso.checks.registry import Check, CheckContext, FigureBound, Option
 from proviso.clients.endpoint import Clients, EndpointRequest, clients_of
 from proviso.contracts.base import InputError
+from proviso.contracts.bounds import Bound
 from proviso.contracts.contract import Contract
 from proviso.contracts.plan import Plan
 from proviso.history.engines import history_engine
@@ -162,14 +163,16 @@ def _measure(context: CheckContext, options: LoadOptions) -> Evidence:
     return evidence_of(release.id, asyncio.run(levels()))
 
 
-def _bounds(plan: Plan) -> tuple[Bound, ...]:
+def _bounds(plan: Plan) -> tuple[FigureBound, ...]:
     """The error budget is a share: what may fail is what need not be available."""
     return (
-        Bound("latency_p95_ms", plan.latency_slo.p95_ms),
-        Bound("latency_p99_ms", plan.latency_slo.p99_ms),
-        Bound("http_error_rate", round(1 - plan.error_budget.availability_percent / 100, 9)),
-        Bound("requests_per_second", plan.stress_test.min_requests_per_second, least=True),
-        Bound("seconds", plan.stress_test.duration / 1e6, least=True),
+        FigureBound("latency_p95_ms", Bound.at_most(plan.latency_slo.p95_ms)),
+        FigureBound("latency_p99_ms", Bound.at_most(plan.latency_slo.p99_ms)),
+        FigureBound("http_error_rate", Bound.at_most(plan.error_budget.error_share)),
+        FigureBound(
+            "requests_per_second", Bound.at_least(plan.stress_test.min_requests_per_second)
+        ),
+        FigureBound("seconds", Bound.at_least(plan.stress_test.duration / 1e6)),
     )
 
 

@@ -15,6 +15,7 @@ from typing import Any, Generic, Literal, TypeVar
 from feature_runtime.core.service import View
 from proviso.checks.evidence import Evidence, write_evidence
 from proviso.contracts.base import InputError
+from proviso.contracts.bounds import Bound
 from proviso.contracts.contract import Contract
 from proviso.contracts.plan import Plan
 from proviso.contracts.section import runtime_service
@@ -71,24 +72,23 @@ class CheckContext:
 
 
 @dataclass(frozen=True)
-class Bound:
-    """A figure of the evidence and the least or most that the plan lets pass."""
+class FigureBound:
+    """A figure of the evidence and the bound that the plan sets for it."""
 
     figure: str
-    limit: float
-    least: bool = False
+    bound: Bound
 
     def violation(self, figures: Mapping[str, Any]) -> str:
         """Why the figure is out of bounds; '' when it is not. No figure, and NaN, are."""
         actual = figures.get(self.figure)
-        word = "at least" if self.least else "at most"
         if isinstance(actual, bool) or not isinstance(actual, int | float):
-            return f"{self.figure}: found nothing, wanted {word} {self.limit:g}"
-        within = actual >= self.limit if self.least else actual <= self.limit
-        return "" if within else f"{self.figure}: found {actual:g}, wanted {word} {self.limit:g}"
+            return f"{self.figure}: found nothing, wanted {self.bound.words}"
+        if self.bound.holds(actual):
+            return ""
+        return f"{self.figure}: found {actual:g}, wanted {self.bound.words}"
 
 
-def no_bounds(_plan: Plan) -> tuple[Bound, ...]:
+def no_bounds(_plan: Plan) -> tuple[FigureBound, ...]:
     """The bounds of a check whose evidence says itself whether it passed."""
     return ()
 
@@ -123,7 +123,7 @@ class Check(Generic[O]):
     stage: Stage | None = None
     finding: str = ""
     when_passed: str = ""
-    bounds: Callable[[Plan], tuple[Bound, ...]] = no_bounds
+    bounds: Callable[[Plan], tuple[FigureBound, ...]] = no_bounds
     signed_rows: str = ""
     needs_release: bool = True
     text: Callable[[Evidence], str] = text_of

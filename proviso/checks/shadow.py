@@ -13,7 +13,8 @@ from typing import Annotated
 
 from feature_runtime.core.moments import now, parse_moment
 from proviso.checks.evidence import Evidence
-from proviso.checks.registry import Bound, Check, CheckContext, Option
+from proviso.checks.registry import Check, CheckContext, FigureBound, Option
+from proviso.contracts.bounds import Bound
 from proviso.contracts.plan import Plan
 from proviso.records.reader import RecordReader
 
@@ -78,11 +79,11 @@ def _measure(context: CheckContext, options: ShadowOptions) -> Evidence:
     return compare(options.served, options.shadowed, context.required_release().id)
 
 
-def _bounds(plan: Plan) -> tuple[Bound, ...]:
+def _bounds(plan: Plan) -> tuple[FigureBound, ...]:
     return (
-        Bound("requests", plan.shadow.min_requests, least=True),
-        Bound("seconds", plan.shadow.duration / 1e6, least=True),
-        Bound("decision_disagreement", plan.shadow.max_decision_disagreement),
+        FigureBound("requests", Bound.at_least(plan.shadow.min_requests)),
+        FigureBound("seconds", Bound.at_least(plan.shadow.duration / 1e6)),
+        FigureBound("decision_disagreement", Bound.at_most(plan.shadow.max_decision_disagreement)),
     )
 
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from proviso.checks.lab import ALL_PASSED, Check, checks
-from proviso.cli.console import emit
+from proviso.cli.console import emit, note
 from proviso.cli.options import DryRun, Json
 from proviso.contracts.base import ContractError
 from proviso.contracts.starter import template_files, write_template
@@ -20,6 +20,8 @@ def validate(ctx: typer.Context, as_json: Json = False) -> None:
     outcomes = checks(ctx.obj)
     passed = all(check.passed for check in outcomes)
     lines = [*map(str, outcomes), *([ALL_PASSED] if passed else [])]
+    for warning in () if as_json else (w for check in outcomes for w in check.warnings):
+        note(f"warning: {warning.printed}")
     emit(_as_data(outcomes, passed), as_json, lambda: "\n".join(lines))
     if not passed:
         raise ContractError([problem for check in outcomes for problem in check.problems])
@@ -32,6 +34,7 @@ def _as_data(outcomes: tuple[Check, ...], passed: bool) -> dict[str, Any]:
             "passed": check.passed,
             "judged": check.judged,
             "problems": [asdict(problem) for problem in check.problems],
+            "warnings": [asdict(warning) for warning in check.warnings],
         }
         for check in outcomes
     ]

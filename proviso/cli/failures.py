@@ -35,13 +35,13 @@ def print_problems(problems: Sequence[Problem], as_json: bool) -> None:
         print(json.dumps({"errors": [_as_dict(one) for one in problems]}), file=sys.stderr)
         return
     for problem in problems:
-        print(problem.line, file=sys.stderr)
+        print(problem.printed, file=sys.stderr)
 
 
 def _as_dict(problem: Problem) -> dict[str, Any]:
     return {
         name: getattr(problem, name)
-        for name in ("code", "path", "found", "wanted", "why", "message")
+        for name in ("code", "path", "line", "column", "found", "wanted", "why", "message")
     }
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
+from pydantic_core import PydanticCustomError
 
 from feature_runtime.core.moments import format_duration, parse_duration
 
@@ -17,7 +18,7 @@ class Problem:
 
     A value has a path, what was found there and what is expected; an event has a message and the
     path or address that it concerns. code: stable, for machines, tests and docs/errors.md. why:
-    the reason, or what to do.
+    the reason, or what to do. line, column: where in the file, from 1; 0 where that is not known.
     """
 
     path: str
@@ -26,15 +27,17 @@ class Problem:
     why: str = ""
     code: str = "invalid_value"
     message: str = ""
+    line: int = 0
+    column: int = 0
 
     def __str__(self) -> str:
         reason = f" ({self.why})" if self.why else ""
-        if self.message:
-            return f"{self.path}: {self.message}{reason}"
-        return f"{self.path}: found {self.found}, wanted {self.wanted}{reason}"
+        place = f" (line {self.line}, column {self.column})" if self.line else ""
+        what = self.message or f"found {self.found}, wanted {self.wanted}"
+        return f"{self.path}: {what}{reason}{place}"
 
     @property
-    def line(self) -> str:
+    def printed(self) -> str:
         """The problem as a command prints it, with its code."""
         return f"{self} [{self.code}]"
 
@@ -73,10 +76,18 @@ class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
+def invalid(code: str, found: str, wanted: str) -> PydanticCustomError:
+    """What a validator of a model raises: the problem's code, and the two halves of its text."""
+    context = {"found": found, "wanted": wanted}
+    return PydanticCustomError(code, "found {found}, wanted {wanted}", context)
+
+
 def _duration(value: Any) -> int:
-    if not isinstance(value, str):
-        raise ValueError(f"found {value!r}, wanted an ISO 8601 duration such as PT10M")
-    return parse_duration(value)
+    try:
+        return parse_duration(value)
+    except (TypeError, ValueError):
+        wanted = "an ISO 8601 duration in days, hours, minutes, seconds (P7D, PT10M)"
+        raise invalid("duration_invalid", repr(value), wanted) from None
 
 
 def _date(value: Any) -> datetime.date:
@@ -85,7 +96,7 @@ def _date(value: Any) -> datetime.date:
     try:
         return datetime.date.fromisoformat(str(value))
     except ValueError:
-        raise ValueError(f"found {value!r}, wanted a date such as 2026-01-31") from None
+        raise invalid("date_invalid", repr(value), "a date such as 2026-01-31") from None
 
 
 Duration = Annotated[int, BeforeValidator(_duration), PlainSerializer(format_duration)]

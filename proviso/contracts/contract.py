@@ -1,7 +1,7 @@
 """The feature store contract as typed values: `feature_store_contract.yml`.
 
-Only what one file can say for itself is judged here; what must fit across features, views and
-files is judged in `contracts.validate`.
+The models check what concerns one value; `contracts.validation` checks what must fit across
+features, views and files.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ from pydantic import (
 
 from feature_runtime.core.functions import CLOCK_FUNCTIONS, DERIVED_FUNCTIONS
 from proviso.contracts.aggregates import AGGREGATES
-from proviso.contracts.base import Date, Duration, Label, Name, Span, Strict, Text
+from proviso.contracts.base import Date, Duration, Label, Name, Span, Strict, Text, invalid
+from proviso.contracts.bounds import Bound
 
 if TYPE_CHECKING:
     RequestFunction = str
@@ -73,7 +74,7 @@ class Entity(Strict):
 
 
 class Deprecation(Strict):
-    """Whether new services may use it, and from when no service may."""
+    """Whether a service may use a view or feature, and the date from which none may."""
 
     status: Literal["active", "deprecated", "retired"] = "active"
     retire_on: Date | None = None
@@ -82,11 +83,12 @@ class Deprecation(Strict):
     @model_validator(mode="after")
     def _deprecated_has_an_end(self) -> Deprecation:
         if self.status == "deprecated" and self.retire_on is None:
-            raise ValueError("found deprecated without retire_on, wanted the date of its end")
+            found = "deprecated without retire_on"
+            raise invalid("retire_on_missing", found, "the date of its end")
         return self
 
     def ended(self, today: datetime.date) -> bool:
-        """Whether no service may use it any more: retired, or its day has come."""
+        """Whether no service may use it: it is retired, or `retire_on` has come."""
         return self.status == "retired" or (self.retire_on is not None and self.retire_on <= today)
 
 
@@ -112,7 +114,7 @@ class OnEvent(Strict):
 
 
 def _publication_kind(value: Any) -> str:
-    """Decided before parsing, so that a defect is reported for the kind that was meant."""
+    """Decided before parsing, so that a problem is reported for the kind that the file states."""
     on_event = isinstance(value, OnEvent) or (isinstance(value, dict) and "on" in value)
     return "OnEvent" if on_event else "Scheduled"
 
@@ -131,7 +133,7 @@ class OnlineStore(Strict):
 
 
 class DefaultPolicy(Strict):
-    """What a missing value leads to. Anything but `reject` is an approval with a name on it."""
+    """What a missing value leads to. Anything but `reject` needs an approval and a reason."""
 
     policy: Literal["reject", "default", "nan"]
     value: float | None = None
@@ -142,14 +144,12 @@ class DefaultPolicy(Strict):
     @model_validator(mode="after")
     def _complete(self) -> DefaultPolicy:
         if (self.policy == "default") != (self.value is not None):
-            raise ValueError(
-                f"found policy {self.policy} with value {self.value}, "
-                "wanted a value for `default` and none otherwise"
-            )
+            found = f"policy {self.policy} with value {self.value}"
+            wanted = "a value for `default` and none otherwise"
+            raise invalid("default_value_mismatch", found, wanted)
         if self.policy != "reject" and not (self.approved_by and self.reason):
-            raise ValueError(
-                f"found policy {self.policy} without approved_by and reason, wanted both"
-            )
+            found = f"policy {self.policy} without approved_by and reason"
+            raise invalid("default_unapproved", found, "both")
         return self
 
 
@@ -189,9 +189,8 @@ class Aggregate(Strict):
     @model_validator(mode="after")
     def _of_fits(self) -> Aggregate:
         if AGGREGATES[self.function].takes_column != (self.of is not None):
-            raise ValueError(
-                f"found {self.function} of {self.of}, wanted a column for sums and none for count"
-            )
+            wanted = "a column for sums and none for count"
+            raise invalid("aggregate_column_mismatch", f"{self.function} of {self.of}", wanted)
         return self
 
 
@@ -259,9 +258,8 @@ class RequestFeature(Strict):
     @model_validator(mode="after")
     def _field_fits(self) -> RequestFeature:
         if (self.function == "field") != (self.field is not None):
-            raise ValueError(
-                f"found {self.function} with field {self.field}, wanted a field only for `field`"
-            )
+            found = f"{self.function} with field {self.field}"
+            raise invalid("request_field_mismatch", found, "a field only for `field`")
         return self
 
 
@@ -288,7 +286,7 @@ class FeatureService(Strict):
 
 
 class QualityGate(Strict):
-    """A bound that something monitors on a schedule, for somebody."""
+    """A bound on a metric that is measured on a schedule, and the gate stage that it blocks."""
 
     name: Name
     metric: Name
@@ -301,8 +299,14 @@ class QualityGate(Strict):
     @model_validator(mode="after")
     def _bounded(self) -> QualityGate:
         if (self.max is None) == (self.min is None):
-            raise ValueError(f"found min {self.min} and max {self.max}, wanted exactly one bound")
+            found = f"min {self.min} and max {self.max}"
+            raise invalid("gate_bounds_ambiguous", found, "exactly one bound")
         return self
+
+    @property
+    def bound(self) -> Bound:
+        """The values that pass the gate."""
+        return Bound.at_least(self.min) if self.min is not None else Bound.at_most(self.max or 0.0)
 
 
 class Contract(Strict):

@@ -31,7 +31,8 @@ def where_scalar(contract: Contract, aggregate: Aggregate) -> Scalar | None:
         raise SqlError(
             f"the label {label} in an aggregate dated by event",
             "dated: label",
-            "leakage: on the event's day nobody knows its label",
+            "leakage: the label is not known yet on the event's day",
+            "label_leak",
         )
     if scalar.kind != "bool":
         raise SqlError(f"`{aggregate.where}`", "a condition, true or false")
@@ -42,14 +43,16 @@ def feature_scalar(view: FeatureView, feature: Feature) -> Scalar:
     """The judged expression of a feature over its view's aggregates. Raises SqlError."""
     columns: dict[str, Kind] = {aggregate.name: "int" for aggregate in view.aggregates}
     if feature.sql is None and feature.name not in columns:
-        raise SqlError("no sql and no aggregate of that name", f"sql or one of {listed(columns)}")
+        found, wanted = "no sql and no aggregate of that name", f"sql or one of {listed(columns)}"
+        raise SqlError(found, wanted, code="sql_missing")
     scalar = parse_scalar(feature.expression, columns)
     wanted = _FEATURE_KINDS[feature.dtype]
     if scalar.kind not in {wanted, "null"} and (scalar.kind, wanted) != ("int", "float"):
         dtype = next(name for name, kind in _FEATURE_KINDS.items() if kind == scalar.kind)
         raise SqlError(
             f"`{feature.expression}`, which is {dtype}",
-            f"what dtype {feature.dtype} says",
+            f"{feature.dtype}, the feature's dtype",
             "the pod refuses a stored value of another type",
+            "sql_type_mismatch",
         )
     return scalar

@@ -1,4 +1,9 @@
-"""The figures that a plan may monitor and a contract may bound, and what each one covers."""
+"""The metrics that a plan may monitor and a contract may bound: one entry for each.
+
+An entry names what the metric covers, its unit and which side of a bound is bad. Under the same
+name a metric that a pod counts has its PromQL in `proviso.monitoring.queries.LIVE`, and the check
+that measures it lists it in its `figures`.
+"""
 
 from __future__ import annotations
 
@@ -7,37 +12,42 @@ from dataclasses import dataclass
 from typing import Literal
 
 Covers = Literal["latency", "errors", "features", "business"]
+Unit = Literal["ms", "share", "psi"]
 
 
 @dataclass(frozen=True)
 class Metric:
-    """What a figure covers, whether it is a share of 0 to 1, and which side of a bound is bad."""
+    """What a figure means.
+
+    unit: `share` is of 0 to 1, not percent. not_live: what its measurement needs beside a pod's
+    counters; empty when a pod counts it, so that it has PromQL. always: a plan that does not
+    monitor it is refused.
+    """
 
     covers: Covers
-    share: bool = True
+    unit: Unit = "share"
     bad: Literal["high", "low", "either"] = "high"
+    not_live: str = ""
+    always: bool = False
 
 
 METRICS: Mapping[str, Metric] = {
-    "latency_p95_ms": Metric("latency", share=False),
-    "latency_p99_ms": Metric("latency", share=False),
-    "http_error_rate": Metric("errors"),
-    "feature_missing_rate": Metric("features"),
+    "latency_p95_ms": Metric("latency", unit="ms", always=True),
+    "latency_p99_ms": Metric("latency", unit="ms"),
+    "http_error_rate": Metric("errors", always=True),
+    "feature_missing_rate": Metric("features", always=True),
     "feature_null_rate": Metric("features"),
     "default_used_rate": Metric("features"),
-    "freshness_breach_rate": Metric("features"),
-    "skew_failure_rate": Metric("features"),
-    "feature_drift_psi": Metric("features", share=False),
+    "freshness_breach_rate": Metric(
+        "features",
+        not_live="each view's objective and publication",
+        always=True,
+    ),
+    "skew_failure_rate": Metric("features", not_live="the feature history", always=True),
+    "feature_drift_psi": Metric(
+        "features", unit="psi", not_live="the training data's distribution"
+    ),
     "review_rate": Metric("business", bad="either"),
     "approval_rate": Metric("business", bad="either"),
 }
 """review_rate is the share of decisions `at_or_above`, approval_rate of those `below`."""
-
-ALWAYS_MONITORED = (
-    "latency_p95_ms",
-    "http_error_rate",
-    "feature_missing_rate",
-    "freshness_breach_rate",
-    "skew_failure_rate",
-)
-"""Without one of these an incident has a cause that nobody sees."""

@@ -1,4 +1,4 @@
-"""Where a problem is: the paths that review comments start with."""
+"""The paths that problems of contract files start with, and lists of names in their texts."""
 
 from __future__ import annotations
 
@@ -36,10 +36,11 @@ def repeated(place: str, names: Iterable[str], why: str = "") -> Iterator[Proble
     """One problem for each name that stands there more than once."""
     for name, count in Counter(names).items():
         if count > 1:
-            yield Problem(place, f"{name} {count} times", "every name once", why)
+            found = f"{name} {count} times"
+            yield Problem(place, found, "every name once", why, "name_repeated")
 
 
 def listed(names: Iterable[str]) -> str:
-    """Names for a reader, in order; bounded."""
+    """Names in alphabetical order, at most twenty of them."""
     known = sorted(set(names))
     return ", ".join(known[:20]) + (", ..." if len(known) > 20 else "")

@@ -1,8 +1,7 @@
 """Online payload examples: `online_feature_payloads.jsonl`, one JSON object a line.
 
-What the store holds, written so that a reviewer can read it: which value a model would receive,
-and how fresh it is. Only what a line can say for itself is judged here; what must fit the
-contract is judged in `contracts.checks_payloads`.
+Rows of the online store as a reviewer reads them: which value a model would receive, and how fresh
+it is. One line by itself is checked here, against the contract in `contracts.validation.payloads`.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field
 
 from feature_runtime.core.moments import parse_moment
-from proviso.contracts.base import ContractError, Name, Problem, Strict
+from proviso.contracts.base import ContractError, Name, Problem, Strict, invalid
 from proviso.contracts.loading import PAYLOADS_FILE, parse_model
 
 MAX_LINES = 1_000
@@ -23,7 +22,7 @@ MAX_LINE = 64 * 1024
 
 def _moment(value: Any) -> int:
     if not isinstance(value, str):
-        raise ValueError(f"found {value!r}, wanted an RFC 3339 moment (2018-06-20T12:00:00Z)")
+        raise invalid("moment_invalid", repr(value), "an RFC 3339 moment (2018-06-20T12:00:00Z)")
     return parse_moment(value)
 
 
@@ -48,7 +47,7 @@ class Payload(Strict):
 
 @dataclass(frozen=True)
 class Line:
-    """A payload and the place that problems name."""
+    """A payload and its place, `online_feature_payloads.jsonl: line 3`."""
 
     place: str
     payload: Payload
@@ -59,7 +58,8 @@ def parse_payloads(text: str) -> tuple[list[Line], list[Problem]]:
     lines, problems = list[Line](), list[Problem]()
     numbered = [(n, line) for n, line in enumerate(text.splitlines(), 1) if line.strip()]
     if len(numbered) > MAX_LINES:
-        return [], [Problem(PAYLOADS_FILE, f"{len(numbered)} lines", f"at most {MAX_LINES}")]
+        found, wanted = f"{len(numbered)} lines", f"at most {MAX_LINES}"
+        return [], [Problem(PAYLOADS_FILE, found, wanted, code="file_too_large")]
     for number, line in numbered:
         place = f"{PAYLOADS_FILE}: line {number}"
         try:
@@ -71,27 +71,30 @@ def parse_payloads(text: str) -> tuple[list[Line], list[Problem]]:
 
 def _object(place: str, line: str) -> dict[str, Any]:
     if len(line) > MAX_LINE:
-        raise ContractError([Problem(place, f"{len(line)} characters", f"at most {MAX_LINE}")])
+        raise _not_json(place, f"{len(line)} characters", f"at most {MAX_LINE}")
     try:
         parsed = json.loads(line, object_pairs_hook=_unique, parse_constant=_no_constant)
     except json.JSONDecodeError as error:
-        found = f"no JSON from column {error.colno} on"
-        raise ContractError([Problem(place, found, "one JSON object")]) from None
+        raise _not_json(place, f"no JSON from column {error.colno} on") from None
     except RecursionError:
-        raise ContractError([Problem(place, "nesting without end", "one JSON object")]) from None
+        raise _not_json(place, "too many levels of nesting") from None
     except ValueError as error:
-        raise ContractError([Problem(place, str(error), "one plain JSON object")]) from None
+        raise _not_json(place, str(error), "one plain JSON object") from None
     if not isinstance(parsed, dict):
-        raise ContractError([Problem(place, f"a {type(parsed).__name__}", "one JSON object")])
+        raise _not_json(place, f"a {type(parsed).__name__}")
     return parsed
 
 
+def _not_json(place: str, found: str, wanted: str = "one JSON object") -> ContractError:
+    return ContractError([Problem(place, found, wanted, code="json_invalid")])
+
+
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
+    unique = dict(pairs)
+    if len(unique) != len(pairs):
         raise ValueError("a key stated twice")
-    return found
+    return unique
 
 
 def _no_constant(name: str) -> Any:
-    raise ValueError(f"{name}, which is no number of JSON")
+    raise ValueError(f"{name}, which is not a JSON number")

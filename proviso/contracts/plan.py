@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
 from feature_runtime.core.moments import DAY
-from proviso.contracts.base import Date, Label, Name, Span, Strict, Text
+from proviso.contracts.base import Date, Label, Name, Span, Strict, Text, invalid
+from proviso.contracts.bounds import Threshold
+from proviso.contracts.metrics import Covers
+from proviso.contracts.plan_forms import current_form, error_share
 
 Role = Literal["data_engineering", "ml_engineering", "platform", "business"]
 
@@ -15,29 +18,31 @@ Percent = Annotated[int, Field(ge=0, le=100)]
 
 
 class Runtime(Strict):
-    """What runs the model: platform, inference server and the images a release is built on."""
+    """What runs the model: platform, inference server and the images a release is built on.
+
+    platform, server: KServe and Triton are what `proviso render` writes for; another is refused.
+    """
 
     platform: Literal["kserve"]
     mode: Literal["standard", "knative"]
     server: Literal["triton"]
-    protocol: Literal["grpc-v2"]
     instances: Annotated[int, Field(ge=1, le=16)]
     intra_op_threads: Annotated[int, Field(ge=1, le=64)]
     base_images: dict[Name, Text]
 
 
 class LatencySlo(Strict):
-    """End to end, at the transformer's edge; `deadline_ms` is when a request is given up."""
+    """Latency at the transformer. A request that takes longer than `deadline_ms` gets a 504."""
 
     p95_ms: Annotated[int, Field(gt=0)]
     p99_ms: Annotated[int, Field(gt=0)]
     deadline_ms: Annotated[int, Field(gt=0, le=60_000)]
-    window: Span
 
     @model_validator(mode="after")
     def _percentiles_rise(self) -> LatencySlo:
         if self.p99_ms < self.p95_ms:
-            raise ValueError(f"found p99_ms {self.p99_ms}, wanted at least p95_ms {self.p95_ms}")
+            found, wanted = f"p99_ms {self.p99_ms}", f"at least p95_ms {self.p95_ms}"
+            raise invalid("percentiles_fall", found, wanted)
         return self
 
 
@@ -46,6 +51,11 @@ class ErrorBudget(Strict):
 
     availability_percent: Annotated[float, Field(gt=0, lt=100)]
     window: Span
+
+    @property
+    def error_share(self) -> float:
+        """The share of requests, 0 to 1, that may fail."""
+        return error_share(self.availability_percent)
 
 
 class Batching(Strict):
@@ -57,7 +67,7 @@ class Batching(Strict):
 
 
 class Shadow(Strict):
-    """The candidate sees real traffic, its answers go to the record only."""
+    """The candidate gets mirrored traffic; its answers go to the prediction log only."""
 
     duration: Span
     min_requests: Annotated[int, Field(gt=0)]
@@ -65,11 +75,16 @@ class Shadow(Strict):
 
 
 class Mirroring(Strict):
+    """How much of the live traffic is copied to the candidate in the shadow step."""
+
     percent: Annotated[int, Field(gt=0, le=100)]
 
 
 class Canary(Strict):
-    """Weights of the candidate, in percent, strictly rising to 100."""
+    """Weights of the candidate, in percent, strictly rising to 100.
+
+    `bake` and `min_requests`, of each step, are for the release driver (docs/plan.md).
+    """
 
     steps: Annotated[list[Percent], Field(min_length=3)]
     bake: Span
@@ -77,26 +92,34 @@ class Canary(Strict):
 
 
 class Monitored(Strict):
-    """A metric somebody looks at, with what happens when it leaves its bound."""
+    """The bound that a metric stays within when all is well, and what a breach leads to.
+
+    threshold: left out in the file, it is the plan's objective for the metric.
+    """
 
     metric: Name
-    threshold: Annotated[str, Field(pattern=r"^(<=|>=|<|>) ?\d+(\.\d+)?$")]
+    threshold: Threshold
     window: Span
     action: Literal["alert", "hold", "rollback"]
     owner: Label
 
 
 class Trigger(Strict):
-    """A bound whose breach takes the candidate out."""
+    """Values of a metric at which a release is taken back or a rollout is held.
+
+    threshold: left out in the file, it is everything beyond the plan's objective for the metric.
+    """
 
     metric: Name
-    covers: Literal["latency", "errors", "features", "business"]
-    threshold: Annotated[str, Field(pattern=r"^(<=|>=|<|>) ?\d+(\.\d+)?$")]
+    covers: Covers
+    threshold: Threshold
     window: Span
     action: Literal["rollback", "hold"]
 
 
 class Rollback(Strict):
+    """When a release is taken back, and the owner and runbook of that."""
+
     triggers: Annotated[list[Trigger], Field(min_length=1)]
     owner: Label
     runbook: Text
@@ -118,7 +141,10 @@ class Fallback(Strict):
 
 
 class PredictionLog(Strict):
-    """Where records go before the answer does."""
+    """How predictions are recorded.
+
+    sink, retention: where records go and how long they are kept (docs/plan.md).
+    """
 
     sink: Literal["file"]
     fsync: bool
@@ -128,9 +154,8 @@ class PredictionLog(Strict):
 
 
 class StressTest(Strict):
-    """What `make bench` must reach before promotion."""
+    """The load that `proviso load` applies, and the rate that it must reach before promotion."""
 
-    tool: Literal["perf_analyzer"]
     concurrency: Annotated[list[Annotated[int, Field(gt=0)]], Field(min_length=1)]
     duration: Span
     min_requests_per_second: Annotated[int, Field(gt=0)]
@@ -153,6 +178,8 @@ class QualityFloor(Strict):
 
 
 class RequestLimits(Strict):
+    """The largest request that a pod accepts."""
+
     max_batch: Annotated[int, Field(ge=1, le=1024)]
     max_body_bytes: Annotated[int, Field(ge=1024, le=64 * 1024 * 1024)]
 
@@ -187,6 +214,11 @@ class Plan(Strict):
     prediction_log: PredictionLog
     stress_test: StressTest
     stakeholders: list[Stakeholder]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _current_form(cls, data: Any) -> Any:
+        return current_form(data)
 
     @property
     def model_base(self) -> str:

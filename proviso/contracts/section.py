@@ -1,4 +1,4 @@
-"""From contract and plan to the section that a release freezes and the pod obeys."""
+"""The `service` section of release.yml, derived from contract and plan; the pod reads it."""
 
 from __future__ import annotations
 
@@ -63,7 +63,10 @@ def service_of(contract: Contract, plan: Plan) -> FeatureService:
     known = {service.name: service for service in contract.feature_services}
     if plan.service not in known:
         wanted = f"one of {', '.join(known)}"
-        raise ContractError([Problem(f"{PLAN_FILE}: service", plan.service, wanted)])
+        found = plan.service
+        raise ContractError(
+            [Problem(f"{PLAN_FILE}: service", found, wanted, code="service_unknown")]
+        )
     return known[plan.service]
 
 

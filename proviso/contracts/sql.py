@@ -1,4 +1,4 @@
-"""The contract's SQL: small scalar expressions, parsed, judged, and only then rendered.
+"""The contract's SQL: small scalar expressions, parsed, checked, and rendered from their tree.
 
 Two places state SQL: a feature's `sql` (over its view's aggregates) and an aggregate's `where`
 (over source columns). Both are restricted to what every engine computes alike: the arithmetic is
@@ -30,11 +30,13 @@ _ALLOWED = (
 
 
 class SqlError(ValueError):
-    """An expression that the contract may not state; found, wanted and why it matters."""
+    """An expression that the contract may not state: found, wanted, why, and the problem's code."""
 
-    def __init__(self, found: str, wanted: str, why: str = "") -> None:
+    def __init__(
+        self, found: str, wanted: str, why: str = "", code: str = "sql_not_allowed"
+    ) -> None:
         super().__init__(f"found {found}, wanted {wanted}")
-        self.found, self.wanted, self.why = found, wanted, why
+        self.found, self.wanted, self.why, self.code = found, wanted, why, code
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""`proviso init`: a small project to start from, which is not the example of this repository."""
+"""The files that `proviso init` writes: a small project, not this repository's example."""
 
 from __future__ import annotations
 
@@ -23,14 +23,15 @@ def write_template(directory: Path) -> list[str]:
     """Writes them into `directory`, which must be empty or absent. Raises InputError."""
     if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
         found = "a directory with files in it" if directory.is_dir() else "a file"
-        raise InputError.of(directory, found, "an empty or new directory", "nothing is overwritten")
+        wanted, why = "an empty or new directory", "nothing is overwritten"
+        raise InputError.of(directory, found, wanted, why, code="directory_not_empty")
     try:
         directory.mkdir(parents=True, exist_ok=True)
         for name in template_files():
             (directory / name).write_text(template_text(name), encoding="utf-8")
     except OSError as error:
-        found = (error.strerror or "an error").lower()
-        raise InputError.of(directory, found, "a directory that can be written") from None
+        message = f"cannot write: {(error.strerror or 'error').lower()}"
+        raise InputError.event("directory_unwritable", message, directory) from None
     return template_files()
 
 

@@ -45,9 +45,7 @@ def _finding(gate: QualityGate, folder: EvidenceFolder) -> Finding:
     if isinstance(figure, bool) or not isinstance(figure, int | float):
         said = f"{check.file}: found no {gate.metric}, wanted its figure"
         return Finding.refused(name, "figure_missing", said)
-    within = (gate.max is None or figure <= gate.max) and (gate.min is None or figure >= gate.min)
-    bound = f"at most {gate.max:g}" if gate.max is not None else f"at least {gate.min:g}"
-    said = f"{gate.metric} {figure:.4g}, {bound}, owner {gate.owner}"
-    if within:
+    said = f"{gate.metric} {figure:.4g}, {gate.bound.words}, owner {gate.owner}"
+    if gate.bound.holds(figure):
         return Finding.passed(name, said)
     return Finding.refused(name, "figure_out_of_bounds", said)

@@ -67,8 +67,7 @@ def _can_fire(plan: Plan, burn: Burn) -> bool:
 
 def _limit(plan: Plan, burn: Burn) -> float:
     """The share of failed requests at which the budget burns at this rate."""
-    allowed = 1 - plan.error_budget.availability_percent / 100
-    return allowed * burn.rate(plan.error_budget.window)
+    return plan.error_budget.error_share * burn.rate(plan.error_budget.window)
 
 
 def _recorded(figure: str, window: int) -> str:

@@ -1,8 +1,8 @@
 """The plan's figures as PromQL over the series that a transformer really has.
 
 rules.py records them under the plan's names and holds them to its bounds. A figure means here what
-it means in the evidence of the same name (docs/monitoring.md); one that no running pod can count
-is in MEASURED_ELSEWHERE and gets no series.
+it means in the evidence of the same name (docs/monitoring.md). A metric that no running pod can
+count (`Metric.not_live`) has no expression and gets no series.
 """
 
 from __future__ import annotations
@@ -13,16 +13,9 @@ from dataclasses import dataclass
 from feature_runtime.core.moments import MINUTE, SECOND
 from proviso.contracts.plan import Plan
 
-MEASURED_ELSEWHERE: Mapping[str, str] = {
-    "freshness_breach_rate": "`proviso check freshness`: needs a view's objective and publication",
-    "skew_failure_rate": "`proviso check skew`: what was served is compared with history",
-    "feature_drift_psi": "`proviso check drift`: served values are compared with those of training",
-}
-"""The plan may monitor these, but only a check that reads more than a pod's counters knows them."""
-
 MIN_REQUESTS = 20
-"""Below this many requests in a window a quantile or a share says nothing: one slow request of
-three is no verdict. How many a rollout needs is the plan's `canary.min_requests`."""
+"""With fewer requests in a window a quantile or a share is not judged: one slow request of three
+is no verdict. How many a rollout step needs is the plan's `canary.min_requests`."""
 
 TRAFFIC = ("model_name", "release", "traffic")
 VIEW = (*TRAFFIC, "view")
@@ -161,7 +154,7 @@ LIVE: Mapping[str, Figure] = {
     "review_rate": review_rate,
     "approval_rate": approval_rate,
 }
-"""Every figure that a plan may bound and a pod can count, release and traffic."""
+"""The expression of every metric that a pod counts, by its name in `contracts.metrics.METRICS`."""
 
 
 def _matcher(name: str, value: str) -> str:

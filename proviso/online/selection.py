@@ -21,7 +21,7 @@ def views_to_write(
     unknown = set(names) - {view.name for view in known}
     if unknown:
         wanted = f"one of {', '.join(view.name for view in known)}"
-        raise InputError.of("--view", repr(min(unknown)), wanted, code="unknown_view")
+        raise InputError.of("--view", repr(min(unknown)), wanted, code="view_unknown")
     return [view for view in known if not names or view.name in names]
 
 

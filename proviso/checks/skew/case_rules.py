@@ -40,7 +40,7 @@ def _row(contract: Contract, row: CaseRow) -> Iterator[Problem]:
     if found is None:
         name = str(FeatureRef(case.feature_view, case.feature))
         wanted = "a feature of the contract"
-        yield Problem(f"{place}: feature", name, wanted, code="unknown_feature")
+        yield Problem(f"{place}: feature", name, wanted, code="feature_unknown")
         return
     view, feature = found
     yield from key_problems(place, contract, view, case.entity_type, case.entity_key)

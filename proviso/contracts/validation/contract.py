@@ -8,10 +8,11 @@ from datetime import date
 from proviso.contracts.base import Problem
 from proviso.contracts.contract import Contract, Source
 from proviso.contracts.metrics import METRICS
-from proviso.contracts.paths import in_contract, listed, repeated
+from proviso.contracts.paths import in_contract, repeated
 from proviso.contracts.validation import features as checks_features
 from proviso.contracts.validation import service as checks_service
 from proviso.contracts.validation import views as checks_views
+from proviso.contracts.validation.monitoring import metric_unknown
 
 
 def contract_problems(contract: Contract, today: date) -> Iterator[Problem]:
@@ -34,7 +35,7 @@ def _names(contract: Contract) -> Iterator[Problem]:
         "quality_gates": [gate.name for gate in contract.quality_gates],
     }
     for place, names in lists.items():
-        yield from repeated(in_contract(place), names, "a name must mean one thing")
+        yield from repeated(in_contract(place), names, "one name would stand for two things")
     models = [service.model for service in contract.feature_services]
     why = "one feature service per model version"
     yield from repeated(in_contract("feature_services"), models, why)
@@ -50,7 +51,7 @@ def _source_columns(source: Source, contract: Contract) -> Iterator[Problem]:
         *source.columns,
         *(entity.join_key for entity in contract.entity_by_name.values()),
     ]
-    yield from repeated(in_contract("source"), columns, "a column must have one meaning")
+    yield from repeated(in_contract("source"), columns, "one column would have two meanings")
     for name, column in source.columns.items():
         if column.dtype != "money" and column.scale:
             yield Problem(
@@ -58,16 +59,18 @@ def _source_columns(source: Source, contract: Contract) -> Iterator[Problem]:
                 f"{column.scale} of {column.dtype}",
                 "no scale",
                 "only money has minor units",
+                "scale_not_money",
             )
 
 
 def _gates(contract: Contract) -> Iterator[Problem]:
     for gate in contract.quality_gates:
-        if gate.metric not in METRICS:
-            place = in_contract(f"quality_gates[{gate.name}].metric")
-            yield Problem(place, gate.metric, f"one of {listed(METRICS)}", "nothing measures it")
-            continue
-        end, bound = ("max", gate.max) if gate.max is not None else ("min", gate.min)
-        if METRICS[gate.metric].share and bound is not None and not 0 <= bound <= 1:
-            place = in_contract(f"quality_gates[{gate.name}].{end}")
-            yield Problem(place, f"{bound:g}", "0 to 1", "a rate is a share, not percent")
+        place = in_contract(f"quality_gates[{gate.name}]")
+        metric = METRICS.get(gate.metric)
+        if metric is None:
+            yield metric_unknown(place, gate.metric)
+        elif metric.unit == "share" and not 0 <= gate.bound.limit <= 1:
+            end = "max" if gate.max is not None else "min"
+            why = "a rate is a share, not percent"
+            found = gate.bound.number
+            yield Problem(f"{place}.{end}", found, "0 to 1", why, "share_out_of_range")

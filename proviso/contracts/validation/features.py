@@ -1,4 +1,4 @@
-"""First check, what a view computes: aggregates, feature SQL, defaults, deprecation."""
+"""First check, what a view computes: aggregates, feature SQL and defaults."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from proviso.contracts.sql import SqlError
 
 
 def feature_problems(contract: Contract, view: FeatureView, today: date) -> Iterator[Problem]:
-    """Everything about how a view's values come about and what replaces them."""
+    """Everything about how a view's values are computed and what replaces missing ones."""
     for aggregate in view.aggregates:
         yield from _aggregate(contract, view, aggregate)
     for feature in view.features:
@@ -28,7 +28,7 @@ def _aggregate(contract: Contract, view: FeatureView, aggregate: Aggregate) -> I
     try:
         where_scalar(contract, aggregate)
     except SqlError as error:
-        yield Problem(f"{place}.where", error.found, error.wanted, error.why)
+        yield Problem(f"{place}.where", error.found, error.wanted, error.why, error.code)
 
 
 def _summed(contract: Contract, place: str, name: str) -> Iterator[Problem]:
@@ -36,23 +36,27 @@ def _summed(contract: Contract, place: str, name: str) -> Iterator[Problem]:
     summable = [n for n, column in columns.items() if column.dtype != "float64"]
     if name == contract.source.label.column:
         wanted, why = "count with dated: label", "leakage: a label is counted when it is known"
-        yield Problem(f"{place}.of", f"the label {name}", wanted, why)
+        yield Problem(f"{place}.of", f"the label {name}", wanted, why, "label_leak")
     elif name not in columns:
-        yield Problem(f"{place}.of", name, f"one of {listed(summable)}")
+        wanted = f"one of {listed(summable)}"
+        yield Problem(f"{place}.of", name, wanted, code="column_unknown")
     elif name not in summable:
         why = "a sum of doubles depends on the order of its rows"
-        yield Problem(f"{place}.of", f"float64 column {name}", "money, int64 or bool", why)
+        found = f"float64 column {name}"
+        yield Problem(f"{place}.of", found, "money, int64 or bool", why, "column_not_summable")
 
 
 def _definition(view: FeatureView, feature: Feature) -> Iterator[Problem]:
     aggregates = {aggregate.name for aggregate in view.aggregates}
     if feature.sql is not None and feature.name in aggregates:
-        why = "a name must mean one thing"
-        yield Problem(of_feature(view, feature, "name"), "an aggregate's name", "another name", why)
+        why = "one name would stand for two values"
+        place = of_feature(view, feature, "name")
+        yield Problem(place, "an aggregate's name", "another name", why, "name_taken")
     try:
         feature_scalar(view, feature)
     except SqlError as error:
-        yield Problem(of_feature(view, feature, "sql"), error.found, error.wanted, error.why)
+        place = of_feature(view, feature, "sql")
+        yield Problem(place, error.found, error.wanted, error.why, error.code)
 
 
 def _default(view: FeatureView, feature: Feature, today: date) -> Iterator[Problem]:
@@ -63,19 +67,22 @@ def _default(view: FeatureView, feature: Feature, today: date) -> Iterator[Probl
                 of_feature(view, feature, "default.policy"),
                 "reject in a view published on event",
                 "an approved default or nan",
-                "an idle entity ages into STALE though nothing is late",
+                "an idle entity becomes STALE though nothing is late",
+                "reject_on_event",
             )
         return
     if default.value is not None and not _fits(default.value, feature.dtype):
         wanted = "0 or 1" if feature.dtype == "bool" else "a whole number"
         why = f"the feature is {feature.dtype}"
-        yield Problem(of_feature(view, feature, "default.value"), f"{default.value:g}", wanted, why)
+        place = of_feature(view, feature, "default.value")
+        yield Problem(place, f"{default.value:g}", wanted, why, "default_type_mismatch")
     if default.expires is not None and default.expires <= today:
         yield Problem(
             of_feature(view, feature, "default.expires"),
             f"an approval that ended on {default.expires}",
             f"a day after {today}, or a new approval by {default.approved_by}",
-            "past it the feature rejects in place of defaulting",
+            "from that day on the feature rejects instead of using the default",
+            "default_expired",
         )
 
 

@@ -38,17 +38,17 @@ def key_problems(
     wanted = "|".join(view.entities)
     if entity_type != wanted:
         why = f"{view.name} is keyed by it"
-        yield Problem(f"{place}: entity_type", entity_type, wanted, why)
+        yield Problem(f"{place}: entity_type", entity_type, wanted, why, "entity_type_mismatch")
         return
     parts = entity_key.split("|")
     if len(parts) != len(view.entities):
-        yield Problem(
-            f"{place}: entity_key", entity_key, f"{len(view.entities)} ids with | between"
-        )
+        wanted = f"{len(view.entities)} ids with | between"
+        yield Problem(f"{place}: entity_key", entity_key, wanted, code="entity_key_invalid")
         return
     for name, part in zip(view.entities, parts, strict=True):
         if contract.entity_by_name[name].dtype == "int64" and not _INTEGER.fullmatch(part):
-            yield Problem(f"{place}: entity_key", part, f"an integer, the id of a {name}")
+            wanted = f"an integer, the id of a {name}"
+            yield Problem(f"{place}: entity_key", part, wanted, code="entity_key_invalid")
 
 
 def _line(contract: Contract, line: Line) -> Iterator[Problem]:
@@ -59,14 +59,17 @@ def _line(contract: Contract, line: Line) -> Iterator[Problem]:
     view = contract.view_by_name.get(payload.feature_view)
     if service is None:
         wanted = f"one of {listed(s.name for s in contract.feature_services)}"
-        yield Problem(f"{place}: feature_service", payload.feature_service, wanted)
+        found = payload.feature_service
+        yield Problem(f"{place}: feature_service", found, wanted, code="service_unknown")
     if view is None:
         wanted = f"one of {listed(contract.view_by_name)}"
-        yield Problem(f"{place}: feature_view", payload.feature_view, wanted)
+        found = payload.feature_view
+        yield Problem(f"{place}: feature_view", found, wanted, code="view_unknown")
         return
     if service and view not in consumed_views(contract, service):
         wanted = f"a view that {service.name} consumes"
-        yield Problem(f"{place}: feature_view", payload.feature_view, wanted)
+        found = payload.feature_view
+        yield Problem(f"{place}: feature_view", found, wanted, code="view_not_consumed")
     yield from key_problems(place, contract, view, payload.entity_type, payload.entity_key)
     yield from _times(place, view, payload)
     yield from _values(place, view, payload)
@@ -80,7 +83,8 @@ def _times(place: str, view: FeatureView, payload: Payload) -> Iterator[Problem]
             f"{place}: event_timestamp",
             format_moment(event),
             f"at or before materialization_timestamp {format_moment(written)}",
-            "nobody can write what has not happened",
+            "a row is written after the moment that it describes",
+            "written_before_event",
         )
     elif age < view.source_delay:
         yield Problem(
@@ -88,6 +92,7 @@ def _times(place: str, view: FeatureView, payload: Payload) -> Iterator[Problem]
             format_moment(written),
             f"at least source_delay {format_duration(view.source_delay)} after event_timestamp",
             "until then the source is incomplete",
+            "written_too_early",
         )
     elif age > view.online_ttl:
         yield Problem(
@@ -95,6 +100,7 @@ def _times(place: str, view: FeatureView, payload: Payload) -> Iterator[Problem]
             format_moment(event),
             f"within online_ttl {format_duration(view.online_ttl)} of materialization_timestamp",
             "the value is stale when it is written",
+            "written_too_late",
         )
     schedule = view.publication.schedule if isinstance(view.publication, Scheduled) else None
     if schedule and event % schedule:
@@ -103,6 +109,7 @@ def _times(place: str, view: FeatureView, payload: Payload) -> Iterator[Problem]
             format_moment(event),
             f"a multiple of schedule {format_duration(schedule)}",
             "no run has that event time",
+            "event_off_schedule",
         )
 
 
@@ -110,10 +117,12 @@ def _values(place: str, view: FeatureView, payload: Payload) -> Iterator[Problem
     named = {feature.name: feature for feature in view.features}
     for name in sorted(named.keys() - payload.values.keys()):
         why = f"{view.name} has it in the contract"
-        yield Problem(f"{place}: values.{name}", "nothing", f"a value of {named[name].dtype}", why)
+        wanted = f"a value of {named[name].dtype}"
+        yield Problem(f"{place}: values.{name}", "nothing", wanted, why, "key_missing")
     for name in sorted(payload.values.keys() - named.keys()):
         wanted = f"only features of {view.name}"
-        yield Problem(f"{place}: values.{name}", "an unknown feature", wanted)
+        found = "an unknown feature"
+        yield Problem(f"{place}: values.{name}", found, wanted, code="feature_unknown")
     for name, feature in named.items():
         if name in payload.values:
             yield from _value(f"{place}: values.{name}", feature, payload.values[name])
@@ -124,10 +133,12 @@ def _value(
 ) -> Iterator[Problem]:
     if value is None:
         if feature.default.policy == "reject":
-            why = "the feature is critical: requests with it would be rejected"
-            yield Problem(place, "null", f"a value of {feature.dtype}", why)
+            why = "the feature's default policy is reject: requests would be rejected"
+            yield Problem(place, "null", f"a value of {feature.dtype}", why, "null_of_critical")
     elif not _of_type(feature.dtype, value):
-        yield Problem(place, repr(value), f"a value of {feature.dtype}", "the pod would say TYPE")
+        why = "the pod would report status TYPE"
+        found, wanted = repr(value), f"a value of {feature.dtype}"
+        yield Problem(place, found, wanted, why, "value_type_mismatch")
 
 
 def _of_type(dtype: str, value: bool | int | float | str) -> bool:
@@ -147,7 +158,8 @@ def _repeated_rows(lines: Iterable[Line]) -> Iterator[Problem]:
         row = (p.feature_view, p.entity_key, p.event_timestamp, p.materialization_timestamp)
         if row in seen:
             first = seen[row].rpartition(" ")[2]
-            yield Problem(line.place, f"the row of line {first} again", "every row once")
+            found = f"the row of line {first} again"
+            yield Problem(line.place, found, "every row once", code="row_repeated")
         seen.setdefault(row, line.place)
 
 
@@ -155,5 +167,6 @@ def _uncovered(contract: Contract, shown: set[str]) -> Iterator[Problem]:
     used = {feature_ref(name).view for s in contract.feature_services for name in s.features}
     for view in contract.feature_views:
         if view.name in used - shown:
-            why = "a reviewer must see what the model would receive"
-            yield Problem(PAYLOADS_FILE, f"no line of {view.name}", "at least one", why)
+            why = "the file shows what the model receives from every consumed view"
+            found = f"no line of {view.name}"
+            yield Problem(PAYLOADS_FILE, found, "at least one", why, "payload_missing")

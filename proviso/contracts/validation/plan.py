@@ -1,4 +1,4 @@
-"""Fourth check: the plan releases what the contract defines, and can take it back."""
+"""Fourth check: the plan fits the contract, and its parts fit each other."""
 
 from __future__ import annotations
 
@@ -37,75 +37,86 @@ def _consumer(contract: Contract, plan: Plan) -> Iterator[Problem]:
     service = services.get(plan.service)
     if service is None:
         why = "the contract defines what the model consumes"
-        yield Problem(in_plan("service"), plan.service, f"one of {listed(services)}", why)
+        wanted = f"one of {listed(services)}"
+        yield Problem(in_plan("service"), plan.service, wanted, why, "service_unknown")
     elif service.model != plan.model:
-        why = f"the contract's {service.name} serves that model version and no other"
-        yield Problem(in_plan("model"), plan.model, service.model, why)
+        why = f"the contract's {service.name} belongs to that model version"
+        yield Problem(in_plan("model"), plan.model, service.model, why, "model_mismatch")
 
 
 def _retention(contract: Contract, plan: Plan) -> Iterator[Problem]:
     delay, kept = contract.source.label.delay, plan.prediction_log.retention
     if kept <= delay:
-        why = "a prediction must still be on record when its label is known"
+        why = "a prediction must still be recorded when its label is known"
         wanted = f"more than the label's delay {format_duration(delay)}"
-        yield Problem(in_plan("prediction_log.retention"), format_duration(kept), wanted, why)
+        place = in_plan("prediction_log.retention")
+        yield Problem(place, format_duration(kept), wanted, why, "retention_too_short")
 
 
 def _canary(plan: Plan) -> Iterator[Problem]:
     steps, place = plan.canary.steps, in_plan("canary.steps")
     if steps[0] <= 0 or any(later <= sooner for sooner, later in pairwise(steps)):
-        why = "each step shows the candidate to more than the one before"
-        yield Problem(place, str(list(steps)), "strictly rising from above 0", why)
+        why = "each step gives the candidate more traffic than the one before"
+        wanted = "strictly rising from above 0"
+        yield Problem(place, str(list(steps)), wanted, why, "canary_not_rising")
     if steps[-1] != 100:
-        why = "the last step is the promotion"
-        yield Problem(place, f"{steps[-1]} at the end", "100 at the end", why)
+        why = "after the last step the candidate has all traffic"
+        found = f"{steps[-1]} at the end"
+        yield Problem(place, found, "100 at the end", why, "canary_incomplete")
 
 
 def _runtime(plan: Plan) -> Iterator[Problem]:
     images = set(plan.runtime.base_images)
     if images != {"predictor", "transformer"}:
         place, why = in_plan("runtime.base_images"), "a release's identity holds both"
-        yield Problem(place, listed(images) or "nothing", "predictor, transformer", why)
+        found = listed(images) or "nothing"
+        yield Problem(place, found, "predictor, transformer", why, "base_images_mismatch")
     if plan.runtime.mode == "knative" and plan.topology != "collocated":
-        why = "Knative splits transformer and predictor apart, and a pair must never mix"
-        yield Problem(in_plan("topology"), plan.topology, "collocated in mode knative", why)
+        why = "Knative would split traffic of transformer and predictor independently"
+        wanted = "collocated in mode knative"
+        yield Problem(in_plan("topology"), plan.topology, wanted, why, "topology_mismatch")
 
 
 def _budget(plan: Plan) -> Iterator[Problem]:
     slo, batching = plan.latency_slo, plan.batching
     if slo.deadline_ms < slo.p99_ms:
-        why = "a request given up sooner cannot meet it"
+        why = "a request that times out sooner cannot meet the objective"
         wanted = f"at least p99_ms {slo.p99_ms}"
-        yield Problem(in_plan("latency_slo.deadline_ms"), str(slo.deadline_ms), wanted, why)
+        place = in_plan("latency_slo.deadline_ms")
+        yield Problem(place, str(slo.deadline_ms), wanted, why, "deadline_too_short")
     if batching.max_batch_size < plan.limits.max_batch:
-        why = "the model must take the largest request whole"
+        why = "the model must accept the largest request as one batch"
         wanted = f"at least limits.max_batch {plan.limits.max_batch}"
-        yield Problem(in_plan("batching.max_batch_size"), str(batching.max_batch_size), wanted, why)
+        place, found = in_plan("batching.max_batch_size"), str(batching.max_batch_size)
+        yield Problem(place, found, wanted, why, "batch_too_small")
     place = in_plan("batching.max_queue_delay_us")
     most = int(QUEUE_SHARE * slo.p95_ms * 1_000)
     if batching.max_queue_delay_us > most:
-        why = f"more than half of p95_ms {slo.p95_ms} would go into waiting"
-        yield Problem(place, str(batching.max_queue_delay_us), f"at most {most}", why)
+        why = f"a request would spend more than half of p95_ms {slo.p95_ms} waiting"
+        found = str(batching.max_queue_delay_us)
+        yield Problem(place, found, f"at most {most}", why, "queue_delay_too_long")
     if batching.max_queue_delay_us and not batching.dynamic:
         found = f"{batching.max_queue_delay_us} with dynamic: false"
-        yield Problem(place, found, "0", "nothing waits where nothing is batched")
+        why = "requests wait only to be batched"
+        yield Problem(place, found, "0", why, "queue_delay_without_batching")
     if plan.max_client_skew < plan.clock_margin:
-        why = "a client's clock may be as far off as our own are"
+        why = "clients' clocks are no better than ours"
         wanted = f"at least clock_margin {format_duration(plan.clock_margin)}"
         found = format_duration(plan.max_client_skew)
-        yield Problem(in_plan("max_client_skew"), found, wanted, why)
+        yield Problem(in_plan("max_client_skew"), found, wanted, why, "client_skew_too_small")
 
 
 def _decisions(plan: Plan) -> Iterator[Problem]:
     known = {plan.decision.at_or_above, plan.decision.below}
     if len(known) == 1:
         wanted = f"another decision than {plan.decision.at_or_above}"
-        why = "the score would decide nothing"
-        yield Problem(in_plan("decision.below"), plan.decision.below, wanted, why)
+        why = "every score would lead to the same decision"
+        found = plan.decision.below
+        yield Problem(in_plan("decision.below"), found, wanted, why, "decisions_equal")
     if plan.fallback.decision not in known:
-        why = "clients know no other answer"
-        found = plan.fallback.decision
-        yield Problem(in_plan("fallback.decision"), found, f"one of {listed(known)}", why)
+        why = "clients handle only these decisions"
+        found, wanted = plan.fallback.decision, f"one of {listed(known)}"
+        yield Problem(in_plan("fallback.decision"), found, wanted, why, "fallback_unknown")
 
 
 def _stakeholders(plan: Plan, today: date) -> Iterator[Problem]:
@@ -114,7 +125,8 @@ def _stakeholders(plan: Plan, today: date) -> Iterator[Problem]:
         if roles[role] != 1:
             found = f"{roles[role]} of {role}"
             why = "a release needs each of the four once"
-            yield Problem(in_plan("stakeholders"), found, "exactly one", why)
+            place = in_plan("stakeholders")
+            yield Problem(place, found, "exactly one", why, "stakeholder_count")
     for stakeholder in plan.stakeholders:
         yield from _signature(stakeholder, today)
 
@@ -122,12 +134,14 @@ def _stakeholders(plan: Plan, today: date) -> Iterator[Problem]:
 def _signature(stakeholder: Stakeholder, today: date) -> Iterator[Problem]:
     place, owner = in_plan(f"stakeholders[{stakeholder.role}]"), stakeholder.owner
     if stakeholder.signed_off_by is None or stakeholder.signed_off_on is None:
-        why = "no release without all four"
-        yield Problem(place, "no sign-off", f"signed_off_by {owner} and signed_off_on", why)
+        why = "a release needs the sign-off of all four roles"
+        wanted = f"signed_off_by {owner} and signed_off_on"
+        yield Problem(place, "no sign-off", wanted, why, "owner_signature_missing")
         return
     if stakeholder.signed_off_by != owner:
-        why = "nobody signs for another"
-        yield Problem(f"{place}.signed_off_by", stakeholder.signed_off_by, owner, why)
+        why = "a role is signed by its owner"
+        signer = stakeholder.signed_off_by
+        yield Problem(f"{place}.signed_off_by", signer, owner, why, "signer_not_owner")
     if stakeholder.signed_off_on > today:
-        wanted = f"a day up to {today}"
-        yield Problem(f"{place}.signed_off_on", str(stakeholder.signed_off_on), wanted)
+        found, wanted = str(stakeholder.signed_off_on), f"a day up to {today}"
+        yield Problem(f"{place}.signed_off_on", found, wanted, code="signature_in_future")

@@ -48,7 +48,8 @@ def _consumed(
         view = contract.view_by_name.get(feature_ref(name).view)
         known = [str(FeatureRef(view.name, f.name)) for f in view.features] if view else []
         wanted = known or [str(FeatureRef(v, "<feature>")) for v in contract.view_by_name]
-        yield Problem(place, "no such feature", f"one of {listed(wanted)}")
+        of = f"one of {listed(wanted)}"
+        yield Problem(place, "no such feature", of, code="feature_unknown")
         return
     yield from _alive(place, found[0].deprecation_of(found[1]), today)
 
@@ -59,7 +60,8 @@ def _alive(place: str, deprecation: Deprecation, today: date) -> Iterator[Proble
     instead = f", {deprecation.replacement} in its place" if deprecation.replacement else ""
     dated = deprecation.retire_on is not None and deprecation.retire_on <= today
     found = f"a feature retired since {deprecation.retire_on}" if dated else "a retired feature"
-    yield Problem(place, found, f"an active one{instead}", "nobody keeps a retired feature right")
+    why = "a retired feature is not maintained"
+    yield Problem(place, found, f"an active one{instead}", why, "feature_retired")
 
 
 def _fields(contract: Contract, service: FeatureService) -> Iterator[Problem]:
@@ -67,12 +69,14 @@ def _fields(contract: Contract, service: FeatureService) -> Iterator[Problem]:
     columns = contract.source.columns
     for name in service.fields:
         if name not in columns:
-            why = "training must find in the source what a request carries"
-            yield Problem(of_service(service, "fields"), name, f"one of {listed(columns)}", why)
+            why = "training reads the field from the source"
+            place, wanted = of_service(service, "fields"), f"one of {listed(columns)}"
+            yield Problem(place, name, wanted, why, "field_unknown")
     for feature in service.request_features:
         if feature.field is not None and feature.field not in service.fields:
             place = of_service(service, f"request_features[{feature.name}].field")
-            yield Problem(place, feature.field, f"one of the fields {listed(service.fields)}")
+            wanted = f"one of the fields {listed(service.fields)}"
+            yield Problem(place, feature.field, wanted, code="field_unknown")
 
 
 def _vector_names(contract: Contract, service: FeatureService) -> Iterator[Problem]:
@@ -86,7 +90,8 @@ def _vector_names(contract: Contract, service: FeatureService) -> Iterator[Probl
     for name, count in Counter(names).items():
         if count > 1:
             why = "the vector has one place for each"
-            yield Problem(place, f"{name} {count} times", "every name once", why)
+            found = f"{name} {count} times"
+            yield Problem(place, found, "every name once", why, "name_repeated")
     source = contract.source
     taken = {source.id, source.label.column, "transaction_id", "scoring_ts", "label"}
     taken |= {entity.join_key for entity in contract.entities}
@@ -99,6 +104,7 @@ def _vector_names(contract: Contract, service: FeatureService) -> Iterator[Probl
                 "a column's name",
                 "another name",
                 why,
+                "name_taken",
             )
 
 
@@ -106,10 +112,11 @@ def _derived(service: FeatureService, feature: DerivedFeature) -> Iterator[Probl
     place = of_service(service, f"derived_features[{feature.name}].inputs")
     arity = DERIVED_FUNCTIONS[feature.function].arity
     if len(feature.inputs) != arity:
-        yield Problem(place, f"{len(feature.inputs)} inputs", f"{arity} for {feature.function}")
+        found, wanted = f"{len(feature.inputs)} inputs", f"{arity} for {feature.function}"
+        yield Problem(place, found, wanted, code="input_count")
     known = {f.name for f in service.request_features} | set(service.features)
     for name in feature.inputs:
         if name not in known:
-            why = "the encoder computes it from what the vector holds"
+            why = "the encoder computes it from the other features of the vector"
             wanted = "a request feature's name or a view:feature that the service consumes"
-            yield Problem(place, name, wanted, why)
+            yield Problem(place, name, wanted, why, "input_unknown")

@@ -12,7 +12,7 @@ from proviso.contracts.contract import Aggregate, Contract, FeatureView, OnEvent
 from proviso.contracts.paths import listed, of_view, repeated
 
 ROOM = 1.05
-"""How much longer than a whole cycle a row must live: a run that is a little late is no outage."""
+"""How much longer than a whole cycle a row must live, so that a slightly late run is no outage."""
 
 RESERVED = {"event_ts", "created_ts", "status"}
 """Names that history and dataset give to a view's own columns."""
@@ -35,25 +35,25 @@ def view_problems(contract: Contract, view: FeatureView) -> Iterator[Problem]:
 
 
 def entity_problems(contract: Contract, view: FeatureView) -> Iterator[Problem]:
-    """Entities that the contract does not know: without them a view has no keys at all."""
+    """Entities that the contract does not have: without them the view has no keys."""
     for name in view.entities:
         if name not in contract.entity_by_name:
             wanted = f"one of {listed(contract.entity_by_name)}"
-            why = "a view needs keys to be read by"
-            yield Problem(of_view(view, "entities"), name, wanted, why)
+            why = "rows are read by the keys of their entities"
+            yield Problem(of_view(view, "entities"), name, wanted, why, "entity_unknown")
 
 
 def _names(contract: Contract, view: FeatureView) -> Iterator[Problem]:
     aggregates = [aggregate.name for aggregate in view.aggregates]
     features = [feature.name for feature in view.features]
-    why = "a name must mean one thing"
+    why = "one name would stand for two things"
     yield from repeated(of_view(view, "entities"), view.entities, why)
     yield from repeated(of_view(view, "aggregates"), aggregates, why)
     yield from repeated(of_view(view, "features"), features, why)
     reserved = RESERVED | {entity.join_key for entity in contract.entities}
     for name in sorted(reserved & set(features)):
         why = "history and dataset have a column of that name already"
-        yield Problem(of_view(view, "features"), name, "another name", why)
+        yield Problem(of_view(view, "features"), name, "another name", why, "name_taken")
 
 
 def _key_pattern(contract: Contract, view: FeatureView) -> Iterator[Problem]:
@@ -62,7 +62,8 @@ def _key_pattern(contract: Contract, view: FeatureView) -> Iterator[Problem]:
     found = view.online_store.key_pattern
     if found != wanted:
         place = of_view(view, "online_store.key_pattern")
-        yield Problem(place, found, wanted, "writer and pod build exactly this key")
+        why = "writer and pod build exactly this key"
+        yield Problem(place, found, wanted, why, "key_pattern_mismatch")
 
 
 def _durations(view: FeatureView) -> Iterator[Problem]:
@@ -72,6 +73,7 @@ def _durations(view: FeatureView) -> Iterator[Problem]:
             format_duration(view.online_ttl),
             f"less than temporal_join_lookback {format_duration(view.temporal_join_lookback)}",
             "past the lookback a stale row cannot be told from a missing key",
+            "ttl_beyond_lookback",
         )
     if view.freshness_slo > view.online_ttl:
         yield Problem(
@@ -79,6 +81,7 @@ def _durations(view: FeatureView) -> Iterator[Problem]:
             format_duration(view.freshness_slo),
             f"at most online_ttl {format_duration(view.online_ttl)}",
             "the objective must be missed before values are refused",
+            "slo_beyond_ttl",
         )
 
 
@@ -91,6 +94,7 @@ def _schedule(view: FeatureView, publication: Scheduled) -> Iterator[Problem]:
             format_duration(view.online_ttl),
             f"at least {format_duration(_whole_seconds(ROOM * cycle))}",
             f"{parts} and 5% of room, or a fresh row turns stale before the next one is readable",
+            "ttl_too_short",
         )
     if view.freshness_slo < cycle:
         yield Problem(
@@ -98,6 +102,7 @@ def _schedule(view: FeatureView, publication: Scheduled) -> Iterator[Problem]:
             format_duration(view.freshness_slo),
             f"at least {format_duration(cycle)}",
             f"{parts}: a row is that old when the next one is readable, with nothing late",
+            "slo_too_short",
         )
     if publication.duration >= publication.schedule:
         yield Problem(
@@ -105,6 +110,7 @@ def _schedule(view: FeatureView, publication: Scheduled) -> Iterator[Problem]:
             format_duration(publication.duration),
             f"less than schedule {format_duration(publication.schedule)}",
             "runs would pile up",
+            "run_longer_than_schedule",
         )
     in_flight = view.delay_to_readable // publication.schedule + 2
     if in_flight > MAX_ROWS:
@@ -113,6 +119,7 @@ def _schedule(view: FeatureView, publication: Scheduled) -> Iterator[Problem]:
             format_duration(publication.schedule),
             f"at most {MAX_ROWS} rows of a key on their way",
             f"{in_flight} runs start before the first of them is readable",
+            "schedule_too_dense",
         )
 
 
@@ -123,6 +130,7 @@ def _on_event(view: FeatureView, publication: OnEvent) -> Iterator[Problem]:
             format_duration(publication.delay),
             f"at least source_delay {format_duration(view.source_delay)}",
             "a row cannot be readable before its source is complete",
+            "delay_below_source",
         )
     if view.freshness_slo < publication.delay:
         yield Problem(
@@ -130,6 +138,7 @@ def _on_event(view: FeatureView, publication: OnEvent) -> Iterator[Problem]:
             format_duration(view.freshness_slo),
             f"at least delay {format_duration(publication.delay)}",
             "a row is that old when it becomes readable, with nothing late",
+            "slo_too_short",
         )
 
 
@@ -141,8 +150,8 @@ def _population(contract: Contract, view: FeatureView) -> Iterator[Problem]:
         lookback = f"temporal_join_lookback {format_duration(view.temporal_join_lookback)}"
         events = f"{format_duration(reach)}, as far as {longest.name} counts"
         wanted = events if reach >= view.temporal_join_lookback else lookback
-        why = "an entity that still counts would have no row, so MISSING_KEY"
-        yield Problem(place, found, f"at least {wanted}", why)
+        why = "an entity with events in the window would have no row, so MISSING_KEY"
+        yield Problem(place, found, f"at least {wanted}", why, "population_too_short")
 
 
 def _reach(contract: Contract, aggregate: Aggregate) -> int:
@@ -161,9 +170,10 @@ def _lineage(contract: Contract, view: FeatureView) -> Iterator[Problem]:
     for place, lineage in lineages.items():
         if source not in lineage.sources:
             why = "every value is computed from that source"
-            yield Problem(place, ", ".join(lineage.sources), f"{source} among them", why)
+            found, wanted = ", ".join(lineage.sources), f"{source} among them"
+            yield Problem(place, found, wanted, why, "lineage_without_source")
 
 
 def _whole_seconds(microseconds: float) -> int:
-    """Rounded up: what is asked for must suffice."""
+    """Rounded up, so that the duration asked for suffices."""
     return -int(-microseconds // 1_000_000) * 1_000_000

@@ -13,9 +13,9 @@ from proviso.checks.evidence import Evidence, parse_evidence
 from proviso.checks.options import Records
 from proviso.checks.registry import (
     REGISTERED,
-    Bound,
     Check,
     CheckContext,
+    FigureBound,
     Registration,
     all_checks,
     check_measuring,
@@ -23,6 +23,7 @@ from proviso.checks.registry import (
     checks_of_stage,
 )
 from proviso.contracts.base import InputError
+from proviso.contracts.bounds import Bound
 from proviso.contracts.loading import load_contract, load_plan
 from proviso.contracts.metrics import METRICS
 from proviso.contracts.plan import Plan
@@ -44,8 +45,8 @@ def _measure(context: CheckContext, options: NullRateOptions) -> Evidence:
     return Evidence("null_rate", context.release_id, NOW, NOW, (), figures={"null_rate": rate})
 
 
-def _bounds(_plan: Plan) -> tuple[Bound, ...]:
-    return (Bound("null_rate", 0.5),)
+def _bounds(_plan: Plan) -> tuple[FigureBound, ...]:
+    return (FigureBound("null_rate", Bound.at_most(0.5)),)
 
 
 CHECK = Check(

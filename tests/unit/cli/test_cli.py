@@ -210,7 +210,7 @@ def test_with_json_an_error_is_one_object_on_stderr(
     done = call("--contracts", ROOT / "contracts", *words, "--json")
     assert (done.code, done.out) == (2, "")
     [error] = json.loads(done.err.splitlines()[-1])["errors"]
-    assert list(error) == ["code", "path", "found", "wanted", "why", "message"]
+    assert list(error) == ["code", "path", "line", "column", "found", "wanted", "why", "message"]
     assert error["code"] == code
     assert path in error["path"]
     assert error["message"] or (error["found"] and error["wanted"])

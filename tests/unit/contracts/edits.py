@@ -7,12 +7,14 @@ import csv
 import io
 import json
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import date
 from functools import cache
 from typing import Any
 
 from proviso.checks.lab import Lab, judge
 from proviso.contracts.loading import CONTRACT_FILE, PAYLOADS_FILE, PLAN_FILE, SKEW_FILE, parse_yaml
+from proviso.contracts.paths import in_contract
 from proviso.contracts.starter import template_text
 
 TODAY = date(2026, 11, 24)
@@ -142,10 +144,26 @@ def skew_text(change: Callable[[str], str]) -> Edit:
     return lambda lab: Lab(lab.contract, lab.plan, lab.payloads, change(lab.skew_cases))
 
 
-def problems_after(edit: Edit) -> list[str]:
-    return [str(p) for check in judge(edit(good()), TODAY) for p in check.problems]
+@dataclass(frozen=True)
+class Wrong:
+    """What a problem must say; its reason is for readers."""
+
+    code: str
+    path: str
+    found: str
+    wanted: str
+
+
+def problems_after(edit: Edit) -> list[Wrong]:
+    problems = [p for check in judge(edit(good()), TODAY) for p in check.problems]
+    return [Wrong(p.code, p.path, p.found, p.wanted) for p in problems]
 
 
 LOAD = "feature_views/courier_load_6h"
 PAIR = "feature_views/courier_zone_daily"
 SERVICE = "feature_services/late_delivery_service_v1"
+
+IN_LOAD = in_contract("feature_views[courier_load_6h]")
+IN_PAIR = in_contract("feature_views[courier_zone_daily]")
+IN_SERVICE = in_contract("feature_services[late_delivery_service_v1]")
+"""The paths by which problems name these places."""

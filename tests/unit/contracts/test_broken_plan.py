@@ -6,297 +6,387 @@ from datetime import date
 
 import pytest
 
-from tests.unit.contracts.edits import Edit, again, contract, plan, problems_after, without
+from proviso.contracts.metrics import METRICS
+from proviso.contracts.paths import listed
+from tests.unit.contracts.edits import Edit, Wrong, again, contract, plan, problems_after, without
 
-VARIANTS: dict[str, tuple[Edit, str]] = {
+VARIANTS: dict[str, tuple[Edit, Wrong]] = {
     "plan of another model": (
         plan("model", "late_delivery_xgboost:1.1.0"),
-        (
-            "serving_release_plan.yml: model: found late_delivery_xgboost:1.1.0, wanted "
-            "late_delivery_xgboost:1.0.0 (the contract's late_delivery_service_v1 serves that "
-            "model version and no other)"
+        Wrong(
+            "model_mismatch",
+            "serving_release_plan.yml: model",
+            "late_delivery_xgboost:1.1.0",
+            "late_delivery_xgboost:1.0.0",
         ),
     ),
     "plan of another service": (
         plan("service", "late_delivery_service_v2"),
-        (
-            "serving_release_plan.yml: service: found late_delivery_service_v2, wanted one of "
-            "late_delivery_service_v1 (the contract defines what the model consumes)"
+        Wrong(
+            "service_unknown",
+            "serving_release_plan.yml: service",
+            "late_delivery_service_v2",
+            "one of late_delivery_service_v1",
         ),
     ),
     "canary that falls": (
         plan("canary/steps", [10, 5, 100]),
-        (
-            "serving_release_plan.yml: canary.steps: found [10, 5, 100], wanted strictly rising "
-            "from above 0 (each step shows the candidate to more than the one before)"
+        Wrong(
+            "canary_not_rising",
+            "serving_release_plan.yml: canary.steps",
+            "[10, 5, 100]",
+            "strictly rising from above 0",
         ),
     ),
     "canary that ends early": (
         plan("canary/steps", [10, 50, 90]),
-        (
-            "serving_release_plan.yml: canary.steps: found 90 at the end, wanted 100 at the end "
-            "(the last step is the promotion)"
+        Wrong(
+            "canary_incomplete",
+            "serving_release_plan.yml: canary.steps",
+            "90 at the end",
+            "100 at the end",
         ),
     ),
     "canary of two steps": (
         plan("canary/steps", [50, 100]),
-        "serving_release_plan.yml: canary.steps: found [50, 100], wanted at least 3 items",
+        Wrong(
+            "invalid_value",
+            "serving_release_plan.yml: canary.steps",
+            "[50, 100]",
+            "at least 3 items",
+        ),
     ),
     "monitor without owner": (
         without("plan:monitoring/latency_p95_ms/owner"),
-        (
-            "serving_release_plan.yml: monitoring[latency_p95_ms].owner: found nothing, wanted a "
-            "value (an incident must find somebody)"
+        Wrong(
+            "key_missing",
+            "serving_release_plan.yml: monitoring[latency_p95_ms].owner",
+            "nothing",
+            "a value",
         ),
     ),
     "monitor with prose": (
         plan("monitoring/http_error_rate/threshold", "low"),
-        (
-            "serving_release_plan.yml: monitoring[http_error_rate].threshold: found 'low', "
-            "wanted a bound such as <= 150"
+        Wrong(
+            "bound_invalid",
+            "serving_release_plan.yml: monitoring[http_error_rate].threshold",
+            "'low'",
+            "a bound such as <= 150",
         ),
     ),
     "monitor in percent": (
         plan("monitoring/approval_rate/threshold", ">= 70"),
-        (
-            "serving_release_plan.yml: monitoring[approval_rate].threshold: found 70, wanted 0 "
-            "to 1 (a rate is a share, not percent)"
+        Wrong(
+            "share_out_of_range",
+            "serving_release_plan.yml: monitoring[approval_rate].threshold",
+            "70",
+            "0 to 1",
         ),
     ),
     "monitor looser than the gate": (
         plan("monitoring/freshness_breach_rate/threshold", "<= 0.2"),
-        (
-            "serving_release_plan.yml: monitoring[freshness_breach_rate].threshold: found <= "
-            "0.2, wanted at most 0.01 (the contract's quality gate features_fresh bounds it)"
+        Wrong(
+            "threshold_looser_than_gate",
+            "serving_release_plan.yml: monitoring[freshness_breach_rate].threshold",
+            "<= 0.2",
+            "at most 0.01",
         ),
     ),
     "monitor the wrong way round": (
         plan("monitoring/skew_failure_rate/threshold", ">= 0"),
-        (
-            "serving_release_plan.yml: monitoring[skew_failure_rate].threshold: found >= 0, "
-            "wanted an upper bound, <= (the threshold states what is fine, and high is bad)"
+        Wrong(
+            "threshold_wrong_side",
+            "serving_release_plan.yml: monitoring[skew_failure_rate].threshold",
+            ">= 0",
+            "an upper bound, <=",
         ),
     ),
     "monitor of another objective": (
         plan("monitoring/latency_p95_ms/threshold", "<= 250"),
-        (
-            "serving_release_plan.yml: monitoring[latency_p95_ms].threshold: found 250, wanted "
-            "latency_slo.p95_ms 200 (one objective, one number)"
+        Wrong(
+            "threshold_contradicts_objective",
+            "serving_release_plan.yml: monitoring[latency_p95_ms].threshold",
+            "250",
+            "latency_slo.p95_ms 200",
         ),
     ),
     "no monitor of freshness": (
         without("plan:monitoring/freshness_breach_rate"),
-        (
-            "serving_release_plan.yml: monitoring: found no freshness_breach_rate, wanted its "
-            "threshold, action and owner (an incident would have a cause that nobody sees)"
+        Wrong(
+            "metric_unmonitored",
+            "serving_release_plan.yml: monitoring",
+            "no freshness_breach_rate",
+            "its threshold, action and owner",
         ),
     ),
     "no trigger for errors": (
         without("plan:rollback/triggers/http_error_rate"),
-        (
-            "serving_release_plan.yml: rollback.triggers: found none that covers errors, wanted "
-            "one, on http_error_rate (operators must know when to take the model back)"
+        Wrong(
+            "trigger_missing",
+            "serving_release_plan.yml: rollback.triggers",
+            "none that covers errors",
+            "one, on http_error_rate",
         ),
     ),
     "no trigger for business": (
         without("plan:rollback/triggers/approval_rate"),
-        (
-            "serving_release_plan.yml: rollback.triggers: found none that covers business, "
-            "wanted one, on review_rate or approval_rate (operators must know when to take the "
-            "model back)"
+        Wrong(
+            "trigger_missing",
+            "serving_release_plan.yml: rollback.triggers",
+            "none that covers business",
+            "one, on review_rate or approval_rate",
         ),
     ),
     "no trigger for latency": (
         without("plan:rollback/triggers/latency_p95_ms"),
-        (
-            "serving_release_plan.yml: rollback.triggers: found none that covers latency, wanted "
-            "one, on latency_p95_ms (operators must know when to take the model back)"
+        Wrong(
+            "trigger_missing",
+            "serving_release_plan.yml: rollback.triggers",
+            "none that covers latency",
+            "one, on latency_p95_ms",
         ),
     ),
     "no trigger for features": (
         without("plan:rollback/triggers/feature_missing_rate"),
-        (
-            "serving_release_plan.yml: rollback.triggers: found none that covers features, "
-            "wanted one, on feature_missing_rate (operators must know when to take the model "
-            "back)"
+        Wrong(
+            "trigger_missing",
+            "serving_release_plan.yml: rollback.triggers",
+            "none that covers features",
+            "one, on feature_missing_rate",
         ),
     ),
     "trigger that covers something else": (
         plan("rollback/triggers/feature_missing_rate/covers", "errors"),
-        (
-            "serving_release_plan.yml: rollback.triggers[feature_missing_rate].covers: found "
-            "errors, wanted features (feature_missing_rate says nothing else)"
+        Wrong(
+            "trigger_covers_mismatch",
+            "serving_release_plan.yml: rollback.triggers[feature_missing_rate].covers",
+            "errors",
+            "features",
         ),
     ),
     "trigger the wrong way round": (
         plan("rollback/triggers/http_error_rate/threshold", "< 0.005"),
-        (
-            "serving_release_plan.yml: rollback.triggers[http_error_rate].threshold: found < "
-            "0.005, wanted a lower bound, > (a trigger states what is bad, and high is bad)"
+        Wrong(
+            "trigger_wrong_side",
+            "serving_release_plan.yml: rollback.triggers[http_error_rate].threshold",
+            "< 0.005",
+            "a lower bound, >",
         ),
     ),
     "trigger on an unknown figure": (
         again("plan:rollback/triggers/approval_rate", metric="mood"),
-        (
-            "serving_release_plan.yml: rollback.triggers[mood].metric: found mood, wanted one of "
-            "approval_rate, default_used_rate, feature_drift_psi, feature_missing_rate, "
-            "feature_null_rate, freshness_breach_rate, http_error_rate, latency_p95_ms, "
-            "latency_p99_ms, review_rate, skew_failure_rate (nothing measures it)"
+        Wrong(
+            "metric_unknown",
+            "serving_release_plan.yml: rollback.triggers[mood].metric",
+            "mood",
+            f"one of {listed(METRICS)}",
         ),
     ),
     "monitor twice": (
         again("plan:monitoring/approval_rate"),
-        (
-            "serving_release_plan.yml: monitoring: found approval_rate 2 times, wanted every "
-            "name once (two bounds would contradict each other)"
+        Wrong(
+            "name_repeated",
+            "serving_release_plan.yml: monitoring",
+            "approval_rate 2 times",
+            "every name once",
         ),
     ),
     "trigger within the bound": (
         plan("rollback/triggers/http_error_rate/threshold", "> 0.001"),
-        (
-            "serving_release_plan.yml: rollback.triggers[http_error_rate].threshold: found > "
-            "0.001, wanted no overlap with the monitored <= 0.005 (it would fire while "
-            "monitoring says that all is fine)"
+        Wrong(
+            "trigger_within_bound",
+            "serving_release_plan.yml: rollback.triggers[http_error_rate].threshold",
+            "> 0.001",
+            "no overlap with the monitored <= 0.005",
         ),
     ),
     "trigger of another objective": (
         plan("rollback/triggers/latency_p95_ms/threshold", "> 300"),
-        (
-            "serving_release_plan.yml: rollback.triggers[latency_p95_ms].threshold: found 300, "
-            "wanted latency_slo.p95_ms 200 (one objective, one number)"
+        Wrong(
+            "threshold_contradicts_objective",
+            "serving_release_plan.yml: rollback.triggers[latency_p95_ms].threshold",
+            "300",
+            "latency_slo.p95_ms 200",
         ),
     ),
     "trigger that only holds": (
         plan("rollback/triggers/approval_rate/action", "hold"),
-        (
-            "serving_release_plan.yml: rollback.triggers: found only hold for business, wanted "
-            "action: rollback (only stale features hurt both releases alike, so only they may hold)"
+        Wrong(
+            "trigger_only_holds",
+            "serving_release_plan.yml: rollback.triggers",
+            "only hold for business",
+            "action: rollback",
         ),
     ),
     "trigger that nothing sets off": (
         again("plan:rollback/triggers/approval_rate", metric="review_rate"),
-        (
-            "serving_release_plan.yml: rollback.triggers[review_rate]: found a metric that "
-            "nobody monitors, wanted review_rate under monitoring (nothing would set it off)"
+        Wrong(
+            "trigger_unmonitored",
+            "serving_release_plan.yml: rollback.triggers[review_rate]",
+            "a metric that is not monitored",
+            "review_rate under monitoring",
         ),
     ),
     "p99 below p95": (
         plan("latency_slo/p99_ms", 100),
-        "serving_release_plan.yml: latency_slo: found p99_ms 100, wanted at least p95_ms 200",
+        Wrong(
+            "percentiles_fall",
+            "serving_release_plan.yml: latency_slo",
+            "p99_ms 100",
+            "at least p95_ms 200",
+        ),
     ),
     "deadline below p99": (
         plan("latency_slo/deadline_ms", 300),
-        (
-            "serving_release_plan.yml: latency_slo.deadline_ms: found 300, wanted at least "
-            "p99_ms 400 (a request given up sooner cannot meet it)"
+        Wrong(
+            "deadline_too_short",
+            "serving_release_plan.yml: latency_slo.deadline_ms",
+            "300",
+            "at least p99_ms 400",
         ),
     ),
     "batch smaller than a request": (
         plan("batching/max_batch_size", 16),
-        (
-            "serving_release_plan.yml: batching.max_batch_size: found 16, wanted at least "
-            "limits.max_batch 32 (the model must take the largest request whole)"
+        Wrong(
+            "batch_too_small",
+            "serving_release_plan.yml: batching.max_batch_size",
+            "16",
+            "at least limits.max_batch 32",
         ),
     ),
     "queue delay eats the budget": (
         plan("batching/max_queue_delay_us", 150_000),
-        (
-            "serving_release_plan.yml: batching.max_queue_delay_us: found 150000, wanted at most "
-            "100000 (more than half of p95_ms 200 would go into waiting)"
+        Wrong(
+            "queue_delay_too_long",
+            "serving_release_plan.yml: batching.max_queue_delay_us",
+            "150000",
+            "at most 100000",
         ),
     ),
     "queue delay without batching": (
         plan("batching", {"max_batch_size": 64, "dynamic": False, "max_queue_delay_us": 100}),
-        (
-            "serving_release_plan.yml: batching.max_queue_delay_us: found 100 with dynamic: "
-            "false, wanted 0 (nothing waits where nothing is batched)"
+        Wrong(
+            "queue_delay_without_batching",
+            "serving_release_plan.yml: batching.max_queue_delay_us",
+            "100 with dynamic: false",
+            "0",
         ),
     ),
     "client skew below the margin": (
         plan("max_client_skew", "PT30S"),
-        (
-            "serving_release_plan.yml: max_client_skew: found PT30S, wanted at least "
-            "clock_margin PT1M (a client's clock may be as far off as our own are)"
+        Wrong(
+            "client_skew_too_small",
+            "serving_release_plan.yml: max_client_skew",
+            "PT30S",
+            "at least clock_margin PT1M",
         ),
     ),
     "decisions that are one": (
         plan("decision/at_or_above", "PROCEED"),
-        (
-            "serving_release_plan.yml: decision.below: found PROCEED, wanted another decision "
-            "than PROCEED (the score would decide nothing)"
+        Wrong(
+            "decisions_equal",
+            "serving_release_plan.yml: decision.below",
+            "PROCEED",
+            "another decision than PROCEED",
         ),
     ),
     "fallback unknown to clients": (
         plan("fallback/decision", "SHRUG"),
-        (
-            "serving_release_plan.yml: fallback.decision: found SHRUG, wanted one of PROCEED, "
-            "RESCHEDULE (clients know no other answer)"
+        Wrong(
+            "fallback_unknown",
+            "serving_release_plan.yml: fallback.decision",
+            "SHRUG",
+            "one of PROCEED, RESCHEDULE",
         ),
     ),
     "fallback with another code": (
         plan("fallback/http", 418),
-        "serving_release_plan.yml: fallback.http: found 418, wanted 200 or 503",
+        Wrong(
+            "invalid_value",
+            "serving_release_plan.yml: fallback.http",
+            "418",
+            "200 or 503",
+        ),
     ),
     "runbook not given": (
         plan("runbook", " "),
-        "serving_release_plan.yml: runbook: found ' ', wanted words, not blanks",
+        Wrong(
+            "invalid_value",
+            "serving_release_plan.yml: runbook",
+            "' '",
+            "text that is not blank",
+        ),
     ),
     "image missing": (
         without("plan:runtime/base_images/predictor"),
-        (
-            "serving_release_plan.yml: runtime.base_images: found transformer, wanted predictor, "
-            "transformer (a release's identity holds both)"
+        Wrong(
+            "base_images_mismatch",
+            "serving_release_plan.yml: runtime.base_images",
+            "transformer",
+            "predictor, transformer",
         ),
     ),
     "pairs split": (
         plan("runtime/mode", "knative"),
-        (
-            "serving_release_plan.yml: topology: found separate, wanted collocated in mode "
-            "knative (Knative splits transformer and predictor apart, and a pair must never mix)"
+        Wrong(
+            "topology_mismatch",
+            "serving_release_plan.yml: topology",
+            "separate",
+            "collocated in mode knative",
         ),
     ),
     "log forgotten too soon": (
         contract("source/label/delay", "P30D"),
-        (
-            "serving_release_plan.yml: prediction_log.retention: found P30D, wanted more than "
-            "the label's delay P30D (a prediction must still be on record when its label is "
-            "known)"
+        Wrong(
+            "retention_too_short",
+            "serving_release_plan.yml: prediction_log.retention",
+            "P30D",
+            "more than the label's delay P30D",
         ),
     ),
     "stakeholder missing": (
         without("plan:stakeholders/business"),
-        (
-            "serving_release_plan.yml: stakeholders: found 0 of business, wanted exactly one (a "
-            "release needs each of the four once)"
+        Wrong(
+            "stakeholder_count",
+            "serving_release_plan.yml: stakeholders",
+            "0 of business",
+            "exactly one",
         ),
     ),
     "stakeholder twice": (
         again("plan:stakeholders/platform"),
-        (
-            "serving_release_plan.yml: stakeholders: found 2 of platform, wanted exactly one (a "
-            "release needs each of the four once)"
+        Wrong(
+            "stakeholder_count",
+            "serving_release_plan.yml: stakeholders",
+            "2 of platform",
+            "exactly one",
         ),
     ),
     "not signed": (
         without("plan:stakeholders/business/signed_off_by"),
-        (
-            "serving_release_plan.yml: stakeholders[business]: found no sign-off, wanted "
-            "signed_off_by dispatch@parcels.example and signed_off_on (no release without all "
-            "four)"
+        Wrong(
+            "owner_signature_missing",
+            "serving_release_plan.yml: stakeholders[business]",
+            "no sign-off",
+            "signed_off_by dispatch@parcels.example and signed_off_on",
         ),
     ),
     "signed by another": (
         plan("stakeholders/business/signed_off_by", "platform@parcels.example"),
-        (
-            "serving_release_plan.yml: stakeholders[business].signed_off_by: found "
-            "platform@parcels.example, wanted dispatch@parcels.example (nobody signs for another)"
+        Wrong(
+            "signer_not_owner",
+            "serving_release_plan.yml: stakeholders[business].signed_off_by",
+            "platform@parcels.example",
+            "dispatch@parcels.example",
         ),
     ),
     "signed tomorrow": (
         plan("stakeholders/business/signed_off_on", date(2026, 11, 25)),
-        (
-            "serving_release_plan.yml: stakeholders[business].signed_off_on: found 2026-11-25, "
-            "wanted a day up to 2026-11-24"
+        Wrong(
+            "signature_in_future",
+            "serving_release_plan.yml: stakeholders[business].signed_off_on",
+            "2026-11-25",
+            "a day up to 2026-11-24",
         ),
     ),
 }

@@ -6,42 +6,49 @@ from datetime import date
 
 import pytest
 
+from proviso.contracts.metrics import METRICS
+from proviso.contracts.paths import listed
 from tests.unit.contracts.edits import (
+    IN_SERVICE,
     PAIR,
     SERVICE,
     Edit,
+    Wrong,
     again,
     contract,
     problems_after,
     without,
 )
 
-VARIANTS: dict[str, tuple[Edit, str]] = {
+VARIANTS: dict[str, tuple[Edit, Wrong]] = {
     "feature unknown to the view": (
         contract(f"{SERVICE}/features/courier_zone_daily:visits_30d", "courier_zone_daily:visits"),
-        (
-            "feature_store_contract.yml: "
-            "feature_services[late_delivery_service_v1].features[courier_zone_daily:visits]: "
-            "found no such feature, wanted one of courier_zone_daily:late_share_30d, "
-            "courier_zone_daily:parcels_30d, courier_zone_daily:visits_30d"
+        Wrong(
+            "feature_unknown",
+            f"{IN_SERVICE}.features[courier_zone_daily:visits]",
+            "no such feature",
+            "one of courier_zone_daily:late_share_30d, courier_zone_daily:parcels_30d, "
+            "courier_zone_daily:visits_30d",
         ),
     ),
     "feature consumed twice": (
         contract(
             f"{SERVICE}/features/courier_zone_daily:visits_30d", "courier_zone_daily:parcels_30d"
         ),
-        (
-            "feature_store_contract.yml: feature_services[late_delivery_service_v1].features: "
-            "found courier_zone_daily:parcels_30d 2 times, wanted every name once (the vector "
-            "has one place for each)"
+        Wrong(
+            "name_repeated",
+            f"{IN_SERVICE}.features",
+            "courier_zone_daily:parcels_30d 2 times",
+            "every name once",
         ),
     ),
     "retired feature": (
         contract(f"{PAIR}/features/visits_30d/deprecation", {"status": "retired"}),
-        (
-            "feature_store_contract.yml: "
-            "feature_services[late_delivery_service_v1].features[courier_zone_daily:visits_30d]: "
-            "found a retired feature, wanted an active one (nobody keeps a retired feature right)"
+        Wrong(
+            "feature_retired",
+            f"{IN_SERVICE}.features[courier_zone_daily:visits_30d]",
+            "a retired feature",
+            "an active one",
         ),
     ),
     "feature past its end": (
@@ -53,83 +60,92 @@ VARIANTS: dict[str, tuple[Edit, str]] = {
                 "replacement": "courier_zone_daily:parcels_30d",
             },
         ),
-        (
-            "feature_store_contract.yml: "
-            "feature_services[late_delivery_service_v1].features[courier_zone_daily:visits_30d]: "
-            "found a feature retired since 2026-11-24, wanted an active one, "
-            "courier_zone_daily:parcels_30d in its place (nobody keeps a retired feature right)"
+        Wrong(
+            "feature_retired",
+            f"{IN_SERVICE}.features[courier_zone_daily:visits_30d]",
+            "a feature retired since 2026-11-24",
+            "an active one, courier_zone_daily:parcels_30d in its place",
         ),
     ),
     "field that no column has": (
         contract(f"{SERVICE}/fields", ["parcels", "distance_km", "weight"]),
-        (
-            "feature_store_contract.yml: feature_services[late_delivery_service_v1].fields: "
-            "found weight, wanted one of distance_km, fee, parcels (training must find in the "
-            "source what a request carries)"
+        Wrong(
+            "field_unknown",
+            f"{IN_SERVICE}.fields",
+            "weight",
+            "one of distance_km, fee, parcels",
         ),
     ),
     "request feature of no field": (
         contract(f"{SERVICE}/fields", ["distance_km"]),
-        (
-            "feature_store_contract.yml: "
-            "feature_services[late_delivery_service_v1].request_features[parcels].field: found "
-            "parcels, wanted one of the fields distance_km"
+        Wrong(
+            "field_unknown",
+            f"{IN_SERVICE}.request_features[parcels].field",
+            "parcels",
+            "one of the fields distance_km",
         ),
     ),
     "request feature named like a column": (
         contract(f"{SERVICE}/request_features/hour_of_day/name", "fee"),
-        (
-            "feature_store_contract.yml: "
-            "feature_services[late_delivery_service_v1].request_features[fee].name: found a "
-            "column's name, wanted another name (the dataset has a column of that name already)"
+        Wrong(
+            "name_taken",
+            f"{IN_SERVICE}.request_features[fee].name",
+            "a column's name",
+            "another name",
         ),
     ),
     "derived of something unknown": (
         contract(f"{SERVICE}/derived_features/against_usual/inputs/0", "fees"),
-        (
-            "feature_store_contract.yml: "
-            "feature_services[late_delivery_service_v1].derived_features[against_usual].inputs: "
-            "found fees, wanted a request feature's name or a view:feature that the service "
-            "consumes (the encoder computes it from what the vector holds)"
+        Wrong(
+            "input_unknown",
+            f"{IN_SERVICE}.derived_features[against_usual].inputs",
+            "fees",
+            "a request feature's name or a view:feature that the service consumes",
         ),
     ),
     "derived of too few": (
         contract(f"{SERVICE}/derived_features/against_usual/function", "zscore"),
-        (
-            "feature_store_contract.yml: "
-            "feature_services[late_delivery_service_v1].derived_features[against_usual].inputs: "
-            "found 2 inputs, wanted 3 for zscore"
+        Wrong(
+            "input_count",
+            f"{IN_SERVICE}.derived_features[against_usual].inputs",
+            "2 inputs",
+            "3 for zscore",
         ),
     ),
     "gate on an unknown figure": (
         contract("quality_gates/no_skew/metric", "mood"),
-        (
-            "feature_store_contract.yml: quality_gates[no_skew].metric: found mood, wanted one "
-            "of approval_rate, default_used_rate, feature_drift_psi, feature_missing_rate, "
-            "feature_null_rate, freshness_breach_rate, http_error_rate, latency_p95_ms, "
-            "latency_p99_ms, review_rate, skew_failure_rate (nothing measures it)"
+        Wrong(
+            "metric_unknown",
+            "feature_store_contract.yml: quality_gates[no_skew].metric",
+            "mood",
+            f"one of {listed(METRICS)}",
         ),
     ),
     "gate in percent": (
         contract("quality_gates/features_fresh/max", 5),
-        (
-            "feature_store_contract.yml: quality_gates[features_fresh].max: found 5, wanted 0 to "
-            "1 (a rate is a share, not percent)"
+        Wrong(
+            "share_out_of_range",
+            "feature_store_contract.yml: quality_gates[features_fresh].max",
+            "5",
+            "0 to 1",
         ),
     ),
     "gate that nobody monitors": (
         again("quality_gates/no_skew", name="no_drift", metric="feature_drift_psi"),
-        (
-            "serving_release_plan.yml: monitoring: found no feature_drift_psi, wanted its "
-            "threshold, action and owner (the contract's quality gate no_drift bounds it)"
+        Wrong(
+            "metric_unmonitored",
+            "serving_release_plan.yml: monitoring",
+            "no feature_drift_psi",
+            "its threshold, action and owner",
         ),
     ),
     "monitor without a schedule": (
         without("quality_gates/no_skew"),
-        (
-            "feature_store_contract.yml: quality_gates: found none of skew_failure_rate, wanted "
-            "one with its bound, schedule and owner (the plan monitors it, and nothing would "
-            "measure it)"
+        Wrong(
+            "metric_unscheduled",
+            "feature_store_contract.yml: quality_gates",
+            "none of skew_failure_rate",
+            "one with its bound, schedule and owner",
         ),
     ),
 }
