@@ -1,10 +1,9 @@
-"""The plan's error budget as burn-rate alerts, a part of rules.py's file.
+"""The plan's error budget as burn-rate alerts.
 
 Google's SRE Workbook, chapter 5 "Alerting on SLOs", approach 6 (multiwindow, multi-burn-rate): page
-when 2% of the budget burns in an hour or 5% in six, open a ticket at 10% in three days, and ask a
-short window, a twelfth of the long one, whether it still burns. The budget is what users meet, so
-it is counted over all serving releases together: a canary that fails one request of twenty is a
-trigger's affair long before it is the budget's.
+when 2% of the budget burns in an hour or 5% in six, open a ticket at 10% in three days; a short
+window, a twelfth of the long one, must burn as fast. The budget is counted over all serving
+releases together, as users see it; a failing canary sets off a trigger long before.
 """
 
 from __future__ import annotations
@@ -49,7 +48,7 @@ BURNS = (
 
 
 def budget_groups(plan: Plan) -> list[RuleGroup]:
-    """A group for every window that is looked at, then one with the alerts."""
+    """A group of recordings for every window, then one with the alerts."""
     burns = [burn for burn in BURNS if _can_fire(plan, burn)]
     windows = sorted({window for burn in burns for window in (burn.long, burn.short)})
     groups = [_recording_group(plan, window) for window in windows]
@@ -61,7 +60,7 @@ def budget_groups(plan: Plan) -> list[RuleGroup]:
 
 
 def _can_fire(plan: Plan, burn: Burn) -> bool:
-    """Not where all requests may fail without reaching the rate, nor beyond the budget's window."""
+    """False where failing every request stays below the rate, or beyond the budget's window."""
     return burn.long <= plan.error_budget.window and _limit(plan, burn) < 1
 
 

@@ -1,8 +1,8 @@
-"""What is simply down or missing, a part of rules.py's file: dependencies, identity, targets, data.
+"""Alerts about what is down or missing: dependencies, identity, targets and data.
 
-No bound of the plan says any of this; they are the entries of the runbook as expressions. Only a
-serving release that is not itself asks for a rollback: when the store is down both releases suffer
-alike, and moving traffic between them mends nothing.
+They follow the runbook and need no bound of the plan. Only a release whose pair does not match asks
+for a rollback: a store that is down affects both releases alike, and moving traffic between them
+would not help.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _REQUESTS = "proviso_requests_total"
 
 
 def outage_group(plan: Plan, mode: Mode) -> RuleGroup:
-    """One group: all of it is cheap and looks at the last minutes."""
+    """One group: its expressions are cheap and look at the last minutes."""
     identity = [_identity(plan, traffic, severity) for traffic, severity in _IDENTITY_ACTIONS]
     return RuleGroup(
         name=f"{plan.model_name}-outages",
@@ -31,7 +31,7 @@ _IDENTITY_ACTIONS = (("live", "rollback"), ("shadow", "hold"))
 def _alert(
     plan: Plan, name: str, expr: str, hold: str | None, summary: str, **labels: str
 ) -> AlertRule:
-    """An alert whose owner and runbook are those of the rollback: somebody is called."""
+    """An alert with the owner and runbook of the plan's rollback."""
     return AlertRule(
         alert=name,
         expr=expr,
@@ -42,7 +42,7 @@ def _alert(
 
 
 def _dependencies(plan: Plan) -> list[AlertRule]:
-    """A pod that does not reach something, and the store gone for every pod."""
+    """A dependency down for some pod, and the store down for every pod."""
     up = selector(plan, "proviso_dependency_up")
     store = selector(plan, "proviso_dependency_up", dependency="store")
     return [
@@ -69,7 +69,7 @@ def _dependencies(plan: Plan) -> list[AlertRule]:
 
 
 def _identity(plan: Plan, traffic: str, severity: str) -> AlertRule:
-    """Requests refused because transformer and predictor are not one release: any is too many."""
+    """Requests refused because transformer and predictor are of two releases; one is enough."""
     refused = selector(plan, _REQUESTS, traffic=traffic, code="503", reason="identity")
     return _alert(
         plan,
@@ -92,7 +92,7 @@ def _grew(counter: str) -> str:
 
 
 def _targets(plan: Plan, mode: Mode) -> list[AlertRule]:
-    """Pods that are not scraped, not ready, or not there. Only ready pods have an address."""
+    """Pods that are not scraped, not ready or missing. Only ready pods have an address."""
     found = [
         _alert(
             plan,
@@ -117,9 +117,9 @@ def _targets(plan: Plan, mode: Mode) -> list[AlertRule]:
 
 
 def _too_few(plan: Plan) -> AlertRule:
-    """Less ready pods than the plan's instances, of units seen within the quarter of an hour.
+    """Fewer ready pods than `runtime.instances`, of units seen in the last quarter of an hour.
 
-    Not where pods may go to zero for want of requests.
+    Not in mode knative, where pods go to zero without requests.
     """
     up, by = selector(plan, "up"), "by (model_name, release, unit, job)"
     ready = f"count {by} ({up} == 1) or count {by} (max_over_time({up}[15m])) * 0"
@@ -136,7 +136,7 @@ def _too_few(plan: Plan) -> AlertRule:
 
 
 def _no_traffic(plan: Plan) -> AlertRule:
-    """Clients asked within the hour and nobody does now: every other figure is blind."""
+    """Requests within the last hour and none for ten minutes: other figures have no value then."""
     served = selector(plan, _REQUESTS, traffic="live")
     hour, now = (f"sum by (model_name) (increase({served}[{w}])) > 0" for w in ("1h", "10m"))
     return _alert(

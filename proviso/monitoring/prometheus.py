@@ -1,7 +1,6 @@
-"""What Prometheus reads, as typed values: rule files and scrape configurations.
+"""Prometheus's rule files and scrape configurations as typed values.
 
-rules.py and scrape.py build these; only what they use is modelled, and an unknown key is refused
-here before promtool or a server ever sees it.
+rules.py and scrape.py build these. Only the keys that they use are modelled; others are refused.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from pydantic import ConfigDict, Field
 from proviso.contracts.base import Strict
 
 Span = Annotated[str, Field(pattern=r"^(\d+[dhms])+$")]
-"""A duration in Prometheus's own words, `1h30m`."""
+"""A duration as Prometheus writes it, `1h30m`."""
 
 SeriesName = Annotated[str, Field(pattern=r"^[a-z_]+(:[a-z0-9_]+)+$")]
 """level:figure:window, so that a recorded series never looks like a scraped one."""

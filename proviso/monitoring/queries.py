@@ -1,4 +1,4 @@
-"""The plan's figures as PromQL over the series that a transformer really has.
+"""The plan's metrics as PromQL over the series of a transformer.
 
 rules.py records them under the plan's names and holds them to its bounds. A figure means here what
 it means in the evidence of the same name (docs/monitoring.md). A metric that no running pod can
@@ -24,7 +24,7 @@ FEATURE = (*VIEW, "feature")
 
 @dataclass(frozen=True)
 class QueryContext:
-    """Which pods are asked about and over which window; every expression starts from it."""
+    """The plan, whose model's pods are queried, and the window."""
 
     plan: Plan
     window: str
@@ -75,7 +75,7 @@ def every(window: int) -> str:
 
 
 def request_rate(context: QueryContext) -> str:
-    """Requests a second, whatever became of them."""
+    """Requests a second, answered or not."""
     return context.per_second("proviso_requests_total", TRAFFIC)
 
 
@@ -97,7 +97,7 @@ def latency_ms(quantile: float) -> Figure:
 
 
 def error_rate(by: tuple[str, ...], **labels: str) -> Figure:
-    """Failed, of the requests that were ours to answer: a client's own mistake is neither."""
+    """5xx and 429 of all requests but other 4xx, which are the client's mistakes."""
 
     def expression(context: QueryContext) -> str:
         series = "proviso_requests_total"
@@ -109,7 +109,7 @@ def error_rate(by: tuple[str, ...], **labels: str) -> Figure:
 
 
 def feature_missing_rate(context: QueryContext) -> str:
-    """Lookups that found no row: the mean over the views, each of which every row asks once."""
+    """Lookups that found no row; the mean over the views, each of which a row looks up once."""
     share = context.share("proviso_feature_status_total", VIEW, status="MISSING_KEY")
     return f"avg by ({', '.join(TRAFFIC)}) ({share})"
 

@@ -1,9 +1,9 @@
-"""What Prometheus scrapes, and all that a release's folder holds for it.
+"""Prometheus's scrape configuration, and all files of a release for Prometheus.
 
-The last of a plan's renderings: `prometheus_files` gives rules.yml and scrape.yml as text. A unit's
-pods are found by the DNS names of its own headless Services, and the name found, not what a pod
-says of itself, decides which unit and release a series belongs to. DNS needs no account at the API
-server and works in builds of Prometheus without Kubernetes discovery, such as Debian's.
+`prometheus_files` gives rules.yml and scrape.yml as text. A unit's pods are found by the DNS names
+of its headless Services, and that name, not a label of the pod's own, decides which unit and
+release a series belongs to. DNS needs no account at the API server and works in builds of Prometheus
+without Kubernetes discovery, such as Debian's.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ RULES_PATH = "/etc/proviso/rules/rules.yml"
 """Where k8s/components/prometheus mounts the rules."""
 
 _EVERY = "10s"
-"""Five minutes hold thirty samples, so that a rate over them stands on more than two."""
+"""Thirty samples in five minutes: a rate over them rests on more than two."""
 
 
 _FORMER_SPELLINGS = (
@@ -72,7 +72,7 @@ def prometheus_files(plan: Plan, units: Sequence[DeployedRelease]) -> dict[str, 
 
 
 def config_digest(files: Mapping[str, str]) -> str:
-    """What the pod template is annotated with: other files roll the pod, and equal ones do not."""
+    """The annotation of the pod template: other files roll the pod, equal ones do not."""
     whole = hashlib.sha256()
     for name, text in sorted(files.items()):
         whole.update(f"{name}\0{len(text.encode())}\0{text}".encode())
@@ -85,7 +85,7 @@ def scrape_text(units: Sequence[DeployedRelease]) -> str:
 
 
 def scrape_config(units: Sequence[DeployedRelease]) -> ServerConfig:
-    """One job a kind of target. A unit that is not deployed has no name to find, and no target."""
+    """One job a kind of target. A unit that is not deployed has no DNS name, so no target."""
     return ServerConfig(
         everywhere=Global(scrape_interval=_EVERY, scrape_timeout="5s", evaluation_interval="15s"),
         rule_files=[RULES_PATH],

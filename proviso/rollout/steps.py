@@ -57,7 +57,9 @@ class Pair:
 def rollout_steps(plan: Plan, *, over_stable: bool, mirrors: bool) -> list[Step]:
     """All steps in order. A first release has no stable to share traffic with: one step.
 
-    mirrors: whether the router can copy requests to a shadow.
+    The last canary step and `promote` give the same shares: before `promote` the former release
+    stays deployed, so that the rollback is one step (docs/plan.md). mirrors: whether the router can
+    copy requests to a shadow.
     """
     if not over_stable:
         return [Step("promote", 100, 0)]
