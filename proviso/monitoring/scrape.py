@@ -2,8 +2,8 @@
 
 `prometheus_files` gives rules.yml and scrape.yml as text. A unit's pods are found by the DNS names
 of its headless Services, and that name, not a label of the pod's own, decides which unit and
-release a series belongs to. DNS needs no account at the API server and works in builds of Prometheus
-without Kubernetes discovery, such as Debian's.
+release a series belongs to. DNS needs no account at the API server and works in builds of
+Prometheus without Kubernetes discovery, such as Debian's.
 """
 
 from __future__ import annotations
