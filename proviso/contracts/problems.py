@@ -71,7 +71,8 @@ def _problem(file: str, data: Any, detail: ErrorDetails) -> Problem:
         why = _WHY_REQUIRED.get(str(location[-1]), "the field is required")
         return Problem(path, "nothing", "a value", why, "key_missing")
     if kind == "extra_forbidden":
-        return Problem(path, "an unknown key", "only keys of the format", code="key_unknown")
+        wanted = "only keys that the format knows"
+        return Problem(path, "an unknown key", wanted, code="key_unknown")
     context = detail.get("ctx", {})
     if {"found", "wanted"} <= context.keys():  # raised by `base.invalid`, with its code
         return Problem(path, str(context["found"]), str(context["wanted"]), code=kind)

@@ -66,7 +66,7 @@ VARIANTS: dict[str, tuple[Edit, Wrong]] = {
             "key_unknown",
             "online_feature_payloads.jsonl: line 1: ttl",
             "an unknown key",
-            "only keys of the format",
+            "only keys that the format knows",
         ),
     ),
     "payload from the future": (

@@ -29,7 +29,7 @@ VARIANTS: dict[str, tuple[Edit, Wrong]] = {
             "key_unknown",
             "feature_store_contract.yml: owner",
             "an unknown key",
-            "only keys of the format",
+            "only keys that the format knows",
         ),
     ),
     "missing source delay": (
