@@ -41,7 +41,9 @@ def read_text(path: Path) -> str:
         return path.read_text(encoding="utf-8")
     except OSError as error:
         found = (error.strerror or "error").lower()
-        raise _unreadable(str(path), found, "a readable file", "file_unreadable") from error
+        absent = isinstance(error, FileNotFoundError)
+        code = "file_not_found" if absent else "file_unreadable"
+        raise _unreadable(str(path), found, "a readable file", code) from error
     except UnicodeDecodeError as error:
         found = f"byte {error.start} that is not UTF-8"
         raise _unreadable(path.name, found, "UTF-8 text", "file_not_utf8") from error

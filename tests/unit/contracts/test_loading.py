@@ -135,7 +135,7 @@ def test_a_file_is_bounded_and_text(tmp_path: Path) -> None:
     for path, code, place, found in (
         (large, "file_too_large", "large.yml", f"{MAX_BYTES + 1} bytes"),
         (binary, "file_not_utf8", "binary.yml", "byte 0 that is not UTF-8"),
-        (tmp_path / "x", "file_unreadable", f"{tmp_path}/x", "no such file or directory"),
+        (tmp_path / "x", "file_not_found", f"{tmp_path}/x", "no such file or directory"),
     ):
         with pytest.raises(ContractError) as caught:
             read_text(path)
