@@ -96,6 +96,8 @@ def _too_deep() -> SqlError:
 
 
 def _judge(node: exp.Expr, columns: Mapping[str, Kind]) -> _Type:
+    if not isinstance(node, exp.Expr):  # sqlglot reads `@` as abs() of nothing
+        raise SqlError("an operator without its operand", "a scalar SQL expression")
     rule = _RULES.get(type(node))
     if rule is None:
         why = "what is not on this list may differ between engines"

@@ -81,6 +81,7 @@ def test_scalar_arithmetic_is_allowed(text: str, kind: str) -> None:
         ("1 / sqrt(a)", "found arithmetic on `SQRT(a)`"),
         ("a * 0.1", "found arithmetic on `0.1`"),
         ("a + flag", "found arithmetic on the boolean `flag`"),
+        ("@", "found an operator without its operand"),
         ("a and b", "found `a` as a condition"),
         ("case a when 1 then 2 end", "found `CASE a WHEN 1 THEN 2 END`"),
         ("case when a then 1 end", "found `a` as a condition"),
