@@ -87,9 +87,10 @@ class Verdict:
 
 
 def text_of(verdict: Verdict) -> str:
-    """The verdict as text: a line a finding, the verdict last."""
+    """The verdict as text: a line a finding with the code of its fault, the verdict last."""
     lines = [
         f"{'ok  ' if finding.ok else 'NO  '}{finding.check}: {finding.detail}"
+        f"{'' if finding.code == 'ok' else f' [{finding.code}]'}"
         for finding in verdict.findings
     ]
     word = "PASS" if verdict.passed else "REFUSED"

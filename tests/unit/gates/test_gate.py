@@ -243,8 +243,11 @@ def test_a_refusal_is_exit_one_with_every_reason(case: Case) -> None:
     (case.evidence / "coverage.json").unlink()
     done = case.call("shadow")
     assert done.code == 1
-    assert "NO  replayed values: REVIEW VALUE" in done.out
-    assert "NO  populated keys" in done.out
+    refused = [line for line in done.out.splitlines() if line.startswith("NO  ")]
+    assert refused[0].startswith("NO  populated keys")
+    assert refused[0].endswith(" [evidence_missing]")
+    assert any(line.startswith("NO  replayed values: REVIEW VALUE") for line in refused)
+    assert all(line.endswith("]") for line in refused)
     assert done.out.splitlines()[-1] == f"REFUSED shadow {case.id}"
 
 
