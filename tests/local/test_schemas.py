@@ -58,8 +58,8 @@ class Side:
 
     def call(self, held: Held, command: str, *options: str | Path) -> Done:
         store = ("--store", held.url, "--store-password-file", held.password_file)
-        program = ("--contracts", self.project.contracts, command, *store)
-        return call(*program, *options, "--json")
+        program: list[str | Path] = ["--contracts", self.project.contracts, *command.split()]
+        return call(*program, *store, *options, "--json")
 
     def materialize(self, held: Held, *options: str | Path) -> Done:
         where = ("--release", self.directory, "--history", self.project.history)
@@ -68,7 +68,7 @@ class Side:
     def cover(self, held: Held, evidence: Path) -> Done:
         where = ("--release", self.directory, "--history", self.project.history)
         asked = ("--as-of", format_moment(T), "--evidence", evidence)
-        return self.call(held, "check", "coverage", *where, *asked)
+        return self.call(held, "check coverage", *where, *asked)
 
     def schemas(self) -> set[str]:
         return {f"{view.name}:{view.schema}" for view in self.release.service.views}
@@ -131,7 +131,7 @@ def test_the_stable_never_notices_a_candidate_that_comes_and_goes(
         side.project.contract.schema_of(side.project.contract.view_by_name[view])
         for side in (stable, candidate)
     }
-    assert stable.call(held, "schemas", "collect", "--release", stable.directory).code == 0
+    assert stable.call(held, "schemas collect", "--release", stable.directory).code == 0
     assert read(stable, held) == before
 
 
@@ -199,14 +199,14 @@ def test_what_a_release_references_stays_and_the_rest_is_collected(
     stable.materialize(held)
     candidate.materialize(held)
     both = ("--release", stable.directory, "--release", candidate.directory)
-    kept = stable.call(held, "schemas", "collect", *both).json
+    kept = stable.call(held, "schemas collect", *both).json
     assert (kept["retired"], kept["removed"]) == ([], 0)
     assert len(kept["schemas"]) == 3
     before = read(candidate, held)
     promoted = ("--release", candidate.directory)
-    would = stable.call(held, "schemas", "collect", *promoted, "--dry-run").json
+    would = stable.call(held, "schemas collect", *promoted, "--dry-run").json
     assert len(stored_schemas(held.store, {})) == 3
-    done = stable.call(held, "schemas", "collect", *promoted).json
+    done = stable.call(held, "schemas collect", *promoted).json
     retired = stable.schemas() - candidate.schemas()
     assert would["retired"] == done["retired"] == sorted(retired)
     assert would["removed"] == 0 < done["removed"]
@@ -216,7 +216,7 @@ def test_what_a_release_references_stays_and_the_rest_is_collected(
     assert {f"{one.of.view}:{one.of.schema}" for one in stored_schemas(held.store, {})} == (
         candidate.schemas()
     )
-    again = stable.call(held, "schemas", "collect", *promoted).json
+    again = stable.call(held, "schemas collect", *promoted).json
     assert (again["retired"], again["removed"]) == ([], 0)
 
 
@@ -226,7 +226,7 @@ def test_keys_of_a_collection_that_was_stopped_go_with_the_next(stable: Side, he
     foreign = [b"fs:{courier:1}:Other:0123456789abcdef", b"fs:else", b"of somebody else"]
     for key in foreign:
         held.client.set(key, b"foreign")
-    done = stable.call(held, "schemas", "collect", "--release", stable.directory).json
+    done = stable.call(held, "schemas collect", "--release", stable.directory).json
     assert done["retired"] == ["courier_load_6h:0123456789abcdef", f"forgotten:{'f' * 16}"]
     assert sorted(held.client.keys()) == sorted(foreign)
 
@@ -234,8 +234,9 @@ def test_keys_of_a_collection_that_was_stopped_go_with_the_next(stable: Side, he
 def test_collecting_needs_the_releases_in_force(stable: Side, held: Held) -> None:
     stable.materialize(held)
     before = read(stable, held)
-    done = stable.call(held, "schemas", "collect")
+    done = stable.call(held, "schemas collect")
     assert done.code == 2
-    assert "--release: found nothing" in done.err
-    assert stable.call(held, "schemas", "list").json["retired"] == []
+    [error] = json.loads(done.err)["errors"]
+    assert (error["path"], error["code"]) == ("--release", "no_release")
+    assert stable.call(held, "schemas list").json["retired"] == []
     assert read(stable, held) == before

@@ -127,7 +127,7 @@ def world(project: Project, release: Release, victim: Ids, valkey: Held, tmp_pat
 def test_a_store_that_holds_the_history_passes(world: World) -> None:
     done = world.skew()
     assert done.code == 0, done.out
-    found = done.json
+    found = done.json["figures"]
     assert (found["verdict"], found["review"], found["left_out"]) == (
         "PASS",
         0,
@@ -240,8 +240,8 @@ def test_damage_is_caught_named_and_blocks(
     damage(world)
     done = world.skew()
     assert done.code == 1
-    assert done.json["verdict"] == "REVIEW"
-    assert done.json["kinds"] == {kind: len(features)}
+    assert done.json["figures"]["verdict"] == "REVIEW"
+    assert done.json["figures"]["kinds"] == {kind: len(features)}
     rows = world.in_review()
     assert [row["feature"] for row in rows] == list(features)
     assert {(r["kind"], r["entity_key"], r["owner"]) for r in rows} == {
@@ -280,7 +280,7 @@ def test_a_candidate_is_not_helped_by_keys_of_another_schema(world: World) -> No
     world.held.store.advance(view.name, OTHER_SCHEMA, T, T)
     done = world.skew()
     assert done.code == 1
-    assert set(done.json["kinds"]) == {"MISSING_KEY"}
+    assert set(done.json["figures"]["kinds"]) == {"MISSING_KEY"}
     said = f"found a key of schema {OTHER_SCHEMA}, wanted {schema}"
     assert all(said in row["review_note"] for row in world.in_review())
 
@@ -290,7 +290,7 @@ def test_a_moment_outside_of_the_interval_is_inconclusive(world: World, at: int)
     deleted(world)
     done = world.skew(at=format_moment(at))
     assert done.code == 1
-    assert done.json["verdict"] == "INCONCLUSIVE"
+    assert done.json["figures"]["verdict"] == "INCONCLUSIVE"
     low, high = format_moment(T - MINUTE), format_moment(T + 5 * MINUTE)
     assert f"outside of the interval [{low}, {high}]" in done.json["reasons"][0]
     assert not world.rows_file.exists()
@@ -300,7 +300,7 @@ def test_views_without_a_common_moment_are_inconclusive(world: World) -> None:
     first = world.project.contract.feature_views[:1]
     world.project.writer(world.held.store, T + 2 * DAY).bring_up(first)
     done = world.skew()
-    assert (done.code, done.json["verdict"]) == (1, "INCONCLUSIVE")
+    assert (done.code, done.json["figures"]["verdict"]) == (1, "INCONCLUSIVE")
     assert "is empty" in done.json["reasons"][0]
     assert "courier_zone_daily is complete only up to" in done.json["reasons"][0]
 
@@ -308,14 +308,16 @@ def test_views_without_a_common_moment_are_inconclusive(world: World) -> None:
 def test_a_store_that_was_never_written_is_inconclusive(world: World) -> None:
     world.held.client.flushdb()
     done = world.skew()
-    assert (done.code, done.json["verdict"]) == (1, "INCONCLUSIVE")
+    assert (done.code, done.json["figures"]["verdict"]) == (1, "INCONCLUSIVE")
     assert "was never written" in done.json["reasons"][0]
 
 
 def test_now_is_the_latest_moment_that_the_watermarks_vouch_for(world: World) -> None:
     done = world.skew(at="now")
     assert done.code == 0
-    assert done.json["as_of"] == done.json["interval"][1] == format_moment(T + 5 * MINUTE)
+    assert (
+        done.json["as_of"] == done.json["figures"]["interval"][1] == format_moment(T + 5 * MINUTE)
+    )
     assert "but the watermark ends at" in done.json["warnings"][0]
 
 
@@ -377,7 +379,7 @@ def test_who_was_just_being_written_is_left_out_by_count(
     record_stamps(world.project.contract, history, view, [stamp])
     deleted(world)
     found = here.skew()
-    assert found.json["left_out"] == {view.name: left_out, "courier_zone_daily": 0}
+    assert found.json["figures"]["left_out"] == {view.name: left_out, "courier_zone_daily": 0}
     lost = [cells for cells in here.in_review() if cells["entity_key"] == str(world.victim[0])]
     assert bool(lost) is not bool(left_out)
     assert found.code == bool(lost)
@@ -398,7 +400,7 @@ def test_a_writer_that_died_leaves_nothing_to_conclude(world: World) -> None:
         world.project.writer(store, T + 8 * HOUR).bring_up(world.project.contract.feature_views)
     store.close()
     done = world.skew()
-    assert (done.code, done.json["verdict"]) == (1, "INCONCLUSIVE")
+    assert (done.code, done.json["figures"]["verdict"]) == (1, "INCONCLUSIVE")
     assert "is empty" in done.json["reasons"][0]
 
 
@@ -442,7 +444,8 @@ def test_a_test_without_a_conclusion_replaces_evidence_that_passed(world: World)
 def test_evidence_needs_a_release(world: World) -> None:
     done = world.skew("--evidence", world.out)
     assert done.code == 2
-    assert "evidence is of a release" in done.err
+    [error] = json.loads(done.err)["errors"]
+    assert (error["path"], error["code"]) == ("--release", "no_release")
 
 
 def test_a_signed_row_lets_its_content_pass_and_no_other(world: World) -> None:
@@ -452,7 +455,7 @@ def test_a_signed_row_lets_its_content_pass_and_no_other(world: World) -> None:
     assert world.sign(row["case_id"]).code == 0
     done = world.skew()
     assert done.code == 0
-    assert (done.json["verdict"], done.json["signed"]) == ("PASS", 1)
+    assert (done.json["figures"]["verdict"], done.json["figures"]["signed"]) == ("PASS", 1)
     off_by(2)(world)
     assert world.skew().code == 1, "off by four tolerances now: nobody has signed that"
 
@@ -541,7 +544,7 @@ def test_what_the_command_needs_is_named(world: World, option: str) -> None:
     password = ("--store-password-file", world.held.password_file)
     done = call("--contracts", world.project.contracts, "check", "skew", *rest, *password)
     assert done.code == 2
-    assert done.err.startswith(f"{option}: found nothing")
+    assert option in done.err
 
 
 def test_signatures_are_lines_that_say_who_why_and_until_when(world: World) -> None:

@@ -87,7 +87,7 @@ def _judged(
 
 def _text(evidence: Evidence) -> str:
     figures = evidence.figures
-    if not figures:
+    if "strata" not in figures:
         return "\n".join(evidence.reasons)
     strata = [
         f"{view}: {', '.join(f'{name} {count}' for name, count in sizes.items())}"
@@ -98,7 +98,6 @@ def _text(evidence: Evidence) -> str:
         for view, count in figures["left_out"].items()
         if count
     ]
-    verdict = "PASS" if evidence.passed else "REVIEW"
     counted = (
         f"{figures['values']} values, {figures['review']} in REVIEW, {figures['signed']} signed"
     )
@@ -108,7 +107,7 @@ def _text(evidence: Evidence) -> str:
             *left_out,
             *(f"warning: {warning}" for warning in evidence.warnings),
             *evidence.reasons,
-            f"{verdict} as of {format_moment(evidence.as_of)}: {counted}",
+            f"{figures['verdict']} as of {format_moment(evidence.as_of)}: {counted}",
         ]
     )
 

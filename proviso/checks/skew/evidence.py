@@ -49,6 +49,7 @@ class SkewVerdict:
     def figures(self) -> dict[str, Any]:
         review = [row for row in self.rows if row["verdict"] != "PASS"]
         return {
+            "verdict": self.verdict,
             "skew_failure_rate": len(self.blocking) / max(1, len(self.rows)),
             "values": len(self.rows),
             "review": len(review),
@@ -112,7 +113,9 @@ def evidence_of(
 
 def inconclusive_evidence(release: str, why: str, made_at: int, as_of: int) -> Evidence:
     """Evidence that does not pass, because nothing could be concluded."""
-    return Evidence(KIND, release, made_at, as_of, (f"INCONCLUSIVE: {why}",))
+    reasons = (f"INCONCLUSIVE: {why}",)
+    figures = {"verdict": "INCONCLUSIVE"}
+    return Evidence(KIND, release, made_at, as_of, reasons, figures=figures)
 
 
 def refresh(rows: Path, verdict: SkewVerdict) -> Path | None:
