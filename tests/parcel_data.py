@@ -28,7 +28,8 @@ from proviso.local import valkey
 from proviso.local.processes import Stack
 from proviso.online.materialize import Clocks, Materializer
 from proviso.online.store import OnlineStore
-from proviso.release.directory import Draft, Release, write_release
+from proviso.release.directory import Release
+from proviso.release.writing import Draft, write_release
 from proviso.simulation.simulate import simulate
 from proviso.training.fitting import fit_model, fit_reference
 from proviso.training.spec import Boosting, TrainingSpec

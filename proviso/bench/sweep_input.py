@@ -29,7 +29,7 @@ def write_inputs(release: Release, path: Path) -> str:
     random = np.random.default_rng(_SEED)
     columns = [_drawn(known.get(name), random) for name in vector]
     rows = np.column_stack(columns).astype(np.float32).tolist()
-    name = release.parsed["input"]["name"]
+    name = release.input_name
     path.write_text(json.dumps({"data": [{name: row} for row in rows]}), encoding="utf-8")
     count = sum(name in known for name in vector)
     return (

@@ -11,6 +11,7 @@ from typing import Any
 from jinja2 import Environment
 
 from feature_runtime.core.moments import SECOND, format_moment, to_microseconds
+from feature_runtime.core.release import model_ref
 from proviso.catalog.entries import (
     FeatureEntry,
     Measured,
@@ -122,7 +123,7 @@ def _under(contract: Contract, measured: Measured) -> dict[str, str]:
         found[view.name] = f"{', '.join(view.entities)} · {published(view)}"
     for service in contract.feature_services:
         given = sum(r.service.name == service.name for r in measured.releases)
-        version = service.model.partition(":")[2]
+        version = model_ref(service.model).version
         found[service.name] = f"{len(service.features)} features"
         found[service.model] = f"{version} · {given} release" if given == 1 else version
     return found

@@ -22,6 +22,7 @@ from pydantic import (
 )
 
 from feature_runtime.core.functions import CLOCK_FUNCTIONS, DERIVED_FUNCTIONS
+from feature_runtime.core.release import MODEL_PATTERN
 from proviso.contracts.aggregates import AGGREGATES
 from proviso.contracts.base import Date, Duration, Label, Name, Span, Strict, Text, invalid
 from proviso.contracts.bounds import Bound
@@ -276,7 +277,7 @@ class FeatureService(Strict):
     """The features that one model version consumes together, in the order of its vector."""
 
     name: Name
-    model: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*:\d+\.\d+\.\d+$")]
+    model: Annotated[str, Field(pattern=rf"^{MODEL_PATTERN}$")]
     description: Text
     owner: Label
     fields: Annotated[list[Name], Field(min_length=1)]

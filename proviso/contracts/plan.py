@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from feature_runtime.core.moments import DAY
+from feature_runtime.core.release import MODEL_PATTERN, model_ref
 from proviso.contracts.base import Date, Label, Name, Span, Strict, Text, invalid
 from proviso.contracts.bounds import Threshold
 from proviso.contracts.metrics import Covers
@@ -188,7 +189,7 @@ class Plan(Strict):
     """The whole release plan."""
 
     version: Literal[1]
-    model: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*:\d+\.\d+\.\d+$")]
+    model: Annotated[str, Field(pattern=rf"^{MODEL_PATTERN}$")]
     service: Name
     model_name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,62}$")]
     owner: Label
@@ -223,8 +224,8 @@ class Plan(Strict):
     @property
     def model_base(self) -> str:
         """Triton's name of the model: the part before the version."""
-        return self.model.partition(":")[0]
+        return model_ref(self.model).name
 
     @property
     def model_version(self) -> str:
-        return self.model.partition(":")[2]
+        return model_ref(self.model).version

@@ -20,7 +20,7 @@ from typing import Any
 from proviso.contracts.base import ContractError, InputError, Problem
 from proviso.kube.programs import attempt, call
 from proviso.manifests import images as named
-from proviso.release.directory import RELEASE_FILE, Release
+from proviso.release.directory import Release
 
 Progress = Callable[[str], None]
 
@@ -46,7 +46,7 @@ def needed(releases: Sequence[Release]) -> tuple[Image, ...]:
     """Every image that these releases and the Jobs around them run, each once."""
     found = [_ours(named.CONTROL, named.BASE)]
     for release in releases:
-        bases: Mapping[str, str] = release.parsed["base_images"]
+        bases = release.base_images
         found += [
             _ours(named.TRANSFORMER, bases["transformer"]),
             _ours(named.TRITON, bases["predictor"]),
@@ -57,7 +57,7 @@ def needed(releases: Sequence[Release]) -> tuple[Image, ...]:
 
 def model(release: Release) -> Image:
     """A release's own image: the files that its id is made of, and no others of its folder."""
-    files = [release.directory / RELEASE_FILE, release.config_file, release.model_file]
+    files = [release.file, release.config_file, release.model_file]
     if release.baseline_file.is_file():
         files.append(release.baseline_file)
     return Image(

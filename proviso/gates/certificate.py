@@ -98,23 +98,23 @@ class _Card(_Part):
 
 def certificate_findings(subject: Subject) -> Iterator[Finding]:
     """Whether the certificate exists, is complete, is of this model and still valid."""
-    parsed = subject.release.parsed
-    if not parsed.get("certificate"):
+    release = subject.release
+    if not release.certificate:
         wanted = "wanted the one that `proviso train` makes"
         said = f"{RELEASE_FILE}: found none, {wanted}"
         yield Finding.refused(CHECK, "certificate_missing", said)
         return
     try:
         place = f"{RELEASE_FILE}: certificate"
-        certificate = parse_model(place, parsed["certificate"], _Certificate)
-        card = parse_model(f"{RELEASE_FILE}: card", parsed["card"], _Card)
+        certificate = parse_model(place, release.certificate, _Certificate)
+        card = parse_model(f"{RELEASE_FILE}: card", release.card, _Card)
     except ValidationFailed as error:
         yield Finding.refused(CHECK, "certificate_invalid", *map(str, error.problems))
         return
     parts = {
-        "certificate_invalid": _content(certificate, subject.release),
+        "certificate_invalid": _content(certificate, release),
         "certificate_card_mismatch": _against_card(certificate, card),
-        "certificate_release_mismatch": _bytes(certificate, subject.release),
+        "certificate_release_mismatch": _bytes(certificate, release),
         "certificate_outdated": _rule(certificate),
     }
     reasons = {code: tuple(said) for code, said in parts.items()}

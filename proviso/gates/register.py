@@ -17,8 +17,8 @@ from proviso.contracts.plan import Plan
 from proviso.contracts.section import service_section
 from proviso.gates.verdict import Finding
 from proviso.release.directory import RELEASE_FILE, Release
+from proviso.release.model_config import model_config
 from proviso.release.signature import TOLERANCE
-from proviso.release.triton_config import triton_config
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ def register_findings(subject: Subject) -> Iterator[Finding]:
     yield _names_agree(subject)
     yield _signature_agrees(subject)
     try:
-        card = parse_model(f"{RELEASE_FILE}: card", subject.release.parsed["card"], _Card)
+        card = parse_model(f"{RELEASE_FILE}: card", subject.release.card, _Card)
     except ValidationFailed as error:
         yield Finding.refused("model card", "card_invalid", *map(str, error.problems))
         return
@@ -114,7 +114,7 @@ def _signature_agrees(subject: Subject) -> Finding:
     """Reading the release has checked the ONNX tensors; here config.pbtxt is held to the plan."""
     release = subject.release
     width = len(release.service.vector)
-    wanted = triton_config(subject.plan, width, release.id)
+    wanted = model_config(subject.plan, width, release.id)
     if release.config_file.read_text(encoding="utf-8") == wanted:
         return Finding.passed("model signature", f"ONNX and config.pbtxt take {width} features")
     detail = f"{release.config_file} differs from what the plan derives for {width} features"

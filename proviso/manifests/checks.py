@@ -23,10 +23,13 @@ from proviso.contracts.validation.plan import plan_problems
 from proviso.manifests import sizes
 from proviso.manifests.checks_pair import pair_problems
 from proviso.manifests.differences import MOST, differences
-from proviso.release.directory import RELEASE_FILE, Release
-from proviso.release.pbtxt import PbtxtError, flat, parse_pbtxt
-from proviso.release.stated import content_problems, read_stated
-from proviso.release.triton_config import triton_config
+from proviso.release.directory import Release, inspect_release
+from proviso.release.model_config import (
+    ModelConfigError,
+    fields_of,
+    model_config,
+    parse_model_config,
+)
 from proviso.rollout.deployed import (
     DeployedRelease,
     Mode,
@@ -68,7 +71,7 @@ def check(request: Request) -> Checked:
         raise ContractError(problems)
     problems += _own_problems(request, release)
     if stable is not None:
-        problems += [*content_problems(stable), *pair_problems(release, stable)]
+        problems += pair_problems(release, stable)
     if problems:
         raise ContractError(list(dict.fromkeys(problems)))
     topology, mode = _form(request)
@@ -78,15 +81,11 @@ def check(request: Request) -> Checked:
 
 
 def _read(request: Request, problems: list[Problem]) -> tuple[Release | None, Release | None]:
-    """Both releases as they state themselves; what cannot be read becomes a problem."""
-    found: list[Release | None] = []
-    for directory in (request.release, request.stable):
-        try:
-            found.append(read_stated(directory) if directory else None)
-        except ContractError as error:
-            found.append(None)
-            problems += error.problems
-    return found[0], found[1]
+    """Both releases as their files state them; what is wrong with either becomes a problem."""
+    release, of_release = inspect_release(request.release)
+    stable, of_stable = inspect_release(request.stable) if request.stable else (None, [])
+    problems += [*of_release, *of_stable]
+    return release, stable
 
 
 def _form(request: Request) -> tuple[Topology, Mode]:
@@ -101,7 +100,7 @@ def _plan_of(request: Request, release: Release) -> Plan:
 
 
 def _own_problems(request: Request, release: Release) -> Iterator[Problem]:
-    where, contract = str(release.directory / RELEASE_FILE), request.contract
+    where, contract = str(release.file), request.contract
     services = {service.name for service in contract.feature_services}
     known = release.service.name in services
     plan = _plan_of(request, release) if known else request.plan
@@ -110,7 +109,6 @@ def _own_problems(request: Request, release: Release) -> Iterator[Problem]:
     yield from _stopping(plan)
     yield from _named(plan, release, where)
     yield from name_problems(_as_unit(release), where)
-    yield from content_problems(release)
     yield from _built_from(plan, release, where)
     if known:
         yield from _derived(contract, plan, release)
@@ -121,8 +119,7 @@ def _own_problems(request: Request, release: Release) -> Iterator[Problem]:
 
 
 def _as_unit(release: Release) -> DeployedRelease:
-    version = release.model.partition(":")[2]
-    return DeployedRelease(release.model_name, version, release.id, release.digests)
+    return DeployedRelease(release.model_name, release.version, release.id, release.digests)
 
 
 def _stopping(plan: Plan) -> Iterator[Problem]:
@@ -154,7 +151,7 @@ def _built_from(plan: Plan, release: Release, where: str) -> Iterator[Problem]:
         found = str(release.digests.get("transformer"))
         path, code = f"{where}: digests.transformer", "transformer_source_mismatch"
         yield Problem(path, found, source, why, code)
-    bases = differences(release.parsed["base_images"], plan.runtime.base_images, "base_images")
+    bases = differences(release.base_images, plan.runtime.base_images, "base_images")
     for path, found, wanted in bases:
         why = "the plan's base image"
         yield Problem(f"{where}: {path}", found, wanted, why, "base_image_mismatch")
@@ -170,12 +167,12 @@ def _derived(contract: Contract, plan: Plan, release: Release) -> Iterator[Probl
         path, code = in_contract("feature_services"), "service_invalid"
         yield Problem(path, str(error), "a service that parses", why, code)
         return
-    where = f"{release.directory / RELEASE_FILE}"
+    where = str(release.file)
     changed = differences(release.parsed["service"], section, "service")
     for path, found, wanted in islice(changed, MOST):
         why = "derived from the present contract and plan"
         yield Problem(f"{where}: {path}", found, wanted, why, "service_section_mismatch")
-    yield from _config(triton_config(plan, width, release.id), release)
+    yield from _config(model_config(plan, width, release.id), release)
 
 
 _SOURCES = {
@@ -193,15 +190,18 @@ _SOURCES = {
 
 def _config(derived: str, release: Release) -> Iterator[Problem]:
     """config.pbtxt, field by field, against what the plan derives."""
-    wanted = flat(parse_pbtxt(derived))
+    expected = fields_of(parse_model_config(derived))
     try:
-        found = flat(parse_pbtxt(release.config_file.read_text(encoding="utf-8")))
-    except (OSError, UnicodeDecodeError, PbtxtError) as error:
-        said = (getattr(error, "strerror", None) or str(error))[:200]
-        yield Problem(str(release.config_file), said, "a Triton configuration")
+        text = release.config_file.read_text(encoding="utf-8")
+        actual = fields_of(parse_model_config(text))
+    except (OSError, UnicodeDecodeError, ModelConfigError) as error:
+        reason = (getattr(error, "strerror", None) or str(error))[:200]
+        path, code = str(release.config_file), "model_config_unreadable"
+        yield Problem(path, reason, "a Triton configuration", code=code)
         return
-    for field in [*wanted, *(field for field in found if field not in wanted)]:
-        if found.get(field) != wanted.get(field):
+    for field in [*expected, *(field for field in actual if field not in expected)]:
+        if actual.get(field) != expected.get(field):
             why = next((w for prefix, w in _SOURCES.items() if field.startswith(prefix)), "")
-            said, asked = (str(side.get(field, "nothing")) for side in (found, wanted))
-            yield Problem(f"{release.config_file}: {field}", said, asked, why)
+            found, wanted = (side.get(field, "nothing") for side in (actual, expected))
+            path = f"{release.config_file}: {field}"
+            yield Problem(path, found, wanted, why, "model_config_mismatch")

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from proviso.contracts.base import Problem
 from proviso.contracts.paths import listed
-from proviso.release.directory import RELEASE_FILE, Release
+from proviso.release.directory import Release
 from proviso.rollout.deployed import DeployedRelease
 
 
@@ -22,7 +22,7 @@ def pair_problems(candidate: Release, stable: Release) -> Iterator[Problem]:
 
 
 def _identity(candidate: Release, stable: Release) -> Iterator[Problem]:
-    where = stable.directory / RELEASE_FILE
+    where = stable.file
     if stable.model_name != candidate.model_name:
         path, code = f"{where}: model_name", "pair_model_name_mismatch"
         why = "both releases of a rollout serve under one name"
@@ -38,7 +38,7 @@ def _identity(candidate: Release, stable: Release) -> Iterator[Problem]:
 
 def _request(candidate: Release, stable: Release) -> Iterator[Problem]:
     """The candidate must accept every request that is valid for the stable release."""
-    where = candidate.directory / RELEASE_FILE
+    where = candidate.file
     sent = _sent(stable)
     for field in sorted(_sent(candidate) - sent):
         why = "clients of the stable release do not send it"
@@ -54,7 +54,7 @@ def _request(candidate: Release, stable: Release) -> Iterator[Problem]:
 
 
 def _answer(candidate: Release, stable: Release) -> Iterator[Problem]:
-    where = candidate.directory / RELEASE_FILE
+    where = candidate.file
     ours, theirs = candidate.service.decision, stable.service.decision
     for name in ("at_or_above", "below"):
         found, wanted = getattr(ours, name), getattr(theirs, name)
@@ -71,5 +71,4 @@ def _sent(release: Release) -> set[str]:
 
 
 def _deployed_name(release: Release) -> str:
-    version = release.model.partition(":")[2]
-    return DeployedRelease(release.model_name, version, release.id, release.digests).name
+    return DeployedRelease(release.model_name, release.version, release.id, release.digests).name

@@ -93,7 +93,7 @@ _KUSTOMIZATION = {
 
 def _deployment(checked: Checked) -> PodSpecInputs:
     release, log = checked.release, checked.plan.prediction_log
-    bases = release.parsed["base_images"]
+    bases = release.base_images
     return PodSpecInputs(
         deployed=checked.deployed,
         images=Images(

@@ -126,13 +126,13 @@ def deployed_release(
     """A release as deployed. Raises ContractError when its names are invalid in Kubernetes."""
     deployed = DeployedRelease(
         release.model_name,
-        release.model.partition(":")[2],
+        release.version,
         release.id,
         dict(release.digests),
         topology,
         mode,
     )
-    problems = list(name_problems(deployed, str(release.directory / "release.yml")))
+    problems = list(name_problems(deployed, str(release.file)))
     if problems:
         raise ContractError(problems)
     return deployed

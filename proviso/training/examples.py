@@ -13,7 +13,8 @@ from tempfile import TemporaryDirectory
 
 from feature_runtime.core.moments import DAY
 from proviso.contracts.base import InputError
-from proviso.release.directory import RELEASE_FILE, Release, rebind
+from proviso.release.directory import RELEASE_FILE, Release
+from proviso.release.writing import rebind
 from proviso.simulation.simulate import simulate_transactions
 from proviso.simulation.spec import Simulation
 from proviso.training.data import Days, Progress, Project, Request, plan_for

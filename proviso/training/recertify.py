@@ -9,7 +9,8 @@ from typing import Any
 
 from feature_runtime.core.moments import parse_duration, parse_moment
 from proviso.contracts.base import InputError, Problem
-from proviso.release.directory import RELEASE_FILE, Release, replace_certificate
+from proviso.release.directory import RELEASE_FILE, Release
+from proviso.release.writing import replace_certificate
 from proviso.training.card import file_digest
 from proviso.training.certificate import bound
 from proviso.training.data import Days, Progress, Project, Request, plan_for
@@ -49,7 +50,7 @@ def recertify(
     request = _request(release, transactions, history)
     _, made = certified(replace(project, plan=plan), request, release.directory, progress)
     certificate = bound(made, release.model_file.read_bytes())
-    found = release.parsed.get("certificate") or {}
+    found = release.certificate or {}
     differences = list(_differences("", found, certificate))
     problems = [
         Problem(f"{RELEASE_FILE}: certificate.{path}", _said(here), _said(there))
@@ -65,13 +66,13 @@ def renew(release: Release, again: Again) -> Release:
     if not again.only_code:
         why = "a model follows its data and features: train it again"
         wanted = "a certificate that differs in nothing but the code that judged"
-        raise InputError.of(release.directory / RELEASE_FILE, str(again.problems[0]), wanted, why)
+        raise InputError.of(release.file, str(again.problems[0]), wanted, why)
     return replace_certificate(release, again.certificate)
 
 
 def _request(release: Release, transactions: Path, history: Path | None) -> Request:
     """What the card says that the release was trained on. Raises InputError."""
-    path = release.directory / RELEASE_FILE
+    path = release.file
     try:
         data = release.card["data"]
         digest, delay = str(data["transactions"]), parse_duration(data["label_delay"])

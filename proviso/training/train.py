@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from feature_runtime.core.moments import DAY
 from proviso.contracts.base import InputError
 from proviso.history.arrays import EncoderInputs
-from proviso.release.directory import Draft, Release, check_place, write_release
+from proviso.release.directory import Release
 from proviso.release.signature import TOLERANCE
+from proviso.release.writing import Draft, check_target, write_release
 from proviso.training import card
 from proviso.training.card import Judged
 from proviso.training.certificate import Material, bound, certify
@@ -70,7 +71,7 @@ def train(project: Project, request: Request, out: Path, progress: Progress) -> 
     dataset is not what the rule says, or an exported model is not the fitted one.
     """
     check_days(request)
-    check_place(out)
+    check_target(out)
     run, certificate = certified(project, request, out, progress)
     model, baseline = _fit(run, progress)
     judged = _judge(run, model, baseline)

@@ -23,7 +23,8 @@ from proviso.manifests.checks import Request
 from proviso.manifests.folder import write
 from proviso.manifests.render import render
 from proviso.records.reader import require_record
-from proviso.release.directory import Draft, Release, read_release, write_release
+from proviso.release.directory import Release, read_release
+from proviso.release.writing import Draft, write_release
 from proviso.rollout.deployed import deployed_release, hostname
 from tests.cluster.load import Gateway, Sent, batch, releases
 from tests.cluster.place import NODE as STANDARD_NODE

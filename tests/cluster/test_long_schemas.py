@@ -21,7 +21,8 @@ from proviso.contracts.contract import Contract
 from proviso.contracts.loading import CONTRACT_FILE, PLAN_FILE
 from proviso.contracts.plan import Plan
 from proviso.contracts.section import runtime_service
-from proviso.release.directory import Draft, Release, write_release
+from proviso.release.directory import Release
+from proviso.release.writing import Draft, write_release
 from proviso.training.fitting import fit_model, fit_reference
 from proviso.training.spec import Boosting, TrainingSpec
 from tests.cluster import truth

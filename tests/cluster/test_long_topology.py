@@ -19,7 +19,8 @@ from proviso.clients.endpoint import Client, GrpcClient, RestClient
 from proviso.contracts.contract import Contract
 from proviso.contracts.loading import PLAN_FILE
 from proviso.contracts.plan import Plan
-from proviso.release.directory import Release, rebind
+from proviso.release.directory import Release
+from proviso.release.writing import rebind
 from proviso.rollout.deployed import deployed_release
 from tests.cluster import truth
 from tests.cluster.load import Gateway, Sent, batch, failed

@@ -216,7 +216,7 @@ def test_a_release_of_another_schema_is_wrong_use(held: Held, tmp_path: Path) ->
         ("--store-password-file", "nowhere", "file_unreadable"),
         ("--store", "redis://127.0.0.1:1", "store_unreachable"),
         ("--view", "courier", "--view: found 'courier', wanted one of courier_load_6h"),
-        ("--release", "nowhere", "wanted the release.yml of a release directory"),
+        ("--release", "nowhere", "release_unreadable"),
     ],
 )
 def test_wrong_use_is_told_apart(

@@ -17,9 +17,9 @@ from proviso.bench.sweep_input import VECTORS, write_inputs
 from proviso.bench.sweep_report import as_data, as_text, write_report
 from proviso.bench.sweep_settings import (
     Setting,
-    leaves_of,
     max_batch_size,
     own_setting,
+    parsed_config,
     release_with,
 )
 from proviso.bench.sweep_target import setting_in
@@ -27,6 +27,7 @@ from proviso.contracts.base import InputError
 from proviso.pages.charts import Curve as ChartCurve
 from proviso.pages.charts import Dot, Label, Rule
 from proviso.release.directory import read_release
+from proviso.release.model_config import fields_of
 from tests.program import call
 from tests.sweep_data import AT_ONCE, BUDGET, OFF, PLAN, WAITING, curve, figures, found
 
@@ -52,13 +53,12 @@ def test_a_copy_differs_in_batching_and_in_what_follows_from_it(
     assert copy.id != release.id
     changed = {part for part, digest in copy.digests.items() if digest != release.digests[part]}
     assert changed == {"config"}
-    texts = [one.config_file.read_text() for one in (release, copy)]
-    before, after = (leaves_of(RELEASE, text) for text in texts)
+    before, after = (fields_of(parsed_config(one)) for one in (release, copy))
     different = {path for path in before | after if before.get(path) != after.get(path)}
-    assert different == {
-        "dynamic_batching.max_queue_delay_microseconds",
-        "parameters[proviso_release_id].value.string_value",
-    }
+    batching = (
+        "dynamic_batching" if setting == OFF else "dynamic_batching.max_queue_delay_microseconds"
+    )
+    assert different == {batching, "parameters[proviso_release_id].string_value"}
     assert max_batch_size(copy) == max_batch_size(release) == PLAN.batching.max_batch_size
 
 
@@ -78,7 +78,7 @@ def test_the_input_holds_whole_vectors_within_what_training_saw(tmp_path: Path) 
     release = read_release(RELEASE)
     about = write_inputs(release, tmp_path / "inputs.json")
     data = json.loads((tmp_path / "inputs.json").read_text())["data"]
-    rows = np.array([one[release.parsed["input"]["name"]] for one in data])
+    rows = np.array([one[release.input_name] for one in data])
     assert rows.shape == (VECTORS, len(release.service.vector))
     assert np.isfinite(rows).all()
     column = release.service.vector.index("customer_profile_6h__mean_amount_30d")
@@ -256,11 +256,19 @@ def test_numbers_that_are_none_are_refused(
     assert f"{option}: found '{value}', wanted numbers from" in done.err
 
 
-def test_a_config_that_cannot_be_exchanged_is_refused(tmp_path: Path) -> None:
+def test_what_else_the_config_says_of_batching_is_kept(tmp_path: Path) -> None:
     release = read_release(RELEASE)
     copy = release_with(release, OFF, tmp_path / "copy")
     nested = "dynamic_batching { default_queue_policy { max_queue_size: 8 } }\n"
     copy.config_file.write_text(nested + copy.config_file.read_text())
-    with pytest.raises(InputError, match="cannot be exchanged") as caught:
-        release_with(copy, WAITING, tmp_path / "second")
-    assert [problem.code for problem in caught.value.problems] == ["config_not_editable"]
+    kept = parsed_config(release_with(copy, WAITING, tmp_path / "second"))
+    assert kept.dynamic_batching.default_queue_policy.max_queue_size == 8
+    assert kept.dynamic_batching.max_queue_delay_microseconds == WAITING.delay_us
+
+
+def test_a_config_that_triton_would_not_read_is_refused(tmp_path: Path) -> None:
+    copy = release_with(read_release(RELEASE), OFF, tmp_path / "copy")
+    copy.config_file.write_text("dynamic_batching {")
+    with pytest.raises(InputError) as refused:
+        own_setting(copy)
+    assert [problem.code for problem in refused.value.problems] == ["model_config_unreadable"]

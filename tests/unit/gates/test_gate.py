@@ -255,7 +255,7 @@ def test_a_directory_that_is_no_release_is_wrong_use(case: Case, tmp_path: Path)
     case.release = tmp_path / "nowhere"
     done = case.call("register")
     assert done.code == 2
-    assert "wanted the release.yml of a release directory" in done.err
+    assert "[release_unreadable]" in done.err
 
 
 @pytest.mark.parametrize("text", ["card: 1", "[]", "{", "id: [1]\ndigests: abc"])

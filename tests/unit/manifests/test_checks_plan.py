@@ -222,20 +222,20 @@ MADE_FROM_OTHERS = {
     ),
     "threads": Rejection(
         plan("runtime/intra_op_threads", 2),
-        f"{IN_CONFIG}: parameters[intra_op_thread_count].value.string_value",
+        f"{IN_CONFIG}: parameters[intra_op_thread_count].string_value",
         "1",
         "2",
     ),
     "batching at all": Rejection(
         plan("batching/dynamic", False),
-        f"{IN_CONFIG}: dynamic_batching.max_queue_delay_microseconds",
-        "0",
+        f"{IN_CONFIG}: dynamic_batching",
+        "{}",
         "nothing",
     ),
     "waiting for a batch": Rejection(
         plan("batching/max_queue_delay_us", 100),
         f"{IN_CONFIG}: dynamic_batching.max_queue_delay_microseconds",
-        "0",
+        "nothing",
         "100",
     ),
 }

@@ -10,13 +10,14 @@ import pytest
 import yaml
 
 from feature_runtime.core import identity
-from feature_runtime.core.release import own_fault
+from feature_runtime.core.release import ReleaseError, own_fault, parse_release
 from proviso.contracts.base import ContractError, InputError
 from proviso.contracts.contract import Contract
 from proviso.contracts.loading import load_contract, load_plan
 from proviso.contracts.plan import Plan
 from proviso.contracts.section import runtime_service
-from proviso.release.directory import Draft, Release, read_release, rebind, write_release
+from proviso.release.directory import Release, inspect_release, read_release
+from proviso.release.writing import Draft, rebind, write_release
 from proviso.training.fitting import fit_model, fit_reference
 from proviso.training.spec import Boosting, TrainingSpec
 
@@ -99,7 +100,7 @@ def _change_served_id(release: Release) -> None:
 
 
 def _change_yaml(release: Release, change: Callable[[dict[str, object]], None]) -> None:
-    path = release.directory / "release.yml"
+    path = release.file
     parsed = yaml.safe_load(path.read_text())
     change(parsed)
     path.write_text(yaml.safe_dump(parsed, sort_keys=False))
@@ -121,33 +122,76 @@ def _change_id(release: Release) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "code", "path"),
     [
-        (_change_model, "digests.model"),
-        (_change_config, "digests.config"),
-        (_change_served_id, "config.pbtxt: found another id"),
-        (_change_threshold, "digests.decision"),
-        (_change_id, "release.yml: id"),
-        (lambda release: release.model_file.unlink(), "the files of a release"),
+        (_change_model, "release_digest_mismatch", "release.yml: digests.model"),
+        (_change_config, "release_digest_mismatch", "release.yml: digests.config"),
+        (_change_served_id, "release_id_mismatch", "config.pbtxt"),
+        (_change_threshold, "release_digest_mismatch", "release.yml: digests.decision"),
+        (_change_id, "release_id_mismatch", "release.yml: id"),
+        (lambda release: release.model_file.unlink(), "release_file_unreadable", "model.onnx"),
     ],
 )
 def test_a_changed_release_is_refused(
-    release: Release, change: Callable[[Release], None], said: str
+    release: Release, change: Callable[[Release], None], code: str, path: str
 ) -> None:
     change(release)
-    with pytest.raises(ContractError, match=said):
+    with pytest.raises(ContractError) as refused:
         read_release(release.directory)
+    first = refused.value.problems[0]
+    assert (first.code, first.path.endswith(path)) == (code, True)
+    _, problems = inspect_release(release.directory)
+    assert first in problems
+
+
+FIELDS: dict[str, tuple[str, object, str]] = {
+    "an id of another form": ("id", "r-1", "release_field_invalid"),
+    "a model without a version": ("model", "fraud", "release_field_invalid"),
+    "no model name": ("model_name", None, "release_field_missing"),
+    "a path as a folder": ("triton_model", "../up", "release_field_invalid"),
+    "digests as a list": ("digests", [], "release_field_invalid"),
+    "a service of one word": ("service", {"name": "x"}, "service_section_invalid"),
+    "no card": ("card", None, "release_field_missing"),
+    "base images as a list": ("base_images", ["a"], "release_field_invalid"),
+    "a key of its own": ("extra", 1, "release_field_unknown"),
+}
+
+
+@pytest.mark.parametrize(("key", "value", "code"), FIELDS.values(), ids=FIELDS)
+def test_a_field_of_another_form_is_named(
+    release: Release, key: str, value: object, code: str
+) -> None:
+    _change_yaml(release, lambda parsed: parsed.update({key: value}))
+    with pytest.raises(InputError) as refused:
+        read_release(release.directory)
+    expected = (f"{release.file}: {key}", code)
+    assert expected in [(p.path, p.code) for p in refused.value.problems]
+
+
+def test_every_fault_is_collected_and_the_pod_raises_the_first(release: Release) -> None:
+    _change_yaml(release, lambda parsed: parsed.update(id="r-1", triton_model="../up"))
+    found, problems = inspect_release(release.directory)
+    assert found is None
+    places = [problem.path.rpartition(": ")[2] for problem in problems]
+    assert places == ["id", "triton_model"]
+    parsed = yaml.safe_load(release.file.read_text())
+    with pytest.raises(ReleaseError) as refused:
+        parse_release(parsed)
+    assert refused.value.fault.key == "id"
 
 
 def test_a_directory_without_release_yml_is_no_release(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"wanted the release\.yml of a release directory"):
+    with pytest.raises(InputError) as refused:
         read_release(tmp_path)
+    [problem] = refused.value.problems
+    assert (problem.path, problem.code) == (str(tmp_path / "release.yml"), "release_unreadable")
 
 
 def test_a_release_never_overwrites_something_else(draft: Draft, tmp_path: Path) -> None:
     (tmp_path / "letters.txt").write_text("mine")
-    with pytest.raises(InputError, match="files that are no release"):
+    with pytest.raises(InputError) as refused:
         write_release(draft, tmp_path)
+    assert [problem.code for problem in refused.value.problems] == ["release_target_occupied"]
 
 
 def test_rebinding_keeps_the_model_and_follows_the_plan(
@@ -169,5 +213,6 @@ def test_rebinding_refuses_features_of_another_meaning(
     first, *others = contract.feature_views
     views = [first.model_copy(update={"population": first.population * 2}), *others]
     changed = contract.model_copy(update={"feature_views": views})
-    with pytest.raises(ContractError, match="train it again"):
+    with pytest.raises(ContractError) as refused:
         rebind(release.directory, changed, plan)
+    assert [problem.code for problem in refused.value.problems] == ["release_features_changed"]

@@ -23,7 +23,8 @@ from proviso.history.duckdb.join import build_dataset
 from proviso.history.files import history_file
 from proviso.history.journal import Stamped, open_journal
 from proviso.history.values import DatasetSummary
-from proviso.release.directory import Release, read_release, rebind, replace_certificate
+from proviso.release.directory import Release, read_release
+from proviso.release.writing import rebind, replace_certificate
 from proviso.training import certificate, timeline
 from proviso.training.certificate import SEED
 from proviso.training.data import Days, Project, Request
