@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from hypothesis import strategies as st
 
-from feature_runtime.core.availability import Row, ViewTimes
+from feature_runtime.core.availability import Row
 from feature_runtime.core.moments import DAY, HOUR, MINUTE
 from proviso.contracts.contract import Contract, FeatureView
 from proviso.history.files import MOMENT, history_columns, history_file
@@ -51,10 +51,6 @@ def contract(dtype: str = "string", on_event: bool = True) -> Contract:
             ],
         }
     )
-
-
-def times_of(view: FeatureView) -> ViewTimes:
-    return ViewTimes(view.source_delay, view.temporal_join_lookback, view.online_ttl)
 
 
 def _source() -> dict[str, Any]:

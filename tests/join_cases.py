@@ -32,7 +32,6 @@ from tests.history_data import (
     event,
     ids_for,
     near,
-    times_of,
     write_history,
     write_transactions,
 )
@@ -173,7 +172,7 @@ def moved(case: Case, by: int) -> Case:
 def edges_of(view: FeatureView, row: Row) -> Iterable[int]:
     """Moments at which the answer may change, and the microseconds beside them."""
     changes = (
-        visible_from(times_of(view), row),
+        visible_from(view.times, row),
         row.event_ts + view.online_ttl,
         row.event_ts + view.temporal_join_lookback,
     )
@@ -285,7 +284,7 @@ def slow(case: Case, name: str, rule: Rule = availability) -> list[Answer]:
     first: dict[tuple[object, ...], EntityRow] = {}
     for r in _published(case, name):
         first.setdefault(_times(r), r)
-    return naive_join(times_of(view), list(first.values()), asked, rule)
+    return naive_join(view.times, list(first.values()), asked, rule)
 
 
 def conflicts_in(case: Case, name: str) -> int:

@@ -26,7 +26,7 @@ from proviso.history.files import history_columns, history_file
 from proviso.history.segments import stamping_directory, stamps_file
 from proviso.history.values import EntityRow
 from proviso.online.materialize import Materializer
-from proviso.online.sending import BATCH, Clocks, times_of
+from proviso.online.sending import BATCH, Clocks
 from proviso.online.store import OnlineStore
 
 Progress = Callable[[str], None]
@@ -151,7 +151,7 @@ def _set(load: Load, store: OnlineStore) -> None:
 
 
 def _merge(load: Load, store: OnlineStore, pairs: Pairs) -> None:
-    times, margin = times_of(load.view), load.plan.clock_margin
+    times, margin = load.view.times, load.plan.clock_margin
     mark = keys.watermark_key(load.view.name, load.contract.schema_of(load.view))
     for at in range(0, len(pairs), BATCH):
         store.merge(pairs[at : at + BATCH], times, margin, load.readable, mark)

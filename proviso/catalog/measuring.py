@@ -16,7 +16,6 @@ from proviso.contracts.contract import Contract
 from proviso.history.engines import history_engine
 from proviso.history.files import history_file
 from proviso.history.values import ViewStatistics
-from proviso.online.materialize import times_of
 from proviso.online.store import OnlineStore
 from proviso.release.directory import read_release
 
@@ -88,4 +87,4 @@ def _as_read(contract: Contract, name: str) -> View:
     view = contract.view_by_name[name]
     features = tuple(Feature(f.name, f.dtype, None) for f in view.features)
     schema = contract.schema_of(view)
-    return View(view.name, tuple(view.entities), schema, times_of(view), features)
+    return View(view.name, tuple(view.entities), schema, view.times, features)

@@ -21,6 +21,7 @@ from pydantic import (
     model_validator,
 )
 
+from feature_runtime.core.availability import ViewTimes
 from feature_runtime.core.functions import CLOCK_FUNCTIONS, DERIVED_FUNCTIONS
 from feature_runtime.core.release import MODEL_PATTERN
 from proviso.contracts.aggregates import AGGREGATES
@@ -233,6 +234,11 @@ class FeatureView(Strict):
     deprecation: Deprecation
     aggregates: Annotated[list[Aggregate], Field(min_length=1)]
     features: Annotated[list[Feature], Field(min_length=1)]
+
+    @property
+    def times(self) -> ViewTimes:
+        """The durations that decide when a row may be used (docs/time.md)."""
+        return ViewTimes(self.source_delay, self.temporal_join_lookback, self.online_ttl)
 
     @property
     def delay_to_readable(self) -> int:

@@ -54,7 +54,7 @@ _PATTERNS: Mapping[str, str] = {
     r"\S": "text that is not blank",
     r"^[a-z][a-z0-9_]{0,62}$": "a name of small letters, digits and _",
     r"^[a-z][a-z0-9-]{0,62}$": "a name of small letters, digits and -",
-    r"^[a-z][a-z0-9_]*:\d+\.\d+\.\d+$": "a model and its version such as fraud_model:2.5.0",
+    rf"^{MODEL_PATTERN}$": "a model and its version such as fraud_model:2.5.0",
 }
 
 

@@ -15,10 +15,10 @@ from proviso.contracts.contract import Contract, FeatureView
 from proviso.history.engines import history_engine
 from proviso.history.journal import open_journal
 from proviso.history.values import EntityRow, Horizon
-from proviso.online.sending import Clocks, Pace, Progress, Sender, Tally, silent, times_of
+from proviso.online.sending import Clocks, Pace, Progress, Sender, Tally, silent
 from proviso.online.store import OnlineStore, Watermark
 
-__all__ = ["Clocks", "Materializer", "Tally", "Written", "times_of"]
+__all__ = ["Clocks", "Materializer", "Tally", "Written"]
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from itertools import groupby, islice
 
 from feature_runtime.core import keys, timeline
-from feature_runtime.core.availability import ViewTimes
 from proviso.contracts.contract import Contract, FeatureView
 from proviso.history.journal import Journal, Stamped
 from proviso.history.values import EntityRow
@@ -142,7 +141,7 @@ class Sender:
     def _merge(self, pairs: Pairs) -> Merged:
         mark = keys.watermark_key(self.view.name, self.contract.schema_of(self.view))
         clocks = self.clocks
-        return self.store.merge(pairs, times_of(self.view), clocks.margin, clocks.as_of, mark)
+        return self.store.merge(pairs, self.view.times, clocks.margin, clocks.as_of, mark)
 
 
 class Pace:
@@ -163,11 +162,6 @@ def how_far(rows: int, total: int | None, seconds: float) -> str:
     """Rows written, rows per second, and the share of the total if it is known."""
     share = f" of {total:,} ({100 * rows // total}%)" if total else ""
     return f"{rows:,}{share} rows, {rows / seconds:,.0f} rows/s"
-
-
-def times_of(view: FeatureView) -> ViewTimes:
-    """The durations that decide availability."""
-    return ViewTimes(view.source_delay, view.temporal_join_lookback, view.online_ttl)
 
 
 def _readable(planned: Sequence[EntityRow], stamp: int) -> Iterator[EntityRow]:

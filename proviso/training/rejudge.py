@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from feature_runtime.core.availability import Row, Status, ViewTimes, feature_statuses
+from feature_runtime.core.availability import Row, Status, feature_statuses
 from feature_runtime.core.keys import EntityId
 from feature_runtime.core.service import Service
 from proviso.contracts.contract import Contract, FeatureView
@@ -152,7 +152,7 @@ class _Judgement:
     def _winner(self, mine: Timeline, asked: int) -> int:
         """Where in the table the rule's winner is, -1 without one."""
         view, t = self.view, int(self.task.inputs.at[asked])
-        times = ViewTimes(view.source_delay, view.temporal_join_lookback, view.online_ttl)
+        times = view.times
         winner, status = mine.ask(times, t)
         self.status[asked] = status
         if winner is None:

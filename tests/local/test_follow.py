@@ -19,7 +19,7 @@ from proviso.history.duckdb.arriving import Arriving
 from proviso.history.duckdb.engine import connect
 from proviso.history.duckdb.features import compute_history
 from proviso.history.values import EntityRow, Event
-from proviso.online.materialize import Clocks, Materializer, Tally, times_of
+from proviso.online.materialize import Clocks, Materializer, Tally
 from proviso.online.sending import Progress, silent
 from proviso.online.stream.follower import Followed, Follower, FollowSettings
 from proviso.online.stream.landing import Landing, open_landing, snapshot
@@ -113,7 +113,7 @@ class World:
             [blob] = self.held.store.read([key])
             if blob is not None:
                 rows = timeline.unpack(schema, blob)
-                winner, _ = availability(times_of(VIEW), rows, now() + HOUR)
+                winner, _ = availability(VIEW.times, rows, now() + HOUR)
                 assert winner is not None
                 found[ids] = (winner.event_ts, winner.values)
         return found

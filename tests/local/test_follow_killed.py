@@ -15,7 +15,6 @@ from feature_runtime.core import keys, timeline
 from feature_runtime.core.availability import availability
 from feature_runtime.core.moments import HOUR, now
 from proviso.contracts.loading import load_contract
-from proviso.online.materialize import times_of
 from tests.parcel_data import Held
 from tests.program import Done, call
 
@@ -66,7 +65,7 @@ def served(held: Held, rows: list[tuple[object, ...]]) -> dict[object, tuple[obj
         key = keys.timeline_key(keys.entity_key(VIEW.entities, (customer,)), VIEW.name, schema)
         [blob] = held.store.read([key])
         assert blob is not None
-        winner, _ = availability(times_of(VIEW), timeline.unpack(schema, blob), now() + HOUR)
+        winner, _ = availability(VIEW.times, timeline.unpack(schema, blob), now() + HOUR)
         assert winner is not None
         found[customer] = winner.values
     return found

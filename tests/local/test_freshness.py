@@ -14,7 +14,6 @@ from proviso.checks.evidence import parse_evidence
 from proviso.contracts.contract import FeatureView
 from proviso.contracts.loading import CONTRACT_FILE, load_contract, load_plan
 from proviso.history.duckdb.features import compute_history
-from proviso.online.materialize import times_of
 from proviso.release.directory import Release
 from tests.parcel_data import Held, Project, all_rows, make, tiny_release
 from tests.program import Done, call
@@ -103,7 +102,7 @@ def test_the_same_rows_under_a_new_stamp_are_not_fresh(project: Project, held: H
         (held.key(project, view, ids), timeline.pack(schema, [rows[-1]._replace(created_ts=later)]))
         for ids, rows in all_rows(project, view).items()
     ]
-    merged = held.store.merge(rewritten, times_of(view), project.plan.clock_margin, later)
+    merged = held.store.merge(rewritten, view.times, project.plan.clock_margin, later)
     assert merged.stored == len(rewritten)
     done = asked(project, held, later, *by_history(project))
     assert done.code == 1

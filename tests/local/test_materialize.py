@@ -13,7 +13,7 @@ from feature_runtime.core.moments import DAY, HOUR, MINUTE, SECOND
 from proviso.contracts.base import InputError
 from proviso.contracts.contract import FeatureView, Scheduled
 from proviso.history.files import history_file
-from proviso.online.materialize import Written, times_of
+from proviso.online.materialize import Written
 from proviso.online.store import OnlineStore, Watermark
 from tests.parcel_data import Held, Ids, Project, all_rows, make, running_store
 
@@ -52,7 +52,7 @@ def assert_decides_like_history(project: Project, held: Held, lowest: int) -> in
     """For every entity and many t from `lowest` to the watermark; returns how many were asked."""
     chance, asked = random.Random(3), 0
     for view in project.contract.feature_views:
-        times, upto = times_of(view), mark_of(held, project, view).complete
+        times, upto = view.times, mark_of(held, project, view).complete
         assert upto >= lowest
         for ids, rows in all_rows(project, view).items():
             kept = held.rows(project, view, ids)
@@ -69,7 +69,7 @@ def test_a_run_is_written_once_it_has_started_and_wins_once_it_is_visible(
     project: Project, held: Held
 ) -> None:
     view, run = project.contract.feature_views[0], LAST - DAY
-    times, ids = times_of(view), an_entity(project, view, run)
+    times, ids = view.times, an_entity(project, view, run)
     start = run + view.source_delay
     visible = start + schedule_of(view).duration
     bring_up(project, held, start - 1)

@@ -22,7 +22,6 @@ from feature_runtime.core.availability import availability, visible_from
 from feature_runtime.core.moments import DAY, MINUTE, SECOND, now
 from proviso.history.duckdb.published import late_intervals
 from proviso.history.segments import segments, stamps_file
-from proviso.online.materialize import times_of
 from tests.parcel_data import Held, Project, all_rows, make
 from tests.program import Done, call
 from tests.store_proxy import Proxy, port_of, running
@@ -108,7 +107,7 @@ def assert_whole(world: World) -> None:
         assert not segments(project.history, view)
         stamps = stamps_of(project, view)
         assert len(stamps) == len(set(stamps))
-        times, offline = times_of(view), offline_rows(project, view)
+        times, offline = view.times, offline_rows(project, view)
         plan = all_rows(project, view)
         blobs = held.store.read([held.key(project, view, ids) for ids in offline])
         for (ids, rows), blob in zip(offline.items(), blobs, strict=True):

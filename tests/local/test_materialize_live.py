@@ -18,7 +18,7 @@ from proviso.history.duckdb.join import build_dataset
 from proviso.history.duckdb.published import late_intervals
 from proviso.history.segments import segments, stamps_file
 from proviso.history.values import UNKNOWN_END
-from proviso.online.materialize import Written, times_of
+from proviso.online.materialize import Written
 from proviso.online.sending import BATCH
 from tests.parcel_data import Held, Ids, Project, all_rows, asked_at, make
 from tests.program import call
@@ -74,7 +74,7 @@ def test_what_is_written_late_is_readable_from_its_stamp_on(fresh: Project, held
     latest = held.store.clock() + fresh.plan.write_deadline
     assert all(one.rows > 0 and one.late_batches == 0 for one in written)
     for view in fresh.contract.feature_views:
-        times = times_of(view)
+        times = view.times
         for ids, its in all_rows(fresh, view).items():
             rows = held.rows(fresh, view, ids)
             planned = {row.event_ts: row.created_ts for row in its}

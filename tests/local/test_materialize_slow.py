@@ -24,7 +24,7 @@ from proviso.history.duckdb.published import late_intervals
 from proviso.history.journal import due, open_journal
 from proviso.history.segments import segments
 from proviso.history.values import EntityRow, LateInterval
-from proviso.online.materialize import Materializer, Written, times_of
+from proviso.online.materialize import Materializer, Written
 from proviso.online.sending import BATCH, how_far
 from proviso.online.store import OnlineStore
 from tests.parcel_data import Held, Ids, Project, all_rows, make
@@ -49,7 +49,7 @@ def project(tmp_path: Path) -> Project:
 def watch(project: Project, held: Held, view: FeatureView, stop: threading.Event) -> list[Served]:
     """Asks for some entities as pods do, each time at a moment read before, until told to stop."""
     store = OnlineStore(held.url, held.password_file)
-    entities, times = sorted(all_rows(project, view))[::40], times_of(view)
+    entities, times = sorted(all_rows(project, view))[::40], view.times
     names = [held.key(project, view, ids) for ids in entities]
     schema, served = project.contract.schema_of(view), list[Served]()
     while not stop.wait(0.02):
@@ -70,7 +70,7 @@ def missed_since(project: Project, held: Held, view: FeatureView, moment: int) -
         EntityRow(ids, row)
         for ids, found in all_rows(project, view).items()
         for row in found
-        if visible_from(times_of(view), row) <= moment
+        if visible_from(view.times, row) <= moment
     ]
     before.publish(view, rows)
 
@@ -110,7 +110,7 @@ def test_what_training_reads_is_what_was_served(
     late = late_intervals(project.contract, project.history, view)
     assert written.late_batches == len({gap.end for gaps in late.values() for gap in gaps})
     assert written.late_batches >= len(held_calls)
-    times, offline = times_of(view), offline_rows(project, view)
+    times, offline = view.times, offline_rows(project, view)
     wrong = [
         one
         for one in served
@@ -127,7 +127,7 @@ def test_runs_that_were_missed_were_not_readable_as_planned(project: Project, he
     missed_since(project, held, view, outage)
     began = held.store.clock()
     project.writer(held.store, None).bring_up([view])
-    times = times_of(view)
+    times = view.times
     for ids, rows in offline_rows(project, view).items():
         readable = [visible_from(times, row) for row in rows]
         assert not [t for t in readable if outage < t < began]

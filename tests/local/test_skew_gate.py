@@ -27,7 +27,6 @@ from proviso.contracts.section import runtime_service
 from proviso.gates.evidence import EvidenceFolder
 from proviso.gates.register import Subject
 from proviso.gates.skew import signed_rows_findings
-from proviso.online.materialize import times_of
 from proviso.online.store import Merged, OnlineStore
 from proviso.release.directory import Release
 from tests.parcel_data import Held, Ids, Project, all_rows, make, tiny_release
@@ -87,7 +86,7 @@ class World:
 
     def served(self) -> Row:
         """What the pod reads at T."""
-        row, _ = availability(times_of(self.project.contract.feature_views[0]), self.stored(), T)
+        row, _ = availability(self.project.contract.feature_views[0].times, self.stored(), T)
         assert row is not None
         return row
 

@@ -17,7 +17,7 @@ from proviso.history.duckdb.scalars import EngineScalars
 from proviso.history.oracle import naive_history
 from proviso.history.values import EntityRow, Event
 from proviso.replay.arrivals import Arrivals, arrived_by
-from tests.history_data import ZERO, contract, events, near, times_of, write_history
+from tests.history_data import ZERO, contract, events, near, write_history
 
 START, END = ZERO - 12 * HOUR, ZERO + 12 * HOUR
 Keys = dict[tuple[int | str, ...], tuple[Row, ...]]
@@ -35,7 +35,7 @@ def _history(owner: Contract, view: FeatureView, made: list[Event]) -> list[Enti
 def test_what_a_request_may_see_is_published_before_it(made: list[Event], asked: list[int]) -> None:
     owner = contract()
     view = owner.view_by_name["buyer_stream"]
-    times, rows = times_of(view), _history(owner, view, made)
+    times, rows = view.times, _history(owner, view, made)
     held: Keys = {r.ids: () for r in rows}
     for ids in held:
         before = [r.row for r in rows if r.ids == ids and visible_from(times, r.row) < START]

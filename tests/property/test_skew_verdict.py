@@ -17,11 +17,10 @@ from proviso.checks.skew.rows import Compared, row_of
 from proviso.checks.skew.verdict import Side
 from proviso.contracts.contract import Feature, Tolerance
 from proviso.contracts.loading import load_contract
-from proviso.online.materialize import times_of
 
 CONTRACT = load_contract(Path(__file__).parents[2] / "contracts")
 VIEW = CONTRACT.view_by_name["customer_velocity_1h"]
-TIMES = times_of(VIEW)
+TIMES = VIEW.times
 T = 1_800_000_000 * SECOND
 
 EVENTS = st.sampled_from(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from feature_runtime.core.availability import Status, ViewTimes, value_status
+from feature_runtime.core.availability import Status, value_status
 from feature_runtime.core.moments import format_duration, format_moment
 from feature_runtime.core.service import FeatureRef
 from proviso.checks.skew.cases import CaseRow, SkewCase, recompute, sides
@@ -27,11 +27,6 @@ def skew_problems(contract: Contract, rows: Sequence[CaseRow]) -> Iterator[Probl
     for row in rows:
         yield from _row(contract, row)
     yield from _coverage(contract, rows)
-
-
-def view_times(view: FeatureView) -> ViewTimes:
-    """The durations by which the one rule judges a view's rows."""
-    return ViewTimes(view.source_delay, view.temporal_join_lookback, view.online_ttl)
 
 
 def _row(contract: Contract, row: CaseRow) -> Iterator[Problem]:
@@ -62,7 +57,7 @@ def _tolerance(place: str, feature: Feature, case: SkewCase) -> Iterator[Problem
 
 
 def _sides(place: str, view: FeatureView, feature: Feature, case: SkewCase) -> Iterator[Problem]:
-    offline, online = sides(case, view_times(view), feature.dtype)
+    offline, online = sides(case, view.times, feature.dtype)
     cells = (("offline", offline, case.offline_value), ("online", online, case.online_value))
     for name, side, text in cells:
         if side.event_ts is None and side.status is Status.MISSING_KEY and text:
@@ -92,7 +87,7 @@ def _sides(place: str, view: FeatureView, feature: Feature, case: SkewCase) -> I
 
 
 def _verdict(place: str, view: FeatureView, feature: Feature, case: SkewCase) -> Iterator[Problem]:
-    kind = recompute(case, view_times(view), feature.dtype)
+    kind = recompute(case, view.times, feature.dtype)
     if case.kind == "TYPE" and case.online_event_ts is None and not case.online_value:
         kind = "TYPE"  # written before UNREADABLE was: two empty cells cannot show bytes
     verdict = "REVIEW" if kind else "PASS"
@@ -132,5 +127,5 @@ def _numeric_pass(contract: Contract, case: SkewCase) -> bool:
     found = find_feature(contract, FeatureRef(case.feature_view, case.feature))
     if found is None or case.verdict != "PASS" or case.tolerance_abs + case.tolerance_rel <= 0:
         return False
-    both = sides(case, view_times(found[0]), found[1].dtype)
+    both = sides(case, found[0].times, found[1].dtype)
     return found[1].dtype != "bool" and all(side.status is Status.OK for side in both)

@@ -18,14 +18,13 @@ from proviso.checks.skew.rows import SkewRow, write_rows
 from proviso.clients.endpoint import Answer, EndpointRequest
 from proviso.contracts.contract import Contract
 from proviso.contracts.loading import load_contract
-from proviso.online.materialize import times_of
 from proviso.replay.cases import Case, Expected
 from proviso.replay.replay import CaseResult, StoredFeatures
 from proviso.replay.skew import skew_rows
 
 CONTRACT = load_contract(Path(__file__).parents[3] / "contracts")
 VIEW = CONTRACT.view_by_name["customer_velocity_1h"]
-TIMES = times_of(VIEW)
+TIMES = VIEW.times
 T = 1_800_000_000 * SECOND
 RUN = T // HOUR * HOUR - HOUR
 CONSUMED = tuple(

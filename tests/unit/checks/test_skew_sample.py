@@ -11,7 +11,7 @@ from feature_runtime.core.moments import HOUR, MINUTE
 from proviso.contracts.contract import FeatureView
 from proviso.history.duckdb.entities import sample_entities
 from proviso.history.values import EntityRow, Population, SampleRequest
-from tests.history_data import ZERO, contract, times_of, write_history
+from tests.history_data import ZERO, contract, write_history
 from tests.stamps import Stamp, record_stamps
 
 CONTRACT = contract()
@@ -96,7 +96,7 @@ def test_a_stamp_decides_when_a_row_was_readable(history: Path) -> None:
     record_stamps(CONTRACT, history, HOURLY, [stamp])
     found = {one.ids[0]: one for one in sampled(history, asked(350)).sampled}["fresh"]
     assert found.strata == {"stale", "pending"}
-    assert availability(times_of(HOURLY), found.rows, T)[0] == at(10)
+    assert availability(HOURLY.times, found.rows, T)[0] == at(10)
 
 
 def test_of_conflicting_rows_the_first_in_the_file_is_first(tmp_path: Path) -> None:
@@ -104,7 +104,7 @@ def test_of_conflicting_rows_the_first_in_the_file_is_first(tmp_path: Path) -> N
     rows = [EntityRow(("twice",), first), EntityRow(("twice",), second)]
     write_history(CONTRACT, HOURLY, rows, tmp_path)
     [one] = [o for o in sampled(tmp_path, asked(10)).sampled if o.ids == ("twice",)]
-    assert availability(times_of(HOURLY), one.rows, T)[0] == first
+    assert availability(HOURLY.times, one.rows, T)[0] == first
 
 
 def test_views_of_two_entities_and_on_event_are_sampled_too(tmp_path: Path) -> None:

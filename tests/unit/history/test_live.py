@@ -8,7 +8,7 @@ from feature_runtime.core.availability import Row, Status, availability
 from feature_runtime.core.moments import HOUR
 from proviso.history.duckdb.live import visible_entities
 from proviso.history.values import EntityRow
-from tests.history_data import ZERO, contract, times_of, write_history
+from tests.history_data import ZERO, contract, write_history
 
 T = ZERO + 24 * HOUR
 
@@ -32,7 +32,7 @@ def test_an_entity_is_visible_when_the_rule_finds_a_row(tmp_path: Path) -> None:
     write_history(owner, view, [*rows, rows[0]], tmp_path)
     found = list(visible_entities(owner, tmp_path, view, T))
     wanted = {
-        ids for ids, row in rows if availability(times_of(view), [row], T)[1] != Status.MISSING_KEY
+        ids for ids, row in rows if availability(view.times, [row], T)[1] != Status.MISSING_KEY
     }
     assert set(found) == wanted == {("just within",), ("readable now",), ("arrived now",)}
     assert len(found) == len(wanted)

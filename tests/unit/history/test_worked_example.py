@@ -8,9 +8,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from feature_runtime.core.availability import Row, ViewTimes, availability
+from feature_runtime.core.availability import Row, availability
 from feature_runtime.core.moments import DAY, HOUR, MINUTE
-from proviso.contracts.contract import FeatureView
 from proviso.contracts.loading import load_contract
 from proviso.history.duckdb.features import compute_history
 from proviso.history.files import MOMENT, history_file
@@ -47,10 +46,6 @@ def rows(tmp_path_factory: pytest.TempPathFactory) -> list[Row]:
     return [Row(event, created, (n, sum_)) for event, created, n, sum_ in zip(*read, strict=True)]
 
 
-def _times(view: FeatureView) -> ViewTimes:
-    return ViewTimes(view.source_delay, view.temporal_join_lookback, view.online_ttl)
-
-
 def test_what_the_runs_publish(rows: list[Row]) -> None:
     eleven, twelve = TEN + HOUR, TEN + 2 * HOUR
     assert rows == [
@@ -75,5 +70,5 @@ def test_what_the_runs_publish(rows: list[Row]) -> None:
 def test_what_a_question_gets(
     rows: list[Row], asked: int, winner: float | None, status: str
 ) -> None:
-    row, found = availability(_times(VIEW), rows, asked)
+    row, found = availability(VIEW.times, rows, asked)
     assert (None if row is None else row.values[1], found.name) == (winner, status)
