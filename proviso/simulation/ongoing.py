@@ -1,8 +1,8 @@
-"""Made-up events that go on: a file that remembers its world and gets what has arrived since.
+"""Simulated events that continue: a file keeps the parameters of its world and can be extended.
 
-The world is drawn whole, further than the file goes, so that one world is cut at any moment. A
-file holds what had arrived by its end, in order of arrival: what is appended comes after what is
-there, and two steps give the bytes of one.
+The world is drawn whole, beyond the end of the file, so that the same world can be cut at any
+moment. A file holds what had arrived by its end, in order of arrival: appended rows come after the
+existing ones, and two steps give the same bytes as one.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from proviso.simulation.spec import Simulation, load_simulation
 WORLD_KEY = b"proviso.simulation"
 
 
-class Memory(Strict):
-    """What a file knows of its world: the days of [.., horizon) and how far the file goes.
+class WorldNote(Strict):
+    """The note in a file about its world: the days of [.., horizon), and the file's end.
 
     Moments in microseconds. The same seed, days and horizon are the same world.
     """
@@ -39,7 +39,7 @@ class Memory(Strict):
 
 @dataclass(frozen=True)
 class Appended:
-    """What a file got: `added` of its `rows` had arrived since it was last written."""
+    """The result of an append: `added` of the file's `rows` are new."""
 
     path: Path
     rows: int
@@ -64,27 +64,27 @@ def simulate_ongoing(
     seed: int | None = None,
     end: int | None = None,
 ) -> Simulated:
-    """Writes `days` days of events up to `end`, of a world that goes on for `ahead` days more.
+    """Writes `days` days of events up to `end`, of a world that continues for `ahead` days more.
 
     directory: where simulation.yml is, which also has the defaults. Raises ContractError,
     InputError.
     """
     spec = chosen(directory, contract, days, seed, end)
     horizon = spec.end + ahead * DAY
-    memory = Memory(seed=spec.seed, days=spec.days + ahead, horizon=horizon, end=spec.end)
-    made = _world_of(contract, spec, memory)
+    note = WorldNote(seed=spec.seed, days=spec.days + ahead, horizon=horizon, end=spec.end)
+    made = _world_of(contract, spec, note)
     rows = _arrived(made, spec.end)
-    write_events(_remembering(made.table.take(rows), memory), out)
+    write_events(_with_note(made.table.take(rows), note), out)
     return made.written(contract, rows, out, spec.end)
 
 
 def append_events(directory: Path, contract: Contract, out: Path, end: int) -> Appended:
-    """Adds exactly what has arrived since the file was written, up to `end`.
+    """Appends the events that have arrived since the file was written, up to `end`.
 
-    directory: where simulation.yml is. The rows that are there stay as they are; a file that is
-    not of this contract's and simulation's world is refused. Raises ContractError, InputError.
+    directory: where simulation.yml is. Existing rows are kept; a file of another contract's or
+    simulation's world is rejected. Raises ContractError, InputError.
     """
-    known = _remembered(out)
+    known = _note_of(out)
     _check_end(out, known, end)
     made = _world_of(contract, load_simulation(directory, contract), known)
     table = made.table.take(_arrived(made, end))
@@ -94,25 +94,26 @@ def append_events(directory: Path, contract: Contract, out: Path, end: int) -> A
             out,
             "rows of another world",
             f"a file simulated with {directory} as it is now",
-            "what has been written stays, so the rest must be of the same making",
+            "existing rows are kept, so new rows must come from the same simulation",
+            code="simulation_world_mismatch",
         )
     added = table.num_rows - written.num_rows
     if end > known.end:
-        write_events(_remembering(table, known.model_copy(update={"end": end})), out)
+        write_events(_with_note(table, known.model_copy(update={"end": end})), out)
     return Appended(out, table.num_rows, added, made.start, max(end, known.end), known.horizon)
 
 
 def whole_until(path: Path) -> int | None:
-    """The moment before which a file has every arrival; None where it does not say."""
+    """The moment before which a file has every arrival; None without a note in the file."""
     try:
         notes = pq.read_schema(path).metadata or {}
     except (OSError, pa.ArrowInvalid):
-        return None  # whoever reads the rows says what is wrong with it
-    return _memory_in(notes).end + 1 if WORLD_KEY in notes else None
+        return None  # the reader of the rows reports the error
+    return _note_in(notes).end + 1 if WORLD_KEY in notes else None
 
 
-def _world_of(contract: Contract, spec: Simulation, memory: Memory) -> Made:
-    drawn = {"seed": memory.seed, "days": memory.days, "end": memory.horizon}
+def _world_of(contract: Contract, spec: Simulation, note: WorldNote) -> Made:
+    drawn = {"seed": note.seed, "days": note.days, "end": note.horizon}
     return make_up(contract, spec.model_copy(update=drawn))
 
 
@@ -122,30 +123,33 @@ def _arrived(made: Made, until: int) -> NDArray[np.int64]:
     return np.asarray(order[: np.searchsorted(made.arrival[order], until, side="right")])
 
 
-def _remembering(table: pa.Table, memory: Memory) -> pa.Table:
-    return table.replace_schema_metadata({WORLD_KEY: memory.model_dump_json()})
+def _with_note(table: pa.Table, note: WorldNote) -> pa.Table:
+    return table.replace_schema_metadata({WORLD_KEY: note.model_dump_json()})
 
 
-def _remembered(path: Path) -> Memory:
+def _note_of(path: Path) -> WorldNote:
     wanted = "a file of `proviso simulate --ahead DAYS`"
     try:
-        return _memory_in(pq.read_schema(path).metadata or {})
+        return _note_in(pq.read_schema(path).metadata or {})
     except (KeyError, ValidationError):
-        raise InputError.of(path, "no simulated world that goes on", wanted) from None
+        found, code = "no note of a world that continues", "simulation_not_ongoing"
+        raise InputError.of(path, found, wanted, code=code) from None
+    except FileNotFoundError:
+        raise InputError.of(path, "no such file", wanted, code="parquet_not_found") from None
     except (OSError, pa.ArrowInvalid):
-        found = "no Parquet file" if path.exists() else "no such file"
-        raise InputError.of(path, found, wanted) from None
+        raise InputError.of(path, "no Parquet file", wanted, code="parquet_unreadable") from None
 
 
-def _memory_in(notes: dict[bytes, bytes]) -> Memory:
-    return Memory.model_validate_json(notes[WORLD_KEY])
+def _note_in(notes: dict[bytes, bytes]) -> WorldNote:
+    return WorldNote.model_validate_json(notes[WORLD_KEY])
 
 
-def _check_end(path: Path, known: Memory, end: int) -> None:
+def _check_end(path: Path, known: WorldNote, end: int) -> None:
     if end > known.horizon:
-        why = "simulate anew with --ahead, or let the world end here"
+        why = "simulate again with a longer --ahead"
         found, wanted = format_moment(end), f"at most {format_moment(known.horizon)}"
-        raise InputError.of(f"{path}: --end", found, wanted, why)
+        raise InputError.of(f"{path}: --end", found, wanted, why, code="simulation_past_horizon")
     if end < known.end:
+        why, code = "rows are never removed", "simulation_end_before_file"
         found, wanted = format_moment(end), f"at least {format_moment(known.end)}"
-        raise InputError.of(f"{path}: --end", found, wanted, "rows are added, never taken away")
+        raise InputError.of(f"{path}: --end", found, wanted, why, code=code)

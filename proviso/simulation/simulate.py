@@ -1,8 +1,8 @@
-"""Makes up the source table of a contract: seeded, vectorized, any contract.
+"""Simulates the source table of any contract: seeded and vectorized.
 
-The result is what an extract at `end` would hold: only events that have arrived by then. Labels
+The table holds what an extract at `end` would hold: only events that have arrived by then. Labels
 are the exception: all are given, with the moment at which each becomes known, also when that
-lies after `end`; whoever uses a label respects that moment.
+lies after `end`; readers of a label must respect that moment.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ class Episode:
 
 @dataclass(frozen=True)
 class World:
-    """Everything that is drawn from: the spec, the span in microseconds, crowds by entity."""
+    """The inputs of all random draws: the spec, the span in microseconds, crowds by entity."""
 
     spec: Simulation
     start: int
@@ -116,7 +116,7 @@ class Made:
     start: int
 
     def written(self, contract: Contract, rows: Integers, path: Path, end: int) -> Simulated:
-        """What to say of a file that holds some of the rows, up to `end`."""
+        """The summary of a file that holds some of the rows, up to `end`."""
         labels = self.table[contract.source.label.column].to_numpy()[rows]
         late, true = int(np.sum(self.late[rows])), int(np.sum(labels))
         return Simulated(path, len(rows), late, true, self.start, end)
@@ -141,10 +141,10 @@ def simulate(
 def chosen(
     directory: Path, contract: Contract, days: int | None, seed: int | None, end: int | None
 ) -> Simulation:
-    """The directory's simulation with what was asked for instead of its defaults."""
+    """The directory's simulation; what is given replaces its defaults."""
     given = {"days": days, "seed": seed, "end": end}
-    asked = {name: value for name, value in given.items() if value is not None}
-    return load_simulation(directory, contract).model_copy(update=asked)
+    changes = {name: value for name, value in given.items() if value is not None}
+    return load_simulation(directory, contract).model_copy(update=changes)
 
 
 def simulate_transactions(contract: Contract, spec: Simulation, out: Path) -> Simulated:
@@ -175,9 +175,11 @@ def write_events(table: pa.Table, out: Path) -> None:
 def _check_size(spec: Simulation) -> None:
     expected = spec.actor.count * spec.actor.events_per_day.mean * spec.days
     if expected > MAX_EVENTS:
-        raise InputError.of("--days", f"about {expected:.0f} events", f"at most {MAX_EVENTS}")
+        found, code = f"about {expected:.0f} events", "simulation_too_large"
+        raise InputError.of("--days", found, f"at most {MAX_EVENTS}", code=code)
     if spec.end < spec.days * DAY:
-        raise InputError.of("--end", format_moment(spec.end), "a span that starts after 1970")
+        found, code = format_moment(spec.end), "simulation_before_1970"
+        raise InputError.of("--end", found, "a span that starts after 1970", code=code)
 
 
 def _world(spec: Simulation) -> World:
@@ -188,7 +190,7 @@ def _world(spec: Simulation) -> World:
 
 
 def _episodes(world: World, scenario: Threshold | Compromise) -> list[Episode]:
-    """Some have begun before the span, so that its first days are like all others."""
+    """Episodes of a scenario; some begin before the span, so that its first days are typical."""
     if isinstance(scenario, Threshold):
         return []
     earliest = world.start - scenario.lasts
@@ -225,14 +227,14 @@ def _ordinary(world: World) -> Events:
     own = actor.events_per_day.mean * np.exp(rng.normal(-(spread**2) / 2, spread, len(crowd)))
     busiest = max(1.0, world.spec.weekend)
     present = world.days - crowd.appears
-    who = np.repeat(np.arange(len(crowd)), rng.poisson(own * busiest * present))
-    day = crowd.appears[who] + (rng.random(len(who)) * present[who]).astype(np.int64)
+    actors = np.repeat(np.arange(len(crowd)), rng.poisson(own * busiest * present))
+    day = crowd.appears[actors] + (rng.random(len(actors)) * present[actors]).astype(np.int64)
     weekday = (world.first_day + day + _THURSDAY) % 7
     weight = np.where(weekday >= 5, world.spec.weekend, 1.0) / busiest
-    kept = rng.random(len(who)) < weight
-    who, day = who[kept], day[kept]
-    moment = (world.first_day + day) * DAY + _time_of_day(world, len(who))
-    return Events(who, moment, np.full(len(who), -1))
+    kept = rng.random(len(actors)) < weight
+    actors, day = actors[kept], day[kept]
+    moment = (world.first_day + day) * DAY + _time_of_day(world, len(actors))
+    return Events(actors, moment, np.full(len(actors), -1))
 
 
 def _bursts(world: World, number: int, burst: Burst, episode: Episode) -> Events:
@@ -241,9 +243,9 @@ def _bursts(world: World, number: int, burst: Burst, episode: Episode) -> Events
     counts = world.rng.poisson(burst.events, len(days))
     begin = np.repeat(days * DAY + _time_of_day(world, len(days)), counts)
     within = world.rng.integers(0, burst.within // SECOND + 1, len(begin)) * SECOND
-    who = np.full(len(begin), episode.entity)
-    appeared = (world.first_day + world.crowds[world.spec.actor.entity].appears[who]) * DAY
-    events = Events(who, begin + within, np.full(len(begin), number))
+    actors = np.full(len(begin), episode.entity)
+    appeared = (world.first_day + world.crowds[world.spec.actor.entity].appears[actors]) * DAY
+    events = Events(actors, begin + within, np.full(len(begin), number))
     return events.take(events.moment >= appeared)
 
 
@@ -292,11 +294,11 @@ def _outcomes(
 def _inside(world: World, scenario: Compromise, events: Events, episodes: list[Episode]) -> Bools:
     """Events of a compromised entity during its episode."""
     names = [population.entity for population in world.spec.populations]
-    who = (events.actor, *events.partners)[names.index(scenario.entity)]
-    inside = np.zeros(len(who), dtype=np.bool_)
+    entities = (events.actor, *events.partners)[names.index(scenario.entity)]
+    inside = np.zeros(len(entities), dtype=np.bool_)
     for episode in episodes:
         first, last = np.searchsorted(events.moment, [episode.start, episode.end])
-        inside[first:last] |= who[first:last] == episode.entity
+        inside[first:last] |= entities[first:last] == episode.entity
     return inside
 
 
@@ -333,8 +335,8 @@ def _made(
     }
     if source.arrival_timestamp is not None:
         columns[source.arrival_timestamp] = _moments(arrival)
-    who = (events.actor, *events.partners)
-    for population, indices in zip(world.spec.populations, who, strict=True):
+    members = (events.actor, *events.partners)
+    for population, indices in zip(world.spec.populations, members, strict=True):
         ids = ids_of(population.count, population.ids)
         key = contract.entity_by_name[population.entity].join_key
         columns[key] = pa.array(ids[rng.permutation(population.count)][indices])

@@ -1,7 +1,7 @@
-"""How made-up events behave: `simulation.yml` beside the contract, typed.
+"""`simulation.yml` beside the contract, typed: how simulated events behave.
 
-The contract says what columns there are; this file says who acts how often, where, for how much,
-how late, and what makes a label true. Nothing here knows what the events are about.
+The contract states the columns; this file states how often entities act, where, for what amounts,
+how late events arrive, and what makes a label true. It works for any contract.
 """
 
 from __future__ import annotations
@@ -181,13 +181,15 @@ def _population_problems(spec: Simulation, contract: Contract) -> list[Problem]:
     wanted = [entity.name for entity in contract.entities]
     if sorted(found) != sorted(wanted):
         why = "every entity of the contract needs one population"
-        return [Problem(f"{SIMULATION_FILE}: actor, partners", str(found), str(wanted), why)]
+        path, code = f"{SIMULATION_FILE}: actor, partners", "simulation_entity_mismatch"
+        return [Problem(path, str(found), str(wanted), why, code)]
     return [
         Problem(
             f"{SIMULATION_FILE}: {population.entity}.ids",
             "none" if population.ids is None else "a prefix",
             "a prefix and digits" if population.ids is None else "none",
             f"the contract says that ids of {population.entity} are {dtype}",
+            "simulation_ids_mismatch",
         )
         for population in spec.populations
         if (population.ids is None)
@@ -196,12 +198,12 @@ def _population_problems(spec: Simulation, contract: Contract) -> list[Problem]:
 
 
 def _column_problems(spec: Simulation, contract: Contract) -> list[Problem]:
-    columns = contract.source.columns
+    columns, code = contract.source.columns, "simulation_column_mismatch"
     if set(spec.columns) != set(columns):
         path = f"{SIMULATION_FILE}: columns"
-        return [Problem(path, str(sorted(spec.columns)), str(sorted(columns)))]
+        return [Problem(path, str(sorted(spec.columns)), str(sorted(columns)), code=code)]
     return [
-        Problem(f"{SIMULATION_FILE}: columns.{name}.kind", column.kind, wanted)
+        Problem(f"{SIMULATION_FILE}: columns.{name}.kind", column.kind, wanted, code=code)
         for name, column in spec.columns.items()
         if column.kind != (wanted := "flag" if columns[name].dtype == "bool" else "amount")
     ]
@@ -211,27 +213,31 @@ def _label_problems(spec: Simulation, contract: Contract) -> list[Problem]:
     if spec.label is None or contract.source.label.known_at is not None:
         return []
     why = "the contract names no column for the moment, so the label's delay alone decides"
-    return [Problem(f"{SIMULATION_FILE}: label", "moments of true labels", "none", why)]
+    path, code = f"{SIMULATION_FILE}: label", "simulation_label_unexpected"
+    return [Problem(path, "moments of true labels", "none", why, code)]
 
 
 def _scenario_problems(spec: Simulation) -> list[Problem]:
     amounts = sorted(name for name, column in spec.columns.items() if column.kind == "amount")
     entities = [population.entity for population in spec.populations]
-    problems = []
+    problems, code = [], "simulation_scenario_invalid"
     for scenario in spec.scenarios:
         path = f"{SIMULATION_FILE}: scenarios[{scenario.name}]"
         if isinstance(scenario, Threshold):
             if scenario.column not in amounts:
-                problems.append(Problem(f"{path}.column", scenario.column, f"one of {amounts}"))
+                wanted = f"one of {amounts}"
+                problems.append(Problem(f"{path}.column", scenario.column, wanted, code=code))
             continue
         if scenario.entity not in entities:
-            problems.append(Problem(f"{path}.entity", scenario.entity, f"one of {entities}"))
+            wanted = f"one of {entities}"
+            problems.append(Problem(f"{path}.entity", scenario.entity, wanted, code=code))
         problems += [
-            Problem(f"{path}.multiply", name, f"one of {amounts}")
+            Problem(f"{path}.multiply", name, f"one of {amounts}", code=code)
             for name in scenario.multiply
             if name not in amounts
         ]
         if scenario.burst is not None and scenario.entity != spec.actor.entity:
             why = "only the actor starts events"
-            problems.append(Problem(f"{path}.burst", scenario.entity, spec.actor.entity, why))
+            wanted = spec.actor.entity
+            problems.append(Problem(f"{path}.burst", scenario.entity, wanted, why, code))
     return problems

@@ -1,4 +1,4 @@
-"""Who there is and where: populations on a plane, and which partners an actor can reach."""
+"""Entities on a plane: where each population lives, and which partners an actor can reach."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Reach:
 
 
 def settle(population: Population, days: int, rng: np.random.Generator) -> Crowd:
-    """Places everybody; newcomers appear on some day after the first."""
+    """Places a population; newcomers appear on some day after the first."""
     place = rng.random((population.count, 2)) * PLANE
     new = rng.random(population.count) < population.newcomers
     day = rng.integers(1, max(days, 2), population.count)
@@ -51,7 +51,7 @@ def settle(population: Population, days: int, rng: np.random.Generator) -> Crowd
 
 
 def reach_of(actor: Actor, actors: Crowd, partners: Crowd) -> Reach:
-    """Partners within the actor's reach; the nearest one where there is none."""
+    """Partners within the actor's reach, or the nearest partner if none is."""
     found = list(_within(actor.reach, actors, partners))
     counts = np.array([len(near) for near in found], dtype=np.int64)
     starts = np.concatenate([[0], np.cumsum(counts)[:-1]]).astype(np.int64)

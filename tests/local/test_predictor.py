@@ -275,7 +275,8 @@ def test_a_server_starts_from_what_was_installed(
 def test_nothing_is_installed_for_another_release(release: Release, tmp_path: Path) -> None:
     other = "r-" + "2" * 16
     line = refusal(release, "--expect", other, "--install", tmp_path / "server")
-    assert line.endswith(f"{release.manifest}: found id {release.identifier}, wanted {other}\n")
+    told = f"{release.manifest}: found id {release.identifier}, wanted {other}"
+    assert line.endswith(f"{told} [release_id_mismatch]\n")
     assert not (tmp_path / "server").exists()
 
 
@@ -290,12 +291,13 @@ def test_another_release_is_not_started(release: Release, vendor: Path) -> None:
 def test_a_place_that_cannot_be_written_is_refused(release: Release, tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.write_text("")
-    assert "a folder that this user may write to" in refusal(release, "--install", file / "server")
+    assert "[directory_unwritable]" in refusal(release, "--install", file / "server")
 
 
 def test_backends_that_are_not_there_are_refused(release: Release, tmp_path: Path) -> None:
     line = refusal(release, "--backends", tmp_path / "missing")
     assert f"{tmp_path / 'missing'}: found no such directory" in line
+    assert line.endswith("[triton_missing]\n")
 
 
 def test_the_vendors_server_has_its_own_backends_and_devices(
@@ -337,6 +339,7 @@ def test_a_changed_byte_of_the_model_is_never_served(release: Release, tmp_path:
     assert str(release.model) in line
     assert identity.digest(bytes(data)) in line
     assert wanted in line
+    assert line.endswith("[release_digest_mismatch]\n")
     configured = triton.configure(release.path, tmp_path / "log")
     with Stack() as stack, pytest.raises(ProcessError, match="ended with status 1") as caught:
         stack.start(configured.process, configured.ready)
@@ -373,7 +376,9 @@ def test_a_second_id_in_the_config_is_refused(tmp_path: Path) -> None:
 
 def test_a_file_that_does_not_belong_is_refused(release: Release) -> None:
     (release.model.parent / "model.py").write_text("print('hello')")
-    assert "1/model.py" in refusal(release)
+    line = refusal(release)
+    assert "1/model.py" in line
+    assert line.endswith("[release_unexpected_file]\n")
 
 
 def test_a_second_model_is_refused(release: Release) -> None:
@@ -385,13 +390,17 @@ def test_a_link_out_of_the_directory_is_refused(release: Release, tmp_path: Path
     outside = tmp_path / "outside.onnx"
     release.model.rename(outside)
     release.model.symlink_to(outside)
-    assert f"a link to {outside}" in refusal(release)
+    line = refusal(release)
+    assert f"a link to {outside}" in line
+    assert line.endswith("[release_link_outside]\n")
 
 
 def test_a_pipe_in_place_of_the_model_is_refused(release: Release) -> None:
     release.model.unlink()
     os.mkfifo(release.model)
-    assert "no such file" in refusal(release)
+    line = refusal(release)
+    assert "no such file" in line
+    assert line.endswith("[release_file_unreadable]\n")
 
 
 def test_a_manifest_with_missing_or_repeated_digests_is_refused(release: Release) -> None:
@@ -399,9 +408,9 @@ def test_a_manifest_with_missing_or_repeated_digests_is_refused(release: Release
     lines = whole.splitlines(keepends=True)
     service = next(line for line in lines if line.startswith("  service: "))
     release.manifest.write_text(whole.replace(service, ""))
-    assert "wanted ['base_images'" in refusal(release)
+    assert "[release_digests_incomplete]" in refusal(release)
     release.manifest.write_text(whole.replace(service, service + service))
-    assert "once" in refusal(release)
+    assert "[release_digests_invalid]" in refusal(release)
 
 
 def test_a_directory_that_is_not_there_is_refused(tmp_path: Path) -> None:

@@ -115,18 +115,20 @@ def test_nothing_happens_when_nothing_has_arrived(
 
 
 @pytest.mark.parametrize(
-    ("end", "message"),
+    ("end", "code", "wanted"),
     [
-        (START + AHEAD * DAY + 1, "wanted at most 2023-11-17T22:13:20Z"),
-        (START - 1, "wanted at least 2023-11-14T22:13:20Z"),
+        (START + AHEAD * DAY + 1, "simulation_past_horizon", "at most 2023-11-17T22:13:20Z"),
+        (START - 1, "simulation_end_before_file", "at least 2023-11-14T22:13:20Z"),
     ],
 )
 def test_an_end_outside_of_the_world_is_refused(
-    project: Path, contract: Contract, tmp_path: Path, end: int, message: str
+    project: Path, contract: Contract, tmp_path: Path, end: int, code: str, wanted: str
 ) -> None:
     _begin(project, contract, tmp_path / "f")
-    with pytest.raises(InputError, match=message):
+    with pytest.raises(InputError) as refused:
         append_events(project, contract, tmp_path / "f", end)
+    [problem] = refused.value.problems
+    assert (problem.code, problem.wanted) == (code, wanted)
 
 
 def test_a_file_of_another_making_is_refused(
@@ -139,16 +141,21 @@ def test_a_file_of_another_making_is_refused(
     changed = changed.set_column(column, contract.source.id, pc.add(first[contract.source.id], 1))
     pq.write_table(changed, out)
     before = out.read_bytes()
-    with pytest.raises(InputError, match="found rows of another world"):
-        append_events(project, contract, out, START + HOUR)
+    assert _code(project, contract, out) == "simulation_world_mismatch"
     assert out.read_bytes() == before
     simulate(project, contract, out, days=2)
-    with pytest.raises(InputError, match="found no simulated world that goes on"):
-        append_events(project, contract, out, START + HOUR)
+    assert _code(project, contract, out) == "simulation_not_ongoing"
     out.write_text("no Parquet")
-    with pytest.raises(InputError, match="found no Parquet file"):
-        append_events(project, contract, out, START + HOUR)
+    assert _code(project, contract, out) == "parquet_unreadable"
     assert whole_until(out) is None
+
+
+def _code(project: Path, contract: Contract, out: Path) -> str:
+    """The code with which an append is refused."""
+    with pytest.raises(InputError) as refused:
+        append_events(project, contract, out, START + HOUR)
+    [problem] = refused.value.problems
+    return problem.code
 
 
 def test_the_command_makes_a_file_once_and_then_adds_to_it(project: Path, tmp_path: Path) -> None:
@@ -156,7 +163,7 @@ def test_the_command_makes_a_file_once_and_then_adds_to_it(project: Path, tmp_pa
     common = ("--contracts", project, "simulate", "--append", "--out", out)
     refused = call(*common)
     assert refused.code == 2
-    assert "found no such file" in refused.err
+    assert "[parquet_not_found]" in refused.err
     sizes = []
     for end in ("2026-01-10T00:00:00Z", "2026-01-10T06:00:00Z", "2026-01-10T06:00:00Z"):
         assert call(*common, "--ahead", "1", "--days", "3", "--end", end).code == 0
