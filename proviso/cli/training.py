@@ -25,11 +25,11 @@ from proviso.contracts.base import ContractError
 from proviso.contracts.loading import load_contract
 from proviso.release.directory import Release, read_release
 from proviso.simulation.spec import load_simulation
-from proviso.training.card import named_metrics
+from proviso.training.certificate_renewal import certify_again, renew
 from proviso.training.data import Days, Request
 from proviso.training.examples import build_examples, rebind_examples
+from proviso.training.model_card import named_metrics
 from proviso.training.project import load_project
-from proviso.training.recertify import recertify, renew
 from proviso.training.score import score_file
 from proviso.training.train import Trained
 from proviso.training.train import train as train_model
@@ -111,7 +111,7 @@ def certify(
     """
     chosen = read_release(release)
     with step(f"certify {chosen.id}"):
-        again = recertify(load_project(ctx.obj), chosen, transactions, history, note)
+        again = certify_again(load_project(ctx.obj), chosen, transactions, history, note)
     if renew_it:
         renew(chosen, again)
     elif again.problems:

@@ -15,8 +15,8 @@ from proviso.leakage.incident import Outcome
 from proviso.leakage.joins import Join
 from proviso.pages.charts import Key, levels
 from proviso.pages.shell import environment, write_page
-from proviso.training.card import data_section, named_metrics
 from proviso.training.data import Project, Request
+from proviso.training.model_card import data_section, named_metrics
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _NAMES = {"auc": "AUC", "average_precision": "average precision"}

@@ -1,1 +1,1 @@
-"""Third station: labelled rows become a model, its baseline, and a release that states both."""
+"""Training: labelled rows become a model, its baseline, and a release with both."""

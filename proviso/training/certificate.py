@@ -1,8 +1,9 @@
-"""The leakage certificate: evidence that a model learned only from values that could be used.
+"""The leakage certificate: evidence that a model was trained only on values available at the time.
 
-Made by training after the join: every value of the training and test days judged again from raw
-history, a sample computed again from the transactions, and digests of what this was found on.
-Plain data inside release.yml; the gate holds it to the release (docs/adr/0042).
+Training makes it after the join. Every value of the training and test days is looked up again in
+the raw history by the availability rule, a sample of rows is computed again from the transactions,
+and digests bind the result to data and code. Plain data inside release.yml; the gate compares it
+with the release (docs/adr/0042).
 """
 
 from __future__ import annotations
@@ -21,11 +22,11 @@ from feature_runtime.core import availability, identity
 from proviso.contracts.base import ContractError, Problem
 from proviso.contracts.section import service_section
 from proviso.history.arrays import EncoderInputs
+from proviso.training import content_digest, entity_rows
 from proviso.training import recompute as recompute_module
 from proviso.training import rejudge as rejudge_module
-from proviso.training import timeline as timeline_module
-from proviso.training.card import data_section
 from proviso.training.data import Days, Project, Request
+from proviso.training.model_card import data_section
 from proviso.training.recompute import recompute
 from proviso.training.rejudge import JudgedView, RejudgeTask, rejudge
 
@@ -39,10 +40,10 @@ _SERVED = ("decision", "limits", "hash_entity_keys")
 
 
 @dataclass(frozen=True)
-class Material:
-    """What is certified: a request that has a history, and what was joined and encoded from it.
+class CertifiedRows:
+    """The rows to certify: a request that has a history, and what was joined and encoded from it.
 
-    vectors, labels: what the model is fitted on, and in which order.
+    vectors, labels: the rows that the model is fitted on, in their order.
     """
 
     project: Project
@@ -53,15 +54,15 @@ class Material:
     labels: NDArray[np.int8]
 
 
-def certify(material: Material, progress: Progress) -> dict[str, Any]:
-    """The certificate but for the model, which does not exist yet; see `bound`.
+def certify(rows: CertifiedRows, progress: Progress) -> dict[str, Any]:
+    """The certificate without the model, which is fitted afterwards (`with_model`).
 
-    Raises ContractError with the first differences: then nothing may be trained on this.
+    Raises ContractError with the first differences; then no model may be trained on the rows.
     """
-    request, project = material.request, material.project
+    request, project = rows.request, rows.project
     judged = {
-        "train": _judged(material, material.train, request.train, progress),
-        "test": _judged(material, material.test, request.test, progress),
+        "train": _judged(rows, rows.train, request.train, progress),
+        "test": _judged(rows, rows.test, request.test, progress),
     }
     samples = {
         view.name: [w for found in judged.values() for w in found[view.name].sample]
@@ -75,28 +76,28 @@ def certify(material: Material, progress: Progress) -> dict[str, Any]:
         "version": VERSION,
         "data": data_section(request),
         "differences": 0,
-        "train": _section(material.train, judged["train"].values()),
-        "test": _section(material.test, judged["test"].values()),
+        "train": _section(rows.train, judged["train"].values()),
+        "test": _section(rows.test, judged["test"].values()),
         "recomputed": {name: len(winners) for name, winners in samples.items()},
         "digests": {
             "contract": meaning_digest(service_section(project.contract, project.plan)),
-            "trained_on": _digest_of_arrays(material.vectors, material.labels),
+            "trained_on": _digest_of_arrays(rows.vectors, rows.labels),
         },
         "code": code_digests(),
     }
 
 
-def bound(certificate: Mapping[str, Any], model: bytes) -> dict[str, Any]:
-    """The certificate of the model that was fitted on the certified rows."""
+def with_model(certificate: Mapping[str, Any], model: bytes) -> dict[str, Any]:
+    """The certificate with the digest of the model that was fitted on the certified rows."""
     digests = {**certificate["digests"], "model": identity.digest(model)}
     return {**certificate, "digests": digests}
 
 
 def meaning_digest(service: Mapping[str, Any]) -> str:
-    """Digest of what of a service section decides which values a model learns from.
+    """Digest of those parts of a service section that decide the values a model is trained on.
 
-    Left out: what is done with a score, limits of requests, and who approved a default until
-    when; a plan may change these and the certified values are still the same.
+    Left out: the decision, limits of requests, and the approval of defaults. A plan may change
+    these without changing the certified values.
     """
     meaning = {name: part for name, part in service.items() if name not in _SERVED}
     meaning["views"] = [
@@ -107,29 +108,29 @@ def meaning_digest(service: Mapping[str, Any]) -> str:
 
 
 def rule_digest() -> str:
-    """Digest of the one rule's source: the code whose change makes certificates void."""
+    """Digest of the availability rule's source; certificates of another one are void."""
     return identity.digest(Path(availability.__file__).read_bytes())
 
 
 def code_digests() -> dict[str, str]:
-    """The code that certified: the rule, the history station, and the certifier itself."""
-    modules = (rejudge_module, recompute_module, timeline_module)
+    """Digests of the code that certified: the rule, the history room, and these modules."""
+    modules = (rejudge_module, recompute_module, entity_rows, content_digest)
     own = [__file__, *(str(module.__file__) for module in modules)]
-    station = Path(str(proviso.history.__file__)).parent
+    room = Path(str(proviso.history.__file__)).parent
     return {
         "rule": rule_digest(),
-        "history": _sources(station.rglob("*.py")),
+        "history": _sources(room.rglob("*.py")),
         "certifier": _sources(map(Path, own)),
     }
 
 
 def _judged(
-    material: Material, inputs: EncoderInputs, days: Days, progress: Progress
+    rows: CertifiedRows, inputs: EncoderInputs, days: Days, progress: Progress
 ) -> dict[str, JudgedView]:
-    """Every view of some days, judged. Raises ContractError with the first differences."""
-    project, request = material.project, material.request
+    """Every view of some days, checked. Raises ContractError with the first differences."""
+    project, request = rows.project, rows.request
     if request.history is None:
-        raise ValueError("found no history, wanted the one that the dataset was joined from")
+        raise ValueError("the request has no history; the caller computes one first")
     task = RejudgeTask(
         project.contract,
         project.service,
@@ -154,14 +155,16 @@ def _judged(
     return views
 
 
-def _refuse(count: int, named: list[str]) -> None:
-    wanted = "what availability says of the published rows, and the oracle of the transactions"
+def _refuse(count: int, differences: list[str]) -> None:
+    wanted = "the values that the availability rule and the transactions give"
+    why, code = "a future value was used (leakage), or the join is wrong", "training_set_leaks"
     problems = [
-        Problem("training set", said, wanted, "leakage, or a defect of the join")
-        for said in named[:_NAMED]
+        Problem("training set", difference, wanted, why, code)
+        for difference in differences[:_NAMED]
     ]
     if count > len(problems):
-        problems.append(Problem("training set", f"{count} differences in all", "none"))
+        total = f"{count} differences in total"
+        problems.append(Problem("training set", total, "none", code=code))
     raise ContractError(problems)
 
 

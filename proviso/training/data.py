@@ -1,7 +1,7 @@
-"""What a training run sees: the dataset of its days, encoded as serving would have encoded it.
+"""The dataset of a training run's days, encoded as serving would have encoded it.
 
-Features are joined by the one availability rule at each transaction's own moment; a training
-label counts only if it was known when the test starts.
+Features are joined by the availability rule at each transaction's own moment; a training label
+counts only if it was known when the test starts.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Days:
 
 @dataclass(frozen=True)
 class Project:
-    """What is trained: definitions, and how."""
+    """Contract, plan and training settings."""
 
     contract: Contract
     plan: Plan
@@ -63,7 +63,7 @@ class Project:
 
 @dataclass(frozen=True)
 class Request:
-    """On which data. `label_delay` (us) dates training labels that carry no moment of their own.
+    """The data to train on. `label_delay` (us) dates labels that have no moment of their own.
 
     history: a directory of `proviso features` that covers the days; None = computed here.
     """
@@ -90,21 +90,22 @@ def plan_for(contract: Contract, plan: Plan, service: str) -> Plan:
     """
     models = {s.name: s.model for s in contract.feature_services}
     if service not in models:
-        raise InputError.of("feature_services", f"no {service}", f"one of {sorted(models)}")
+        found, wanted = f"no {service}", f"one of {sorted(models)}"
+        raise InputError.of("feature_services", found, wanted, code="service_unknown")
     return plan.model_copy(update={"service": service, "model": models[service]})
 
 
 def check_days(request: Request) -> None:
-    """Refuses days that are out of order or overlap. Raises InputError."""
+    """Raises InputError when days are out of order or overlap."""
     for name, days in (("train", request.train), ("test", request.test)):
         if days.last < days.first:
             first, last = days.text()
-            raise InputError.of(f"--{name}-end", last, f"{first} or later", "days are inclusive")
+            path, wanted, why = f"--{name}-end", f"{first} or later", "days are inclusive"
+            raise InputError.of(path, last, wanted, why, code="days_out_of_order")
     if request.test.first < request.train.end:
         wanted = f"a day after {request.train.text()[1]}"
-        raise InputError.of(
-            "--test-start", request.test.text()[0], wanted, "the test must not be trained on"
-        )
+        first, why = request.test.text()[0], "a model must not be tested on days it was trained on"
+        raise InputError.of("--test-start", first, wanted, why, code="days_overlap")
 
 
 def joined_inputs(
@@ -112,7 +113,7 @@ def joined_inputs(
 ) -> EncoderInputs:
     """All transactions from the first train day to the last test day, joined point in time.
 
-    The days between are needed to judge: by the test days their frauds are known.
+    The days between are needed for evaluation: their frauds are known by the test days.
     """
     start, end = request.train.first, request.test.end
     with _working_folder(out) as work:
@@ -160,7 +161,7 @@ def labels_known(project: Project, request: Request) -> Bools:
 
 
 def usable_rows(request: Request, rows: Rows, known: Bools) -> Bools:
-    """Training rows [n]: label known in time, and not rejected by serving. Raises InputError."""
+    """Training rows [n] with a label known in time that serving accepts. Raises InputError."""
     usable = known & ~rows.encoded.rejected
     positives = int(rows.inputs.labels[usable].sum())
     if not 0 < positives < int(usable.sum()):
@@ -169,7 +170,8 @@ def usable_rows(request: Request, rows: Rows, known: Bools) -> Bools:
             f"of {len(usable)} rows {int((~known).sum())} labels are not known when the test "
             f"starts, {int(rows.encoded.rejected.sum())} rows are rejected"
         )
-        raise InputError.of(request.transactions, found, "rows of both classes", why)
+        code = "training_rows_of_one_class"
+        raise InputError.of(request.transactions, found, "rows of both classes", why, code=code)
     return np.asarray(usable)
 
 
@@ -182,7 +184,7 @@ def events_of(project: Project, inputs: EncoderInputs) -> Events:
 
 @contextmanager
 def _working_folder(out: Path) -> Iterator[Path]:
-    """Beside the release: its disk has the room; a system's /tmp may be memory."""
+    """A temporary folder beside the release; /tmp may be in memory and too small."""
     parent = out.absolute().parent
     parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(prefix=".proviso-train-", dir=parent) as work:

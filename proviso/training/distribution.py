@@ -1,8 +1,8 @@
-"""How each consumed feature was distributed in training: what drift is measured against.
+"""The training distribution of each consumed feature: the reference of the drift check.
 
-The card carries it, because whoever watches a release in production has no training data: ten
-quantile bins a feature, and how many independent entities they rest on. Status and default counts
-are in the card's feature section.
+It is part of the card, because the training data is not available in production: ten quantile bins
+a feature, and the effective sample size behind them. Status and default counts are in the card's
+feature section.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Floats = NDArray[np.float64]
 class Distribution(BaseModel):
     """Bins (low.., edges[0]], (edges[0], edges[1]], ... with their counts; nothing lay outside.
 
-    effective: the size of the sample once values of one entity count as one another's echo.
+    effective: the size of an independent sample that is worth as much; values of one entity repeat.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
@@ -48,7 +48,7 @@ class Distribution(BaseModel):
 
     @property
     def whole(self) -> Floats:
-        """Counts of all bins, with the empty ones below and above all that training saw."""
+        """Counts of all bins, with an empty bin below and one above the training values."""
         return np.array([0, *self.counts, 0], dtype=np.float64)
 
     def bin_of(self, value: float) -> int:
@@ -60,7 +60,7 @@ class Distribution(BaseModel):
 
 @dataclass(frozen=True)
 class Reference:
-    """A feature as training saw it; the rates are shares of all rows."""
+    """A feature in training; the rates are shares of all rows."""
 
     distribution: Distribution
     null_rate: float
@@ -100,7 +100,7 @@ def distribution_of(values: Floats, entities: NDArray[np.int64]) -> Distribution
 def effective_size(per_entity: NDArray[np.int64] | NDArray[np.float64]) -> float:
     """Kish: n predictions of which each entity has c are worth n^2 / sum(c^2) independent ones.
 
-    A thousand predictions of one customer are one customer.
+    A thousand predictions of one customer count as one.
     """
     counts = per_entity.astype(np.float64)
     squares = float((counts * counts).sum())
@@ -108,8 +108,8 @@ def effective_size(per_entity: NDArray[np.int64] | NDArray[np.float64]) -> float
 
 
 def references_of(card: Mapping[str, Any]) -> dict[str, Reference]:
-    """What a release's card says of each feature. Raises KeyError, TypeError or ValueError where
-    it says nothing."""
+    """The reference of each feature in a release's card. Raises KeyError, TypeError or ValueError
+    when the card has none."""
     features = card["features"]
     rows = int(card["rows"]["train"]["transactions"])
     found = {}

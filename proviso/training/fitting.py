@@ -1,4 +1,4 @@
-"""Model and baseline, fitted, exported, and proved to be what was fitted."""
+"""Fits and exports model and baseline, and verifies each export against the fitted model."""
 
 from __future__ import annotations
 
@@ -29,28 +29,28 @@ class Exported:
 def fit_model(
     spec: TrainingSpec, names: Sequence[str], vectors: Vectors, labels: Labels, test: Vectors
 ) -> Exported:
-    """The model on vectors [n, V] and labels [n] of 0 and 1, proved on the test vectors."""
+    """The model on vectors [n, V] and labels [n] of 0 and 1, verified on the test vectors."""
     model = fit_boosting(spec.boosting, spec.seed, names, vectors, labels)
     onnx = boosting_to_onnx(model, len(names))
-    return prove("model", onnx, boosting_probabilities(model, test), test)
+    return verified("model", onnx, boosting_probabilities(model, test), test)
 
 
 def fit_reference(spec: TrainingSpec, vectors: Vectors, labels: Labels, test: Vectors) -> Exported:
-    """The baseline on the same rows, proved on the same test vectors."""
+    """The baseline on the same rows, verified on the same test vectors."""
     pipeline = fit_baseline(spec.baseline, vectors, labels)
     onnx = baseline_to_onnx(pipeline, vectors.shape[1])
-    return prove("baseline", onnx, baseline_probabilities(pipeline, test), test)
+    return verified("baseline", onnx, baseline_probabilities(pipeline, test), test)
 
 
-def prove(name: str, onnx: bytes, fitted: NDArray[np.float64], test: Vectors) -> Exported:
-    """The exported model's own scores, once they are found equal to the fitted model's.
+def verified(name: str, onnx: bytes, fitted: NDArray[np.float64], test: Vectors) -> Exported:
+    """The exported model with its scores, which must equal the fitted model's.
 
-    Raises ContractError when any differs by more than TOLERANCE.
+    Raises ContractError when any score differs by more than TOLERANCE.
     """
     scores = EmbeddedModel(onnx).probabilities(test)
     difference = float(np.abs(scores - fitted).max())
     if not difference <= TOLERANCE:
         found = f"max |dp| {difference:.3g} between ONNX and the fitted model"
-        why = "what is served must be what was judged"
-        raise ContractError([Problem(name, found, f"at most {TOLERANCE:g}", why)])
+        why, code = "the served model must be the evaluated one", "onnx_differs_from_model"
+        raise ContractError([Problem(name, found, f"at most {TOLERANCE:g}", why, code)])
     return Exported(onnx, scores, difference)

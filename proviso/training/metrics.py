@@ -1,8 +1,8 @@
-"""What a model is worth on its test days: ranking metrics and the Handbook's card precision.
+"""Metrics of a model on its test days: ranking metrics and the Handbook's card precision.
 
 The protocol is the Fraud Detection Handbook's (docs/model-quality.md), in general terms: an
-entity that is already known to be compromised is left out, and an entity that was caught is not
-caught twice. A label that is not known is never evaluated; it is not a 0.
+entity that is already known to be compromised is left out, and an entity that was found on a day
+is left out of later days. A label that is not known is never evaluated; it is not a 0.
 """
 
 from __future__ import annotations

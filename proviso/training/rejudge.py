@@ -23,7 +23,8 @@ from proviso.contracts.contract import Contract, FeatureView
 from proviso.history.arrays import NO_ROW, EncoderInputs
 from proviso.history.engines import history_engine
 from proviso.history.ports import Transactions
-from proviso.training.timeline import ContentDigest, Timeline
+from proviso.training.content_digest import ContentDigest
+from proviso.training.entity_rows import EntityRows
 
 Progress = Callable[[str], None]
 Moments = NDArray[np.int64]
@@ -134,7 +135,7 @@ class _Judgement:
 
     def _judge_part(self, table: pa.Table, entity: Moments, part: range) -> None:
         self.rows += table.num_rows
-        self.content.take(table)
+        self.content.update(table)
         asked = np.flatnonzero((entity >= part.start) & (entity < part.stop))
         asked = asked[np.argsort(entity[asked], kind="stable")]
         owners = _integers(table["_entity"])
@@ -144,16 +145,16 @@ class _Judgement:
         events, created = _integers(table["event_us"]), _integers(table["created_us"])
         for group in _runs(entity[asked]):
             low, high = int(starts[group.start]), int(ends[group.start])
-            mine = Timeline(low, events[low:high].tolist(), created[low:high].tolist())
+            mine = EntityRows(low, events[low:high].tolist(), created[low:high].tolist())
             for i in group:
                 winners[i] = self._winner(mine, int(asked[i]))
         self._keep(table, asked[winners >= 0], winners[winners >= 0])
 
-    def _winner(self, mine: Timeline, asked: int) -> int:
+    def _winner(self, mine: EntityRows, asked: int) -> int:
         """Where in the table the rule's winner is, -1 without one."""
         view, t = self.view, int(self.task.inputs.at[asked])
         times = view.times
-        winner, status = mine.ask(times, t)
+        winner, status = mine.winner_at(times, t)
         self.status[asked] = status
         if winner is None:
             return -1

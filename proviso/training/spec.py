@@ -95,13 +95,14 @@ def card_join_key(spec: TrainingSpec, contract: Contract, plan: Plan) -> str:
 
 
 def _constraint_problems(spec: TrainingSpec, contract: Contract, plan: Plan) -> list[Problem]:
-    """A constraint on a feature that no service has would be silently without effect."""
+    """Rejects constraints on features that no service has: they would have no effect."""
     known: set[str] = set()
     for service in contract.feature_services:
         chosen = plan.model_copy(update={"service": service.name})
         known.update(runtime_service(contract, chosen).vector)
+    wanted, code = "a feature of a service's vector", "constraint_feature_unknown"
     return [
-        Problem(f"{TRAINING_FILE}: boosting.{which}", name, "a feature of a service's vector")
+        Problem(f"{TRAINING_FILE}: boosting.{which}", name, wanted, code=code)
         for which in ("increasing", "decreasing")
         for name in getattr(spec.boosting, which)
         if name not in known
@@ -113,4 +114,5 @@ def _entity_problems(spec: TrainingSpec, contract: Contract) -> list[Problem]:
     if name is None or name in contract.entity_by_name:
         return []
     wanted = f"one of {sorted(contract.entity_by_name)}"
-    return [Problem(f"{TRAINING_FILE}: protocol.card_entity", name, wanted)]
+    path = f"{TRAINING_FILE}: protocol.card_entity"
+    return [Problem(path, name, wanted, code="entity_unknown")]

@@ -17,9 +17,8 @@ from proviso.history.arrays import EncoderInputs
 from proviso.release.directory import Release
 from proviso.release.signature import TOLERANCE
 from proviso.release.writing import Draft, check_target, write_release
-from proviso.training import card
-from proviso.training.card import Judged
-from proviso.training.certificate import Material, bound, certify
+from proviso.training import model_card
+from proviso.training.certificate import CertifiedRows, certify, with_model
 from proviso.training.data import (
     Progress,
     Project,
@@ -36,13 +35,14 @@ from proviso.training.data import (
 from proviso.training.distribution import distribution_section
 from proviso.training.fitting import Exported, fit_model, fit_reference
 from proviso.training.metrics import Metrics, known_compromised, measure
+from proviso.training.model_card import Evaluation
 
 PREDICTIONS_FILE = "predictions.parquet"
 
 
 @dataclass(frozen=True)
 class Trained:
-    """What a training run made: the release, and the figures of model and baseline."""
+    """The result of a training run: the release, and the metrics of model and baseline."""
 
     release: Release
     metrics: Metrics
@@ -65,27 +65,27 @@ class Run:
 
 
 def train(project: Project, request: Request, out: Path, progress: Progress) -> Trained:
-    """Trains, proves, judges, and writes the release directory `out` with predictions.parquet.
+    """Trains, certifies, evaluates, and writes the release `out` with predictions.parquet.
 
-    Raises InputError when the data cannot train a model, ContractError when a value of the
-    dataset is not what the rule says, or an exported model is not the fitted one.
+    Raises InputError when the data cannot train a model, ContractError when a value of the dataset
+    differs from the availability rule's, or an exported model from the fitted one.
     """
     check_days(request)
     check_target(out)
     run, certificate = certified(project, request, out, progress)
     model, baseline = _fit(run, progress)
-    judged = _judge(run, model, baseline)
+    evaluation = _evaluate(run, model, baseline)
     draft = Draft(
         project.contract,
         project.plan,
         model.onnx,
         baseline.onnx,
-        _card(run, judged),
-        bound(certificate, model.onnx),
+        _card(run, evaluation),
+        with_model(certificate, model.onnx),
     )
     release = write_release(draft, out)
     _write_predictions(run, model.scores, out / PREDICTIONS_FILE)
-    return Trained(release, judged.model, judged.baseline)
+    return Trained(release, evaluation.model, evaluation.baseline)
 
 
 def certified(
@@ -94,7 +94,7 @@ def certified(
     """A run's rows and the certificate of them, which lacks the model. Raises ContractError."""
     with with_history(project, request, out, progress) as known:
         run = prepare(project, known, out, progress)
-        return run, certify(_material(run), progress)
+        return run, certify(_certified_rows(run), progress)
 
 
 def prepare(project: Project, request: Request, out: Path, progress: Progress) -> Run:
@@ -104,16 +104,17 @@ def prepare(project: Project, request: Request, out: Path, progress: Progress) -
     test_rows = rows_of(project, inputs, request.test)
     if len(test_rows.inputs.at) == 0:
         first, last = request.test.text()
-        raise InputError.of(
-            request.transactions, f"no transaction from {first} to {last}", "test days with some"
-        )
+        found, code = f"no transaction from {first} to {last}", "test_days_empty"
+        raise InputError.of(request.transactions, found, "test days with some", code=code)
     known = labels_known(project, request)
     used = usable_rows(request, train_rows, known)
     return Run(project, request, inputs, train_rows, known, used, test_rows)
 
 
-def _material(run: Run) -> Material:
-    return Material(run.project, run.request, run.train.inputs, run.test.inputs, *_fitted_on(run))
+def _certified_rows(run: Run) -> CertifiedRows:
+    return CertifiedRows(
+        run.project, run.request, run.train.inputs, run.test.inputs, *_fitted_on(run)
+    )
 
 
 def _fitted_on(run: Run) -> tuple[NDArray[np.float32], NDArray[np.int8]]:
@@ -133,7 +134,7 @@ def _fit(run: Run, progress: Progress) -> tuple[Exported, Exported]:
 
 
 def figures(run: Run, scores: NDArray[np.float64]) -> Metrics:
-    """What scores [n] of the test rows are worth on the evaluation set of the protocol."""
+    """Metrics of the scores [n] of the test rows on the evaluation set of the protocol."""
     protocol, request = run.project.spec.protocol, run.request
     events = events_of(run.project, run.inputs)
     test = events.take(run.inputs.at >= request.test.first)
@@ -145,27 +146,27 @@ def figures(run: Run, scores: NDArray[np.float64]) -> Metrics:
     return measure(test.take(judged), scores[judged], protocol.k)
 
 
-def _judge(run: Run, model: Exported, baseline: Exported) -> Judged:
+def _evaluate(run: Run, model: Exported, baseline: Exported) -> Evaluation:
     """Both on the same evaluation set: entities whose compromise is known are left out."""
-    found = figures(run, model.scores), figures(run, baseline.scores)
-    return Judged(*found, model.difference, baseline.difference)
+    metrics = figures(run, model.scores), figures(run, baseline.scores)
+    return Evaluation(*metrics, model.difference, baseline.difference)
 
 
-def _card(run: Run, judged: Judged) -> dict[str, Any]:
+def _card(run: Run, evaluation: Evaluation) -> dict[str, Any]:
     project, request, service = run.project, run.request, run.project.service
     return {
-        "data": card.data_section(request),
+        "data": model_card.data_section(request),
         "rows": _row_counts(run),
         "vector": list(service.vector),
         "features": {
-            "train": card.feature_section(service, run.train),
-            "test": card.feature_section(service, run.test),
+            "train": model_card.feature_section(service, run.train),
+            "test": model_card.feature_section(service, run.test),
             "distribution": distribution_section(service, run.train),
         },
-        "metrics": card.metrics_section(project.spec, project.plan, judged),
-        "onnx": card.proof_section(judged, TOLERANCE),
+        "metrics": model_card.metrics_section(project.spec, project.plan, evaluation),
+        "onnx": model_card.proof_section(evaluation, TOLERANCE),
         "training": project.spec.model_dump(mode="json"),
-        "libraries": dict(card.library_versions()),
+        "libraries": dict(model_card.library_versions()),
     }
 
 
@@ -188,10 +189,10 @@ def _row_counts(run: Run) -> dict[str, dict[str, int]]:
 
 
 def _write_predictions(run: Run, scores: NDArray[np.float64], out: Path) -> None:
-    """A score for every transaction of the test days.
+    """Writes a score for every transaction of the test days.
 
-    Also for those that serving would reject: their score is the model's on a vector in which the
-    critical feature is missing, and `rejected` says that nobody would have been shown it.
+    A transaction that serving would reject has `rejected` true. Serving would not show its score,
+    which is the model's for a vector in which the critical feature is missing.
     """
     table = pa.table(
         {

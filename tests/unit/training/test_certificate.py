@@ -25,13 +25,13 @@ from proviso.history.journal import Stamped, open_journal
 from proviso.history.values import DatasetSummary
 from proviso.release.directory import Release, read_release
 from proviso.release.writing import rebind, replace_certificate
-from proviso.training import certificate, timeline
+from proviso.training import certificate, entity_rows
 from proviso.training.certificate import SEED
+from proviso.training.certificate_renewal import certify_again, renew
 from proviso.training.data import Days, Project, Request
-from proviso.training.recertify import recertify, renew
+from proviso.training.entity_rows import EntityRows
 from proviso.training.rejudge import JudgedView, RejudgeTask, Winner, rejudge
 from proviso.training.spec import Boosting, TrainingSpec
-from proviso.training.timeline import Timeline
 from proviso.training.train import certified, prepare, train
 from tests import parcel_data
 
@@ -174,7 +174,8 @@ def test_a_join_that_looks_ahead_makes_training_fail(
     out = made.folder / "never"
     with pytest.raises(ContractError, match=f"{VIEW}: event_ts differs in") as refused:
         train(made.project, made.request, out, _quiet)
-    assert "differences in all" in str(refused.value)
+    assert {problem.code for problem in refused.value.problems} == {"training_set_leaks"}
+    assert "differences in total" in refused.value.problems[-1].found
     assert not out.exists()
 
 
@@ -317,16 +318,17 @@ def test_certifying_again_names_what_was_edited(made: Made, release: Release) ->
         found["train"]["views"][VIEW]["status"]["OK"] += 1
 
     forged = edited(release, made.folder / "forged", forge)
-    again = recertify(made.project, forged, made.request.transactions, made.history, _quiet)
+    again = certify_again(made.project, forged, made.request.transactions, made.history, _quiet)
     [problem] = again.problems
     assert problem.path == f"release.yml: certificate.train.views.{VIEW}.status.OK"
-    with pytest.raises(InputError, match="train it again"):
+    with pytest.raises(InputError) as refused:
         renew(forged, again)
+    assert [problem.code for problem in refused.value.problems] == ["certificate_not_renewable"]
 
 
 def test_only_a_certificate_by_older_code_is_renewed(made: Made, release: Release) -> None:
     old = edited(release, made.folder / "old", lambda c: c["code"].update(rule="sha256:0"))
-    again = recertify(made.project, old, made.request.transactions, made.history, _quiet)
+    again = certify_again(made.project, old, made.request.transactions, made.history, _quiet)
     assert [p.path for p in again.problems] == ["release.yml: certificate.code.rule"]
     renewed = renew(old, again)
     assert renewed.parsed["certificate"] == release.parsed["certificate"]
@@ -336,8 +338,9 @@ def test_only_a_certificate_by_older_code_is_renewed(made: Made, release: Releas
 def test_other_transactions_cannot_certify_a_release(made: Made, release: Release) -> None:
     other = made.folder / "other.parquet"
     pq.write_table(pq.read_table(made.request.transactions).slice(1), other)
-    with pytest.raises(InputError, match="was trained on that file"):
-        recertify(made.project, release, other, made.history, _quiet)
+    with pytest.raises(InputError) as refused:
+        certify_again(made.project, release, other, made.history, _quiet)
+    assert [problem.code for problem in refused.value.problems] == ["transactions_digest_mismatch"]
 
 
 MOMENT = st.integers(0, 4)
@@ -350,9 +353,9 @@ def test_what_the_rule_is_not_shown_would_have_changed_nothing(
 ) -> None:
     """Also with rows that repeat the times of others, and with many that are not visible yet."""
     ordered = sorted((event, event + late) for event, late in pairs)
-    mine = Timeline(100, [event for event, _ in ordered], [created for _, created in ordered])
+    mine = EntityRows(100, [event for event, _ in ordered], [created for _, created in ordered])
     rows = [Row(event, created, (), 100 + i) for i, (event, created) in enumerate(ordered)]
     times = ViewTimes(delay, lookback=3, ttl=1)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(timeline, "_NEWEST", 2)
-        assert mine.ask(times, t) == availability(times, rows, t)
+        patch.setattr(entity_rows, "_NEWEST", 2)
+        assert mine.winner_at(times, t) == availability(times, rows, t)

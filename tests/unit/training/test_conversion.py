@@ -14,7 +14,7 @@ from sklearn.linear_model import LogisticRegression
 from proviso.contracts.base import ContractError
 from proviso.release.embedded import EmbeddedModel
 from proviso.release.signature import TOLERANCE, signature_problems
-from proviso.training.fitting import Exported, fit_model, fit_reference, prove
+from proviso.training.fitting import Exported, fit_model, fit_reference, verified
 from proviso.training.spec import Boosting, TrainingSpec
 
 WIDTH = 4
@@ -68,8 +68,9 @@ def test_a_model_that_is_not_the_fitted_one_is_refused(model: Exported) -> None:
     vectors, _ = rows()
     fitted = model.scores.copy()
     fitted[3] += 2 * TOLERANCE
-    with pytest.raises(ContractError, match="what is served must be what was judged"):
-        prove("model", model.onnx, fitted, vectors)
+    with pytest.raises(ContractError) as refused:
+        verified("model", model.onnx, fitted, vectors)
+    assert [problem.code for problem in refused.value.problems] == ["onnx_differs_from_model"]
 
 
 def test_a_constraint_turns_the_model() -> None:

@@ -1,6 +1,6 @@
-"""The model card: what a release was trained on, how it was judged, what was proved.
+"""The model card: training data, evaluation, and how exactly ONNX repeats the fitted model.
 
-Plain data inside release.yml; nothing in it depends on when or where it was written.
+Plain data inside release.yml. It is the same for the same data, settings and library versions.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ _DIGITS = 6
 
 
 @dataclass(frozen=True)
-class Judged:
-    """The same evaluation set seen by the model and by its baseline, and the ONNX proofs."""
+class Evaluation:
+    """Model and baseline on the same evaluation set, and how far ONNX is from the fitted ones."""
 
     model: Metrics
     baseline: Metrics
@@ -48,7 +48,7 @@ def file_digest(path: Path) -> str:
 
 
 def data_section(request: Request) -> dict[str, Any]:
-    """Which data, by content and by days."""
+    """The transactions by content digest, the days, and the label delay."""
     return {
         "transactions": file_digest(request.transactions),
         "train_days": request.train.text(),
@@ -58,7 +58,7 @@ def data_section(request: Request) -> dict[str, Any]:
 
 
 def feature_section(service: Service, rows: Rows) -> dict[str, Any]:
-    """Per consumed feature how often each status occurred, defaults were used, rows rejected."""
+    """Per consumed feature: counts of each status, of defaults used and of rows rejected."""
     status, applied = rows.inputs.status, rows.encoded.applied
     return {
         str(ref): {
@@ -70,31 +70,31 @@ def feature_section(service: Service, rows: Rows) -> dict[str, Any]:
     }
 
 
-def metrics_section(spec: TrainingSpec, plan: Plan, judged: Judged) -> dict[str, Any]:
-    """Model and baseline on the same rows, and whether the one beats the other."""
+def metrics_section(spec: TrainingSpec, plan: Plan, evaluation: Evaluation) -> dict[str, Any]:
+    """Model and baseline on the same rows, and whether the model beats the baseline."""
     k = spec.protocol.k
     return {
         "protocol": spec.protocol.model_dump(mode="json"),
-        "model": named_metrics(judged.model, k, _DIGITS),
-        "baseline": named_metrics(judged.baseline, k, _DIGITS),
-        "evaluated_rows": judged.model.rows,
-        "evaluated_positives": judged.model.positives,
-        "beats_baseline": beats_baseline(plan, judged),
+        "model": named_metrics(evaluation.model, k, _DIGITS),
+        "baseline": named_metrics(evaluation.baseline, k, _DIGITS),
+        "evaluated_rows": evaluation.model.rows,
+        "evaluated_positives": evaluation.model.positives,
+        "beats_baseline": beats_baseline(plan, evaluation),
         "quality_floor": {"metric": plan.quality_floor.metric, "min": plan.quality_floor.min},
     }
 
 
-def proof_section(judged: Judged, tolerance: float) -> dict[str, Any]:
-    """How far the exported models are from the fitted ones, over all test transactions."""
+def proof_section(evaluation: Evaluation, tolerance: float) -> dict[str, Any]:
+    """The largest difference between exported and fitted models over all test transactions."""
     return {
         "tolerance": tolerance,
-        "model_max_difference": judged.model_difference,
-        "baseline_max_difference": judged.baseline_difference,
+        "model_max_difference": evaluation.model_difference,
+        "baseline_max_difference": evaluation.baseline_difference,
     }
 
 
 def named_metrics(metrics: Metrics, k: int, digits: int | None = None) -> dict[str, float | None]:
-    """The figures by the names that users see; None where the labels do not allow one."""
+    """The figures by their public names; None where the labels do not allow one."""
     figures = {
         "auc": metrics.auc,
         "average_precision": metrics.average_precision,
@@ -105,15 +105,15 @@ def named_metrics(metrics: Metrics, k: int, digits: int | None = None) -> dict[s
     return {name: None if v is None else round(v, digits) for name, v in figures.items()}
 
 
-def beats_baseline(plan: Plan, judged: Judged) -> bool | None:
-    """By the metric of the plan's quality floor; None where the labels do not allow it."""
+def beats_baseline(plan: Plan, evaluation: Evaluation) -> bool | None:
+    """Compares by the metric of the plan's quality floor; None where the labels do not allow it."""
     metric = plan.quality_floor.metric
-    model, baseline = (asdict(m)[metric] for m in (judged.model, judged.baseline))
+    model, baseline = (asdict(m)[metric] for m in (evaluation.model, evaluation.baseline))
     return None if model is None or baseline is None else bool(model > baseline)
 
 
 def library_versions() -> Mapping[str, str]:
-    """What the model's bytes and figures depend on."""
+    """Versions of the libraries that the model's bytes and figures depend on."""
     return {
         "numpy": np.__version__,
         **conversion.VERSIONS,
