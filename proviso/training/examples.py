@@ -1,7 +1,7 @@
 """The committed example releases: one per feature service of the contract, on simulated data.
 
-`build` trains them anew, which anybody can repeat; `rebind` keeps the committed model bytes and
-derives ids and configuration again, so that the examples follow the source.
+`build` trains them again from scratch; `rebind` keeps the committed model bytes and derives ids
+and configuration from the present source, contract and plan.
 """
 
 from __future__ import annotations
@@ -51,11 +51,12 @@ def build_examples(
 
 
 def rebind_examples(project: Project, out: Path) -> Iterator[Release]:
-    """The examples again, under the present source. Raises InputError when one is missing."""
+    """Rebinds each example to the present source. Raises InputError when one is missing."""
     for chosen in _projects(project):
         directory = out / chosen.plan.model_version
         if not (directory / RELEASE_FILE).exists():
-            raise InputError.of(directory, "no release", "one; `proviso releases build` makes it")
+            wanted = "one; `proviso releases build` makes it"
+            raise InputError.of(directory, "no release", wanted, code="release_missing")
         yield rebind(directory, chosen.contract, chosen.plan)
 
 

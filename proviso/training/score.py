@@ -1,6 +1,6 @@
-"""Batch scoring, the first serving pattern: the pod's encoder and model over a whole dataset.
+"""Batch scoring: the pod's encoder and the embedded model over a whole dataset.
 
-Replay takes its offline rows from the same function, so that "equal to serving" is one claim.
+Replay takes its offline rows from the same function, so batch scores and replay cannot differ.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Scores:
 
 
 def score_dataset(release: Release, inputs: EncoderInputs) -> Scores:
-    """What the release answers for each row of a dataset at its scoring moment."""
+    """The release's answer for each row of a dataset at its scoring moment."""
     encoded = Encoder(release.service).encode(
         inputs.fields, inputs.at, inputs.values, inputs.status
     )
@@ -79,7 +79,7 @@ def score_file(
 
 
 def check_contract(release: Release, contract: Contract) -> None:
-    """Refuses a contract whose views are not those that the release was trained on."""
+    """Raises InputError when the contract's views are not those that the release was trained on."""
     problems = []
     for view in release.service.views:
         present = contract.view_by_name.get(view.name)
@@ -87,7 +87,7 @@ def check_contract(release: Release, contract: Contract) -> None:
         if found != view.schema:
             path = f"feature_views[{view.name}]: schema"
             why = f"{release.id} was trained on rows of that meaning"
-            problems.append(Problem(path, found, view.schema, why))
+            problems.append(Problem(path, found, view.schema, why, "contract_schema_mismatch"))
     if problems:
         raise InputError(problems)
 
