@@ -20,11 +20,11 @@ from feature_runtime.core.moments import DAY, HOUR, format_duration, format_mome
 from feature_runtime.core.service import Service
 from proviso.contracts.contract import Contract
 from proviso.training.boosting import boosting_probabilities, fit_boosting
-from proviso.training.data import Days, Project, Request
+from proviso.training.data import Project, Request
 from proviso.training.metrics import Metrics
 from proviso.training.train import Run, figures, prepare
+from proviso.training.weeks import weeks_from
 
-WEEK = 7 * DAY
 SCHEDULES = ("PT1H", "PT6H", "P1D")
 Progress = Callable[[str], None]
 
@@ -53,16 +53,8 @@ class Line:
 
 def requests(transactions: Path, first_days: Sequence[int], label_delay: int) -> list[Request]:
     """Train on seven days, wait for the labels, test on seven, for each first day."""
-    wait = -(-label_delay // DAY) * DAY
-    return [
-        Request(
-            transactions,
-            train=Days(first, first + WEEK - DAY),
-            test=Days(first + WEEK + wait, first + 2 * WEEK + wait - DAY),
-            label_delay=label_delay,
-        )
-        for first in first_days
-    ]
+    weeks = [weeks_from(first, label_delay) for first in first_days]
+    return [Request(transactions, week.train, week.test, label_delay) for week in weeks]
 
 
 def worth_of_groups(

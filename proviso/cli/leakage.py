@@ -12,8 +12,8 @@ from proviso.cli.options import FeatureService, Json
 from proviso.contracts.base import InputError
 from proviso.leakage.report import as_text
 from proviso.leakage.study import Study, run_study
-from proviso.training.data import Days
 from proviso.training.project import load_project
+from proviso.training.weeks import Days
 
 Day = Annotated[str | None, typer.Option(help="YYYY-MM-DD; give all four days or none.")]
 

@@ -26,13 +26,14 @@ from proviso.contracts.loading import load_contract
 from proviso.release.directory import Release, read_release
 from proviso.simulation.spec import load_simulation
 from proviso.training.certificate_renewal import certify_again, renew
-from proviso.training.data import Days, Request
+from proviso.training.data import Request
 from proviso.training.examples import build_examples, rebind_examples
 from proviso.training.model_card import named_metrics
 from proviso.training.project import load_project
 from proviso.training.score import score_file
 from proviso.training.train import Trained
 from proviso.training.train import train as train_model
+from proviso.training.weeks import Days
 
 EXAMPLES = Path("model_repository")
 

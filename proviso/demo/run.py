@@ -25,7 +25,6 @@ from proviso.demo.page import page_of
 from proviso.demo.progress import Steps
 from proviso.demo.report import RefusedRequest, write_report
 from proviso.demo.require import require
-from proviso.demo.weeks import Weeks, last_weeks
 from proviso.gates.gate import judge
 from proviso.gates.verdict import Verdict, text_of
 from proviso.history.engines import history_engine
@@ -46,6 +45,7 @@ from proviso.simulation.simulate import simulate
 from proviso.training.data import Project, Request
 from proviso.training.spec import load_spec
 from proviso.training.train import Trained, train
+from proviso.training.weeks import Weeks, last_weeks
 
 STEPS = 9
 
@@ -129,8 +129,8 @@ def _prepare(settings: Settings, steps: Steps) -> Prepared:
     with steps.step("validate contract, payloads, skew cases and release plan"):
         _validate(settings, steps)
         project = _project(settings)
-        weeks = last_weeks(project.contract, transactions)
-        steps.say(weeks.lines)
+        weeks = last_weeks(project.contract, transactions, project.contract.source.label.delay)
+        steps.say(weeks.text)
     with steps.step("features, point-in-time join, training, ONNX, release"):
         trained = _train(settings, project, transactions, weeks, steps)
     return Prepared(project, transactions, weeks, trained)

@@ -111,6 +111,7 @@ class Transactions(Protocol):
         out: Path,
         views: Sequence[str] | None = None,
         left_out: LeftOut = (),
+        request_features: bool = True,
     ) -> DatasetSummary:
         """As `HistoryEngine.build_dataset`, from what is loaded."""
 
@@ -229,8 +230,12 @@ class ReadsTransactions(Protocol):
         views: Sequence[str] | None = None,
         left_out: LeftOut = (),
         memory: str = DEFAULT_MEMORY,
+        request_features: bool = True,
     ) -> DatasetSummary:
-        """Writes the as-of join of the transactions of [start, end) with the history."""
+        """Writes the as-of join of the transactions of [start, end) with the history.
+
+        request_features: whether to write the features that the encoder computes itself.
+        """
 
     def by_arrival(
         self, contract: Contract, path: Path, size: int

@@ -12,7 +12,7 @@ from proviso.contracts.contract import FeatureView, OnEvent
 from proviso.history.engines import history_engine
 from proviso.leakage.incident import changed_values, scores_of
 from proviso.leakage.joins import Join, believed, views_of, with_views
-from proviso.training.data import Progress, Project, Request, check_days
+from proviso.training.data import Progress, Project, Request, check_days, write_history
 from proviso.training.metrics import Metrics
 from proviso.training.train import Run, prepare
 
@@ -83,16 +83,9 @@ def _delayed(view: FeatureView, delay: int) -> FeatureView:
 
 
 def _history(project: Project, request: Request, out: Path) -> Path:
-    for view in views_of(project):
-        start = request.train.first - view.temporal_join_lookback
-        history_engine().compute_history(
-            project.contract,
-            request.transactions,
-            out,
-            start,
-            request.test.end,
-            [view.name],
-        )
+    opened = history_engine().open_transactions(project.contract, request.transactions)
+    with opened as transactions:
+        write_history(project, request, transactions, out, _quiet)
     return out
 
 

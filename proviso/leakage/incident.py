@@ -12,7 +12,7 @@ import numpy as np
 from proviso.history.arrays import EncoderInputs
 from proviso.leakage.joins import Bools, Join, believed, leaked, views_of
 from proviso.training.boosting import boosting_probabilities, fit_boosting
-from proviso.training.data import Progress, Project, Request, check_days, with_history
+from proviso.training.data import Progress, Project, Request, check_days, training_data
 from proviso.training.metrics import Metrics
 from proviso.training.train import Run, figures, prepare
 
@@ -50,26 +50,19 @@ def incident(
     """Trains after each join on the same days. Raises InputError as training does."""
     check_days(request)
     with (
-        with_history(project, request, out, progress) as known,
+        training_data(project, request, out, progress) as data,
         TemporaryDirectory(prefix=".proviso-leakage-", dir=out.absolute().parent) as work,
     ):
         outcomes, exact = [], None
         for join in (Join.EXACT, *(join for join in Join if join is not Join.EXACT)):
             progress(f"{join.value}: {join.condition}")
-            seen = believed(project, _history_of(known), join, Path(work) / join.name)
-            run = prepare(seen.project, replace(known, history=seen.history), out, _quiet)
+            seen = believed(project, data.history, join, Path(work) / join.name)
+            run = prepare(seen.project, replace(request, history=seen.history), out, _quiet)
             exact = exact or run
             found = leaked(project.contract, seen, run.train.inputs)
             outcomes.append(_outcome(join, run, exact, found))
     first, *others = outcomes
     return (*others, first)
-
-
-def _history_of(request: Request) -> Path:
-    """The history of a request that has one."""
-    if request.history is None:
-        raise ValueError("the request has no history")
-    return request.history
 
 
 def _quiet(_: str) -> None:

@@ -15,7 +15,8 @@ from proviso.leakage.report import Findings, as_data, write_report
 from proviso.leakage.source import delayed_arrivals, last_request
 from proviso.simulation.simulate import simulate_transactions
 from proviso.simulation.spec import load_simulation
-from proviso.training.data import Days, Progress, Project, Request
+from proviso.training.data import Progress, Project, Request
+from proviso.training.weeks import Days
 
 
 @dataclass(frozen=True)

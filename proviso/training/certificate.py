@@ -22,13 +22,12 @@ from feature_runtime.core import availability, identity
 from proviso.contracts.base import ContractError, Problem
 from proviso.contracts.section import service_section
 from proviso.history.arrays import EncoderInputs
-from proviso.training import content_digest, entity_rows
-from proviso.training import recompute as recompute_module
-from proviso.training import rejudge as rejudge_module
-from proviso.training.data import Days, Project, Request
+from proviso.training import content_digest, dataset_check, entity_rows, history_check
+from proviso.training.data import TrainingData
+from proviso.training.dataset_check import CheckedView, DatasetToCheck, check_dataset
+from proviso.training.history_check import wrong_rows
 from proviso.training.model_card import data_section
-from proviso.training.recompute import recompute
-from proviso.training.rejudge import JudgedView, RejudgeTask, rejudge
+from proviso.training.weeks import Days
 
 Progress = Callable[[str], None]
 VERSION = 1
@@ -41,13 +40,12 @@ _SERVED = ("decision", "limits", "hash_entity_keys")
 
 @dataclass(frozen=True)
 class CertifiedRows:
-    """The rows to certify: a request that has a history, and what was joined and encoded from it.
+    """The rows to certify: the data of a run, and what was joined and encoded from it.
 
     vectors, labels: the rows that the model is fitted on, in their order.
     """
 
-    project: Project
-    request: Request
+    data: TrainingData
     train: EncoderInputs
     test: EncoderInputs
     vectors: NDArray[np.float32]
@@ -59,25 +57,25 @@ def certify(rows: CertifiedRows, progress: Progress) -> dict[str, Any]:
 
     Raises ContractError with the first differences; then no model may be trained on the rows.
     """
-    request, project = rows.request, rows.project
-    judged = {
-        "train": _judged(rows, rows.train, request.train, progress),
-        "test": _judged(rows, rows.test, request.test, progress),
+    request, project = rows.data.request, rows.data.project
+    checked = {
+        "train": _checked(rows, rows.train, request.train, progress),
+        "test": _checked(rows, rows.test, request.test, progress),
     }
     samples = {
-        view.name: [w for found in judged.values() for w in found[view.name].sample]
+        view.name: [w for found in checked.values() for w in found[view.name].sample]
         for view in project.service.views
     }
     progress(f"certificate: {sum(map(len, samples.values()))} rows again from the transactions")
-    wrong = list(recompute(project.contract, request.transactions, samples))
+    wrong = list(wrong_rows(project.contract, rows.data.transactions, samples))
     if wrong:
         _refuse(len(wrong), wrong)
     return {
         "version": VERSION,
         "data": data_section(request),
         "differences": 0,
-        "train": _section(rows.train, judged["train"].values()),
-        "test": _section(rows.test, judged["test"].values()),
+        "train": _section(rows.train, checked["train"].values()),
+        "test": _section(rows.test, checked["test"].values()),
         "recomputed": {name: len(winners) for name, winners in samples.items()},
         "digests": {
             "contract": meaning_digest(service_section(project.contract, project.plan)),
@@ -114,7 +112,7 @@ def rule_digest() -> str:
 
 def code_digests() -> dict[str, str]:
     """Digests of the code that certified: the rule, the history room, and these modules."""
-    modules = (rejudge_module, recompute_module, entity_rows, content_digest)
+    modules = (dataset_check, history_check, entity_rows, content_digest)
     own = [__file__, *(str(module.__file__) for module in modules)]
     room = Path(str(proviso.history.__file__)).parent
     return {
@@ -124,26 +122,16 @@ def code_digests() -> dict[str, str]:
     }
 
 
-def _judged(
+def _checked(
     rows: CertifiedRows, inputs: EncoderInputs, days: Days, progress: Progress
-) -> dict[str, JudgedView]:
+) -> dict[str, CheckedView]:
     """Every view of some days, checked. Raises ContractError with the first differences."""
-    project, request = rows.project, rows.request
-    if request.history is None:
-        raise ValueError("the request has no history; the caller computes one first")
-    task = RejudgeTask(
-        project.contract,
-        project.service,
-        request.history,
-        request.transactions,
-        inputs,
-        days.first,
-        days.end,
-    )
-    views: dict[str, JudgedView] = {}
+    data = rows.data
+    task = DatasetToCheck(data.project, data.transactions, data.history, inputs, days)
+    views: dict[str, CheckedView] = {}
     named: list[str] = []
     count = 0
-    for found in rejudge(task, SAMPLE, SEED, progress):
+    for found in check_dataset(task, SAMPLE, SEED, progress):
         if isinstance(found, str):
             _refuse(1, [found])
         else:
@@ -168,7 +156,7 @@ def _refuse(count: int, differences: list[str]) -> None:
     raise ContractError(problems)
 
 
-def _section(inputs: EncoderInputs, views: Iterable[JudgedView]) -> dict[str, Any]:
+def _section(inputs: EncoderInputs, views: Iterable[CheckedView]) -> dict[str, Any]:
     """Counts by view and status, and digests of the judged dataset and of its history."""
     return {
         "rows": len(inputs),

@@ -7,15 +7,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from feature_runtime.core.moments import parse_duration, parse_moment
+from feature_runtime.core.moments import parse_duration
 from proviso.contracts.base import InputError, Problem
 from proviso.release.directory import RELEASE_FILE, Release
 from proviso.release.writing import replace_certificate
 from proviso.training.certificate import with_model
-from proviso.training.data import Days, Progress, Project, Request, plan_for
+from proviso.training.data import Progress, Project, Request, plan_for
 from proviso.training.model_card import file_digest
 from proviso.training.score import check_contract
 from proviso.training.train import certified
+from proviso.training.weeks import parse_days
 
 _CODE = "code"
 _RULE = f"{_CODE}.rule"
@@ -81,7 +82,7 @@ def _request(release: Release, transactions: Path, history: Path | None) -> Requ
     try:
         data = release.card["data"]
         digest, delay = str(data["transactions"]), parse_duration(data["label_delay"])
-        train, test = _days(data["train_days"]), _days(data["test_days"])
+        train, test = parse_days(data["train_days"]), parse_days(data["test_days"])
     except (KeyError, TypeError, ValueError) as error:
         wanted = "a card with its data and days"
         raise InputError.of(path, f"{error}", wanted, code="card_invalid") from None
@@ -93,11 +94,6 @@ def _request(release: Release, transactions: Path, history: Path | None) -> Requ
         why, code = f"{release.id} was trained on that file", "transactions_digest_mismatch"
         raise InputError.of(transactions, actual, digest, why, code=code)
     return Request(transactions, train, test, delay, history)
-
-
-def _days(text: Any) -> Days:
-    first, last = (parse_moment(f"{day}T00:00:00Z") for day in text)
-    return Days(first, last)
 
 
 def _differences(path: str, actual: Any, expected: Any) -> Iterator[tuple[str, Any, Any]]:

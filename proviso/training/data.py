@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from feature_runtime.core.encode import Encoded, Encoder
-from feature_runtime.core.moments import DAY, format_moment
+from feature_runtime.core.moments import DAY
 from feature_runtime.core.service import Service
 from proviso.contracts.base import InputError
 from proviso.contracts.contract import Contract, FeatureView
@@ -25,27 +25,13 @@ from proviso.contracts.plan import Plan
 from proviso.contracts.section import consumed_views, runtime_service, service_of
 from proviso.history.arrays import EncoderInputs, read_inputs
 from proviso.history.engines import history_engine
+from proviso.history.ports import Transactions
 from proviso.training.metrics import Events
 from proviso.training.spec import TrainingSpec, card_join_key
+from proviso.training.weeks import Days
 
 Progress = Callable[[str], None]
 Bools = NDArray[np.bool_]
-
-
-@dataclass(frozen=True)
-class Days:
-    """Whole days, UTC: the midnights of the first and of the last, both included."""
-
-    first: int
-    last: int
-
-    @property
-    def end(self) -> int:
-        """The midnight after the last day."""
-        return self.last + DAY
-
-    def text(self) -> list[str]:
-        return [format_moment(self.first)[:10], format_moment(self.last)[:10]]
 
 
 @dataclass(frozen=True)
@@ -73,6 +59,17 @@ class Request:
     test: Days
     label_delay: int
     history: Path | None = None
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """A request's transactions, loaded once, the history to join them with, and a folder to use."""
+
+    project: Project
+    request: Request
+    transactions: Transactions
+    history: Path
+    work: Path
 
 
 @dataclass(frozen=True)
@@ -108,36 +105,51 @@ def check_days(request: Request) -> None:
         raise InputError.of("--test-start", first, wanted, why, code="days_overlap")
 
 
-def joined_inputs(
+@contextmanager
+def training_data(
     project: Project, request: Request, out: Path, progress: Progress
-) -> EncoderInputs:
+) -> Iterator[TrainingData]:
+    """Loads the request's transactions, and computes the history if the request names none.
+
+    What is computed lies beside `out` and is removed at the end. Raises InputError.
+    """
+    opened = history_engine().open_transactions(project.contract, request.transactions)
+    with opened as transactions, _working_folder(out) as work:
+        progress(f"{transactions.summary.rows:,} transactions")
+        history = request.history
+        if history is None:
+            history = work / "history"
+            write_history(project, request, transactions, history, progress)
+        yield TrainingData(project, request, transactions, history, work)
+
+
+def write_history(
+    project: Project, request: Request, transactions: Transactions, out: Path, progress: Progress
+) -> None:
+    """Each consumed view's history from its lookback before the train days to the test's end."""
+    for view in _consumed(project):
+        start = request.train.first - view.temporal_join_lookback
+        transactions.compute_history(out, start, request.test.end, [view.name], progress)
+
+
+def joined_inputs(data: TrainingData, progress: Progress) -> EncoderInputs:
     """All transactions from the first train day to the last test day, joined point in time.
 
     The days between are needed for evaluation: their frauds are known by the test days.
     """
-    start, end = request.train.first, request.test.end
-    with _working_folder(out) as work:
-        history = request.history or _history(project, request, work / "history", progress)
-        progress("join point in time")
-        dataset = work / "dataset.parquet"
-        views = [view.name for view in _consumed(project)]
-        history_engine().build_dataset(
-            project.contract, history, request.transactions, start, end, dataset, views
-        )
-        return read_inputs(dataset, project.contract, project.service)
-
-
-@contextmanager
-def with_history(
-    project: Project, request: Request, out: Path, progress: Progress
-) -> Iterator[Request]:
-    """The request with a history: its own, or one computed here that lives as long as this."""
-    if request.history is not None:
-        yield request
-        return
-    with _working_folder(out) as work:
-        history = _history(project, request, work / "history", progress)
-        yield replace(request, history=history)
+    progress("join point in time")
+    project, request = data.project, data.request
+    dataset = data.work / "dataset.parquet"
+    views = [view.name for view in _consumed(project)]
+    data.transactions.build_dataset(
+        data.history,
+        request.train.first,
+        request.test.end,
+        dataset,
+        views,
+        request_features=False,
+    )
+    return read_inputs(dataset, project.contract, project.service)
 
 
 def rows_of(project: Project, inputs: EncoderInputs, days: Days) -> Rows:
@@ -148,16 +160,14 @@ def rows_of(project: Project, inputs: EncoderInputs, days: Days) -> Rows:
     return Rows(chosen, encoder.encode(chosen.fields, chosen.at, chosen.values, chosen.status))
 
 
-def labels_known(project: Project, request: Request) -> Bools:
+def labels_known(data: TrainingData) -> Bools:
     """Which labels of the train days [n] are known when the test starts, in the dataset's order.
 
-    Read from the source itself: only there a label's own moment can be told from the contract's
-    delay, in whose place the request's counts here.
+    A label without a moment of its own is dated by the request's delay, not by the contract's.
     """
-    start, end = request.train.first, request.train.end
-    opened = history_engine().open_transactions(project.contract, request.transactions, start, end)
-    with opened as transactions:
-        return transactions.labels_known(start, end, request.label_delay, request.test.first)
+    request = data.request
+    train, test = request.train, request.test
+    return data.transactions.labels_known(train.first, train.end, request.label_delay, test.first)
 
 
 def usable_rows(request: Request, rows: Rows, known: Bools) -> Bools:
@@ -193,14 +203,3 @@ def _working_folder(out: Path) -> Iterator[Path]:
 
 def _consumed(project: Project) -> list[FeatureView]:
     return consumed_views(project.contract, service_of(project.contract, project.plan))
-
-
-def _history(project: Project, request: Request, out: Path, progress: Progress) -> Path:
-    """Each consumed view's history from its lookback before the train days to the test's end."""
-    contract = project.contract
-    for view in _consumed(project):
-        start = request.train.first - view.temporal_join_lookback
-        history_engine().compute_history(
-            contract, request.transactions, out, start, request.test.end, [view.name], progress
-        )
-    return out

@@ -11,27 +11,14 @@ from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from feature_runtime.core.moments import DAY
 from proviso.contracts.base import InputError
 from proviso.release.directory import RELEASE_FILE, Release
 from proviso.release.writing import rebind
 from proviso.simulation.simulate import simulate_transactions
 from proviso.simulation.spec import Simulation
-from proviso.training.data import Days, Progress, Project, Request, plan_for
+from proviso.training.data import Progress, Project, Request, plan_for
 from proviso.training.train import PREDICTIONS_FILE, train
-
-_WEEK = 7 * DAY
-
-
-def example_request(project: Project, transactions: Path, end: int) -> Request:
-    """The last week is the test, the week before waits for labels, the one before trains."""
-    last = end - end % DAY
-    return Request(
-        transactions,
-        train=Days(last - 3 * _WEEK, last - 2 * _WEEK - DAY),
-        test=Days(last - _WEEK, last - DAY),
-        label_delay=project.contract.source.label.delay,
-    )
+from proviso.training.weeks import weeks_until
 
 
 def build_examples(
@@ -41,7 +28,9 @@ def build_examples(
     with TemporaryDirectory(prefix="proviso-examples-") as work:
         transactions = Path(work) / "transactions.parquet"
         simulate_transactions(project.contract, simulation, transactions)
-        request = example_request(project, transactions, simulation.end)
+        delay = project.contract.source.label.delay
+        weeks = weeks_until(simulation.end, delay)
+        request = Request(transactions, weeks.train, weeks.test, delay)
         for chosen in _projects(project):
             directory = out / chosen.plan.model_version
             progress(f"train {chosen.plan.model}")

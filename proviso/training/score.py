@@ -66,7 +66,9 @@ def score_file(
     with TemporaryDirectory(prefix="proviso-score-", dir=out.absolute().parent) as work:
         dataset = Path(work) / "dataset.parquet"
         views = [view.name for view in release.service.views]
-        history_engine().build_dataset(contract, history, transactions, *span, dataset, views)
+        history_engine().build_dataset(
+            contract, history, transactions, *span, dataset, views, request_features=False
+        )
         inputs = read_inputs(dataset, contract, release.service)
     scores = score_dataset(release, inputs)
     pq.write_table(_table(release, contract, inputs, scores), out, compression="zstd")

@@ -24,13 +24,14 @@ from proviso.training.data import (
     Project,
     Request,
     Rows,
+    TrainingData,
     check_days,
     events_of,
     joined_inputs,
     labels_known,
     rows_of,
+    training_data,
     usable_rows,
-    with_history,
 )
 from proviso.training.distribution import distribution_section
 from proviso.training.fitting import Exported, fit_model, fit_reference
@@ -92,29 +93,30 @@ def certified(
     project: Project, request: Request, out: Path, progress: Progress
 ) -> tuple[Run, dict[str, Any]]:
     """A run's rows and the certificate of them, which lacks the model. Raises ContractError."""
-    with with_history(project, request, out, progress) as known:
-        run = prepare(project, known, out, progress)
-        return run, certify(_certified_rows(run), progress)
+    with training_data(project, request, out, progress) as data:
+        run = _run_of(data, progress)
+        rows = CertifiedRows(data, run.train.inputs, run.test.inputs, *_fitted_on(run))
+        return run, certify(rows, progress)
 
 
 def prepare(project: Project, request: Request, out: Path, progress: Progress) -> Run:
     """The rows of a training run, joined and encoded. Raises InputError."""
-    inputs = joined_inputs(project, request, out, progress)
+    with training_data(project, request, out, progress) as data:
+        return _run_of(data, progress)
+
+
+def _run_of(data: TrainingData, progress: Progress) -> Run:
+    project, request = data.project, data.request
+    inputs = joined_inputs(data, progress)
     train_rows = rows_of(project, inputs, request.train)
     test_rows = rows_of(project, inputs, request.test)
     if len(test_rows.inputs.at) == 0:
         first, last = request.test.text()
         found, code = f"no transaction from {first} to {last}", "test_days_empty"
         raise InputError.of(request.transactions, found, "test days with some", code=code)
-    known = labels_known(project, request)
+    known = labels_known(data)
     used = usable_rows(request, train_rows, known)
     return Run(project, request, inputs, train_rows, known, used, test_rows)
-
-
-def _certified_rows(run: Run) -> CertifiedRows:
-    return CertifiedRows(
-        run.project, run.request, run.train.inputs, run.test.inputs, *_fitted_on(run)
-    )
 
 
 def _fitted_on(run: Run) -> tuple[NDArray[np.float32], NDArray[np.int8]]:

@@ -30,6 +30,7 @@ from proviso.release.directory import Release
 from proviso.training import data
 from proviso.training.score import score_file
 from proviso.training.spec import TrainingSpec
+from proviso.training.weeks import Days
 from tests.parcel_data import Project, all_rows, asked_at, make, tiny_release
 
 LAST = 1_780_272_000 * SECOND
@@ -128,9 +129,10 @@ def trained_on(running: Running, directory: Path) -> list[Encoded]:
     """The two transactions as training encodes them."""
     project = running.project
     studied = data.Project(project.contract, project.plan, TrainingSpec())
-    days = data.Days(END - DAY, END - DAY), data.Days(END, END)
+    days = Days(END - DAY, END - DAY), Days(END, END)
     request = data.Request(running.transactions, days[0], days[1], 0, project.history)
-    inputs = data.joined_inputs(studied, request, directory / "release", lambda _: None)
+    with data.training_data(studied, request, directory / "release", lambda _: None) as opened:
+        inputs = data.joined_inputs(opened, lambda _: None)
     return [data.rows_of(studied, inputs, day).encoded for day in days]
 
 

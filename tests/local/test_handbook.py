@@ -13,9 +13,10 @@ import pytest
 
 from feature_runtime.core.moments import DAY, parse_moment
 from proviso.contracts.loading import load_contract, load_plan
-from proviso.training.data import Days, Project, Request
+from proviso.training.data import Project, Request
 from proviso.training.spec import load_spec
 from proviso.training.train import Trained, train
+from proviso.training.weeks import Days
 from tests.handbook import HANDBOOK, ROOT
 
 WEEK = 7 * DAY

@@ -21,11 +21,12 @@ from proviso.contracts.base import InputError
 from proviso.contracts.contract import Contract
 from proviso.contracts.loading import CONTRACT_FILE, load_contract, load_plan
 from proviso.history.duckdb.features import compute_history
-from proviso.training.data import Days, Project, Request
+from proviso.training.data import Project, Request
 from proviso.training.metrics import Metrics
 from proviso.training.score import score_file
 from proviso.training.spec import Boosting, TrainingSpec
 from proviso.training.train import PREDICTIONS_FILE, Trained, train
+from proviso.training.weeks import Days
 
 CONTRACTS = Path(__file__).parents[2] / "contracts"
 FIRST = parse_moment("2026-03-01T00:00:00Z")

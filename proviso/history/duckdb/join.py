@@ -76,15 +76,17 @@ def build_dataset(
     views: Sequence[str] | None = None,
     left_out: LeftOut = (),
     memory: str = DEFAULT_MEMORY,
+    request_features: bool = True,
 ) -> DatasetSummary:
     """Writes one row per transaction of [start, end), sorted by moment and id, all or nothing.
 
     views: names; by default all of the contract. left_out: runs that are ignored, as if they had
-    not been published. The winner is given as stored, also when STALE; policies are the
-    encoder's. A label is given whenever it is known: training must respect `label_known_at`.
-    Raises InputError.
+    not been published. request_features: whether to write those that are computed from fields and
+    moment, which the encoder computes itself. The winner is given as stored, also when STALE;
+    policies are the encoder's. A label is given whenever it is known: training must respect
+    `label_known_at`. Raises InputError.
     """
-    join = Join(contract, history, Span(start, end), out, left_out)
+    join = Join(contract, history, Span(start, end), out, left_out, request_features)
     with connect(memory) as engine:
         load_transactions(engine, contract, transactions, start, end)
         engine.execute(
@@ -105,6 +107,7 @@ class Join:
     span: Span
     out: Path
     left_out: LeftOut = ()
+    request_features: bool = True
 
     def __post_init__(self) -> None:
         _request_features(self.contract)
@@ -113,7 +116,7 @@ class Join:
         """Joins and writes, all or nothing. Raises InputError."""
         contract, history, span = self.contract, self.history, self.span
         chosen = [v for v in contract.feature_views if views is None or v.name in views]
-        request_features = _request_features(contract)
+        request_features = _request_features(contract) if self.request_features else []
         try:
             sources = [_Source(contract, history, view, self.left_out) for view in chosen]
             joined = tuple(_join(engine, source, span) for source in sources)

@@ -82,6 +82,7 @@ class LoadedTransactions:
         out: Path,
         views: Sequence[str] | None = None,
         left_out: LeftOut = (),
+        request_features: bool = True,
     ) -> DatasetSummary:
         """Writes the as-of join of the transactions of [start, end). Raises InputError."""
         span = Span(start, end)
@@ -90,7 +91,9 @@ class LoadedTransactions:
             f"create or replace temp view {LABEL_ROWS} as"
             f" select *, rowid as _transaction from {_SPAN}"
         )
-        return Join(self._contract, history, span, out, left_out).write(self._engine, views)
+        return Join(self._contract, history, span, out, left_out, request_features).write(
+            self._engine, views
+        )
 
     def columns(self, start: int, end: int) -> Mapping[str, list[Any]]:
         """`moments`, the id and the join keys of the span's transactions, in dataset order."""

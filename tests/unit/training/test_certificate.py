@@ -20,6 +20,7 @@ from feature_runtime.core.moments import DAY, HOUR, parse_moment
 from proviso.contracts.base import ContractError, InputError
 from proviso.contracts.contract import Contract
 from proviso.history.duckdb.join import build_dataset
+from proviso.history.duckdb.loaded import LoadedTransactions
 from proviso.history.files import history_file
 from proviso.history.journal import Stamped, open_journal
 from proviso.history.values import DatasetSummary
@@ -28,16 +29,18 @@ from proviso.release.writing import rebind, replace_certificate
 from proviso.training import certificate, entity_rows
 from proviso.training.certificate import SEED
 from proviso.training.certificate_renewal import certify_again, renew
-from proviso.training.data import Days, Project, Request
+from proviso.training.data import Project, Request, joined_inputs, rows_of, training_data
+from proviso.training.dataset_check import CheckedView, DatasetToCheck, Winner, check_dataset
 from proviso.training.entity_rows import EntityRows
-from proviso.training.rejudge import JudgedView, RejudgeTask, Winner, rejudge
 from proviso.training.spec import Boosting, TrainingSpec
-from proviso.training.train import certified, prepare, train
+from proviso.training.train import certified, train
+from proviso.training.weeks import Days
 from tests import parcel_data
 
 END = parse_moment("2026-03-29T00:00:00Z")
 VIEW = "courier_load_6h"
 SAMPLE = 6
+JOIN = LoadedTransactions.build_dataset
 Tamper = Callable[[pa.Table], pa.Table]
 
 
@@ -94,7 +97,7 @@ def release(made: Made) -> Release:
 @pytest.fixture
 def joined(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[..., Any]], None]:
     """Puts another join in the place of training's."""
-    return lambda join: monkeypatch.setattr("proviso.history.duckdb.build_dataset", join)
+    return lambda join: monkeypatch.setattr(LoadedTransactions, "build_dataset", join)
 
 
 def column(table: pa.Table, name: str, change: Callable[[Any], Any], row: int) -> pa.Table:
@@ -108,8 +111,8 @@ def column(table: pa.Table, name: str, change: Callable[[Any], Any], row: int) -
 def tampering(change: Tamper) -> Callable[..., DatasetSummary]:
     """A join whose dataset is changed after it was written."""
 
-    def join(*arguments: Any) -> DatasetSummary:
-        summary = build_dataset(*arguments)
+    def join(*arguments: Any, **options: Any) -> DatasetSummary:
+        summary = JOIN(*arguments, **options)
         pq.write_table(change(pq.read_table(summary.path)), summary.path)
         return summary
 
@@ -167,8 +170,9 @@ def test_a_join_that_looks_ahead_makes_training_fail(
         event = table["event_ts"].cast(table["created_ts"].type)
         pq.write_table(table.set_column(place, "created_ts", event), path)
 
-    def join(contract: Contract, _: Path, *rest: Any) -> DatasetSummary:
-        return build_dataset(hasty(contract), leaky, *rest)
+    def join(_: LoadedTransactions, __: Path, *rest: Any, **options: Any) -> DatasetSummary:
+        contract, transactions = hasty(made.project.contract), made.request.transactions
+        return build_dataset(contract, leaky, transactions, *rest, **options)
 
     joined(join)
     out = made.folder / "never"
@@ -221,21 +225,15 @@ def test_a_row_that_is_not_the_transaction_is_refused(
 
 def a_sampled_row(made: Made) -> Winner:
     """A row that the certificate will compute again."""
-    run = prepare(made.project, made.request, made.folder / "release", _quiet)
-    days = made.request.train
-    task = RejudgeTask(
-        made.project.contract,
-        made.project.service,
-        made.history,
-        made.request.transactions,
-        run.train.inputs,
-        days.first,
-        days.end,
-    )
-    found = next(iter(rejudge(task, SAMPLE, SEED, _quiet)))
-    assert isinstance(found, JudgedView)
-    assert found.view == VIEW
-    return found.sample[0]
+    with training_data(made.project, made.request, made.folder / "release", _quiet) as data:
+        rows = rows_of(made.project, joined_inputs(data, _quiet), made.request.train)
+        task = DatasetToCheck(
+            made.project, data.transactions, data.history, rows.inputs, made.request.train
+        )
+        checked = next(iter(check_dataset(task, SAMPLE, SEED, _quiet)))
+    assert isinstance(checked, CheckedView)
+    assert checked.view == VIEW
+    return checked.sample[0]
 
 
 def test_one_altered_value_of_history_is_found_in_the_transactions(made: Made) -> None:
@@ -271,7 +269,7 @@ def test_a_row_published_late_is_judged_by_its_stamp(
     with open_journal(made.project.contract, stamped, view) as journal:
         journal.acknowledge(journal.intend("0" * 16, [stamp]), late)
     assert made.certify(history=stamped)["train"] != made.certify()["train"]
-    joined(lambda contract, _, *rest: build_dataset(contract, made.history, *rest))
+    joined(lambda loaded, _, *rest, **options: JOIN(loaded, made.history, *rest, **options))
     with pytest.raises(ContractError, match=f"{VIEW}: event_ts differs in"):
         made.certify(history=stamped)
 

@@ -1,34 +1,32 @@
-"""Computes sampled rows of history again from the transactions, by the naive oracle.
+"""Checks sampled rows of history against the transactions, by the naive oracle.
 
-The join can be right and the history wrong; here the history's own values are held to the words
-of docs/time.md, one entity and one run (or arrival) at a time, to the bit.
+A correct join of a wrong history is still wrong, so the sampled rows are computed again as
+docs/time.md defines them, one entity and one run (or arrival) at a time, and compared to the bit.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 
 from feature_runtime.core.availability import Row, Value
 from feature_runtime.core.moments import format_moment
 from proviso.contracts.contract import Contract, Scheduled
-from proviso.history.engines import history_engine
 from proviso.history.oracle import Reference
+from proviso.history.ports import Transactions
 from proviso.history.values import Event
-from proviso.training.rejudge import Winner
+from proviso.training.dataset_check import Winner
 
 
-def recompute(
-    contract: Contract, transactions: Path, samples: Mapping[str, Sequence[Winner]]
+def wrong_rows(
+    contract: Contract, transactions: Transactions, samples: Mapping[str, Sequence[Winner]]
 ) -> Iterator[str]:
-    """Each sampled row, by view, that the transactions do not give. Raises InputError."""
-    with history_engine().open_transactions(contract, transactions) as loaded:
-        for name, winners in samples.items():
-            view = contract.view_by_name[name]
-            reference = Reference(loaded.scalars, contract, view)
-            events = loaded.events(view, {winner.ids for winner in winners})
-            for winner in winners:
-                yield from _wrong(reference, winner, events[winner.ids])
+    """A description of each sampled row, by view, that the transactions do not give."""
+    for name, winners in samples.items():
+        view = contract.view_by_name[name]
+        reference = Reference(transactions.scalars, contract, view)
+        events = transactions.events(view, {winner.ids for winner in winners})
+        for winner in winners:
+            yield from _wrong(reference, winner, events[winner.ids])
 
 
 def _wrong(reference: Reference, winner: Winner, events: Sequence[Event]) -> Iterator[str]:

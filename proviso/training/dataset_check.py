@@ -1,4 +1,4 @@
-"""Judges a dataset again from raw history, by the rule itself and not by the join.
+"""Checks a dataset against raw history, by the availability rule itself and not by the join.
 
 For every transaction and consumed view `availability` picks the winner among the entity's rows as
 they were published; the dataset must hold that winner's times, statuses and values to the bit.
@@ -21,10 +21,11 @@ from feature_runtime.core.keys import EntityId
 from feature_runtime.core.service import Service
 from proviso.contracts.contract import Contract, FeatureView
 from proviso.history.arrays import NO_ROW, EncoderInputs
-from proviso.history.engines import history_engine
 from proviso.history.ports import Transactions
 from proviso.training.content_digest import ContentDigest
+from proviso.training.data import Project
 from proviso.training.entity_rows import EntityRows
+from proviso.training.weeks import Days
 
 Progress = Callable[[str], None]
 Moments = NDArray[np.int64]
@@ -32,16 +33,22 @@ _NAMED = 5  # differences that are named; the others are counted
 
 
 @dataclass(frozen=True)
-class RejudgeTask:
-    """A dataset to be judged: its rows must be the transactions of start <= t < end."""
+class DatasetToCheck:
+    """A dataset, whose rows must be the transactions of `days`, and what it was joined from."""
 
-    contract: Contract
-    service: Service
+    project: Project
+    transactions: Transactions
     history: Path
-    transactions: Path
     inputs: EncoderInputs
-    start: int
-    end: int
+    days: Days
+
+    @property
+    def contract(self) -> Contract:
+        return self.project.contract
+
+    @property
+    def service(self) -> Service:
+        return self.project.service
 
 
 @dataclass(frozen=True)
@@ -53,11 +60,11 @@ class Winner:
 
 
 @dataclass(frozen=True)
-class JudgedView:
-    """What the rule says of one view: statuses by name, values judged, history that was read.
+class CheckedView:
+    """The result of one view: statuses by name, values checked, rows of history that were read.
 
-    history: content digest of all rows that could answer, as published. sample: some winners.
-    differences: how many places of the dataset say something else; the first are `named`.
+    history: content digest of all rows that could win, as published. sample: some winners.
+    differences: how many cells of the dataset differ; the first are described in `named`.
     """
 
     view: str
@@ -70,29 +77,27 @@ class JudgedView:
     named: tuple[str, ...]
 
 
-def rejudge(
-    task: RejudgeTask, sample: int, seed: int, progress: Progress
-) -> Iterator[JudgedView | str]:
-    """Judges view by view. A text instead says that the dataset's rows are not the transactions.
+def check_dataset(
+    task: DatasetToCheck, sample: int, seed: int, progress: Progress
+) -> Iterator[CheckedView | str]:
+    """Checks view by view. A text in place of a result: the rows are not the transactions.
 
     Raises InputError when history or transactions cannot be read.
     """
     contract, inputs = task.contract, task.inputs
-    opened = history_engine().open_transactions(contract, task.transactions, task.start, task.end)
-    with opened as transactions:
-        yield from _other_rows(transactions, task)
-        for position, consumed in enumerate(task.service.views):
-            view = contract.view_by_name[consumed.name]
-            chance = np.random.default_rng((seed, position)).random(len(inputs))
-            judgement = _Judgement(task, view, sample, chance)
-            judgement.judge(transactions, progress)
-            yield judgement.result()
+    yield from _other_rows(task)
+    for position, consumed in enumerate(task.service.views):
+        view = contract.view_by_name[consumed.name]
+        chance = np.random.default_rng((seed, position)).random(len(inputs))
+        check = _ViewCheck(task, view, sample, chance)
+        check.run(progress)
+        yield check.result()
 
 
-def _other_rows(transactions: Transactions, task: RejudgeTask) -> Iterator[str]:
+def _other_rows(task: DatasetToCheck) -> Iterator[str]:
     """Whether ids, keys and moments are the source's own, in its order."""
     inputs = task.inputs
-    expected = transactions.columns(task.start, task.end)
+    expected = task.transactions.columns(task.days.first, task.days.end)
     if len(expected["moments"]) != len(inputs):
         yield f"rows: found {len(inputs)}, wanted {len(expected['moments'])} transactions"
         return
@@ -103,10 +108,10 @@ def _other_rows(transactions: Transactions, task: RejudgeTask) -> Iterator[str]:
 
 
 @dataclass
-class _Judgement:
-    """One view under judgement; arrays [n] and [n, features] of what the rule says."""
+class _ViewCheck:
+    """The check of one view; arrays [n] and [n, features] of the rule's results."""
 
-    task: RejudgeTask
+    task: DatasetToCheck
     view: FeatureView
     sample: int
     chance: NDArray[np.float64]
@@ -125,43 +130,44 @@ class _Judgement:
         self.feature_status = np.full((count, width), Status.MISSING_KEY, dtype=np.int8)
         self.values = np.full((count, width), np.nan, dtype=np.float64)
 
-    def judge(self, transactions: Transactions, progress: Progress) -> None:
+    def run(self, progress: Progress) -> None:
         """Applies the rule to every transaction, some entities' history at a time."""
         task, view = self.task, self.view
-        history = transactions.entity_history(task.history, view, task.start, task.end)
+        start, end = task.days.first, task.days.end
+        history = task.transactions.entity_history(task.history, view, start, end)
         for part in history.parts:
-            self._judge_part(part.table, history.entity, range(part.first, part.after))
+            self._check_part(part.table, history.entity, range(part.first, part.after))
             progress(f"certificate: {view.name}, entities {part.after:,} of {part.total:,}")
 
-    def _judge_part(self, table: pa.Table, entity: Moments, part: range) -> None:
+    def _check_part(self, table: pa.Table, entity: Moments, part: range) -> None:
         self.rows += table.num_rows
         self.content.update(table)
-        asked = np.flatnonzero((entity >= part.start) & (entity < part.stop))
-        asked = asked[np.argsort(entity[asked], kind="stable")]
+        places = np.flatnonzero((entity >= part.start) & (entity < part.stop))
+        places = places[np.argsort(entity[places], kind="stable")]
         owners = _integers(table["_entity"])
-        starts = np.searchsorted(owners, entity[asked], side="left")
-        ends = np.searchsorted(owners, entity[asked], side="right")
-        winners = np.full(len(asked), -1, dtype=np.int64)
+        starts = np.searchsorted(owners, entity[places], side="left")
+        ends = np.searchsorted(owners, entity[places], side="right")
+        winners = np.full(len(places), -1, dtype=np.int64)
         events, created = _integers(table["event_us"]), _integers(table["created_us"])
-        for group in _runs(entity[asked]):
+        for group in _runs(entity[places]):
             low, high = int(starts[group.start]), int(ends[group.start])
             mine = EntityRows(low, events[low:high].tolist(), created[low:high].tolist())
             for i in group:
-                winners[i] = self._winner(mine, int(asked[i]))
-        self._keep(table, asked[winners >= 0], winners[winners >= 0])
+                winners[i] = self._winner(mine, int(places[i]))
+        self._keep(table, places[winners >= 0], winners[winners >= 0])
 
-    def _winner(self, mine: EntityRows, asked: int) -> int:
-        """Where in the table the rule's winner is, -1 without one."""
-        view, t = self.view, int(self.task.inputs.at[asked])
+    def _winner(self, mine: EntityRows, places: int) -> int:
+        """The rule's winner as a place in the table; -1 without one."""
+        view, t = self.view, int(self.task.inputs.at[places])
         times = view.times
         winner, status = mine.winner_at(times, t)
-        self.status[asked] = status
+        self.status[places] = status
         if winner is None:
             return -1
-        self.times[asked] = winner.event_ts, winner.created_ts
+        self.times[places] = winner.event_ts, winner.created_ts
         return winner.run_id
 
-    def _keep(self, table: pa.Table, asked: Moments, winners: Moments) -> None:
+    def _keep(self, table: pa.Table, places: Moments, winners: Moments) -> None:
         """Statuses and values of the winners, and the part's share of the sample."""
         features = [f.name for f in self.view.features]
         dtypes = [f.dtype for f in self.view.features]
@@ -169,7 +175,7 @@ class _Judgement:
         values = list(zip(*(chosen[name].to_pylist() for name in features), strict=True))
         keys = self.task.contract.join_keys(self.view)
         ids = list(zip(*(chosen[key].to_pylist() for key in keys), strict=True))
-        for i, row, mine in zip(asked, values, ids, strict=True):
+        for i, row, mine in zip(places, values, ids, strict=True):
             event, created = map(int, self.times[i])
             winner = Row(event, created, row)
             status = Status(int(self.status[i]))
@@ -178,12 +184,12 @@ class _Judgement:
             self.drawn.append((float(self.chance[i]), Winner(mine, winner)))
         self.drawn = sorted(self.drawn, key=lambda drawn: drawn[0])[: self.sample]
 
-    def result(self) -> JudgedView:
-        """The judgement, compared with what the dataset says."""
+    def result(self) -> CheckedView:
+        """The rule's results, compared with the dataset."""
         codes, counts = np.unique(self.status, return_counts=True)
         differences = list(self._differences())
         features = [f for view, f in self.task.service.consumed if view == self.view.name]
-        return JudgedView(
+        return CheckedView(
             self.view.name,
             {Status(c).name: int(n) for c, n in zip(codes, counts, strict=True)},
             len(self.status) * len(features),
