@@ -135,7 +135,7 @@ def _note_of(path: Path) -> WorldNote:
         found, code = "no note of a world that continues", "simulation_not_ongoing"
         raise InputError.of(path, found, wanted, code=code) from None
     except FileNotFoundError:
-        raise InputError.of(path, "no such file", wanted, code="parquet_not_found") from None
+        raise InputError.of(path, "no such file", wanted, code="file_not_found") from None
     except (OSError, pa.ArrowInvalid):
         raise InputError.of(path, "no Parquet file", wanted, code="parquet_unreadable") from None
 

@@ -87,7 +87,7 @@ def _request(release: Release, transactions: Path, history: Path | None) -> Requ
         wanted = "a card with its data and days"
         raise InputError.of(path, f"{error}", wanted, code="card_invalid") from None
     if not transactions.is_file():
-        wanted, code = "the transactions of the training", "parquet_not_found"
+        wanted, code = "the transactions of the training", "file_not_found"
         raise InputError.of(transactions, "no such file", wanted, code=code)
     actual = file_digest(transactions)
     if actual != digest:

@@ -163,7 +163,7 @@ def test_the_command_makes_a_file_once_and_then_adds_to_it(project: Path, tmp_pa
     common = ("--contracts", project, "simulate", "--append", "--out", out)
     refused = call(*common)
     assert refused.code == 2
-    assert "[parquet_not_found]" in refused.err
+    assert "[file_not_found]" in refused.err
     sizes = []
     for end in ("2026-01-10T00:00:00Z", "2026-01-10T06:00:00Z", "2026-01-10T06:00:00Z"):
         assert call(*common, "--ahead", "1", "--days", "3", "--end", end).code == 0
