@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from feature_runtime.core.release import MODEL_PATTERN
 from proviso.contracts.base import Problem
 from proviso.contracts.documents import path_of
 
