@@ -46,13 +46,15 @@ def quality(
     freshness: Annotated[
         bool, typer.Option("--freshness", help="Vary the schedule instead of the features.")
     ] = False,
+    as_json: Json = False,
 ) -> None:
     """Measure the worth of each feature group or schedule."""
     project = load_project(ctx.obj)
     firsts = [day("--week", text) for text in week]
     weeks = requests(transactions, firsts, project.contract.source.label.delay)
     measure = worth_of_freshness if freshness else worth_of_groups
-    print(table(list(measure(project, weeks, note)), weeks))
+    lines = list(measure(project, weeks, note))
+    emit({"lines": [asdict(line) for line in lines]}, as_json, lambda: table(lines, weeks))
 
 
 def materialize(

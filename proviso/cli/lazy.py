@@ -17,13 +17,13 @@ class LazyCommand(TyperCommand):
         self, name: str, summary: str, panel: str | None, build: Callable[[], Any]
     ) -> None:
         super().__init__(name=name, help=summary, rich_help_panel=panel)
-        self._build = build
+        self.build = build
 
     def make_context(
         self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any
     ) -> Any:
         """The context of the built command, which also invokes it and completes its options."""
-        return self._build().make_context(info_name, args, parent=parent, **extra)
+        return self.build().make_context(info_name, args, parent=parent, **extra)
 
 
 def target(path: str) -> Any:

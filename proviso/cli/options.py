@@ -9,7 +9,7 @@ from typing import Annotated
 from typer import Option
 
 Json = Annotated[
-    bool, Option("--json", help="Print one JSON object; errors are one on stderr, too.")
+    bool, Option("--json", help="Print the result as one JSON object; errors as one on stderr.")
 ]
 DryRun = Annotated[bool, Option("--dry-run", help="Print what would be done, and do nothing.")]
 Yes = Annotated[

@@ -89,7 +89,7 @@ class Store:
     def call(self, contracts: Path, command: str, *options: str | Path) -> bool:
         """Whether the program says yes; it says why not."""
         store = ("--store", self.url, "--store-password-file", self.password_file)
-        program = (PROGRAM, "--contracts", contracts, command, *store, *options)
+        program = (PROGRAM, "--contracts", contracts, *command.split(), *store, *options)
         done = attempt(*program, seconds=240)
         print(done.stdout[-1000:], done.stderr[-1000:])
         return done.returncode == 0
@@ -166,7 +166,7 @@ def backfilled(place: Place, of: Variant, store: Store, work: Path) -> Path:
     evidence = ("--evidence", work / "evidence")
     eventually(
         "every key covered",
-        lambda: store.call(of.contracts, "check", "coverage", *where, *evidence),
+        lambda: store.call(of.contracts, "check coverage", *where, *evidence),
     )
     eventually("it can be read", lambda: time.monotonic() > written + READABLE_SECONDS)
     return history
@@ -189,4 +189,4 @@ def collected(place: Place, store: Store) -> None:
     kept = [
         option for r in (place.stable, place.candidate) for option in ("--release", r.directory)
     ]
-    assert store.call(Path("contracts"), "schemas", "collect", *kept)
+    assert store.call(Path("contracts"), "schemas collect", *kept)
