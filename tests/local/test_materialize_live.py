@@ -212,7 +212,7 @@ def test_a_release_of_another_schema_is_wrong_use(held: Held, tmp_path: Path) ->
     ("option", "value", "said"),
     [
         ("--as-of", "yesterday", "--as-of: found 'yesterday', wanted a moment"),
-        ("--history", "nowhere", "no such file, wanted history"),
+        ("--history", "nowhere", "file_not_found"),
         ("--store-password-file", "nowhere", "file_unreadable"),
         ("--store", "redis://127.0.0.1:1", "store_unreachable"),
         ("--view", "courier", "--view: found 'courier', wanted one of courier_load_6h"),

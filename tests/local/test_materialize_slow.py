@@ -17,7 +17,6 @@ import pytest
 from feature_runtime.core import keys, timeline
 from feature_runtime.core.availability import Row, Status, availability, visible_from
 from feature_runtime.core.moments import DAY, HOUR, SECOND, now
-from proviso.contracts.base import InputError
 from proviso.contracts.contract import FeatureView
 from proviso.history import journal
 from proviso.history.duckdb.published import late_intervals
@@ -28,6 +27,7 @@ from proviso.online.materialize import Materializer, Written
 from proviso.online.sending import BATCH, how_far
 from proviso.online.store import OnlineStore
 from tests.parcel_data import Held, Ids, Project, all_rows, make
+from tests.problems import refused
 from tests.store_proxy import Proxy, port_of, running
 from tests.stored_rows import AHEAD, offline_rows, stamps_of
 
@@ -155,7 +155,7 @@ def test_a_second_writer_is_refused_while_one_is_at_work(project: Project, held:
     writer: Materializer = project.writer(held.store, None)
     with (
         open_journal(project.contract, project.history, view),
-        pytest.raises(InputError, match="found another writer at work"),
+        refused("history_writer_active"),
     ):
         writer.bring_up([view])
     assert writer.bring_up([view])[0].rows > 0
