@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -42,7 +42,7 @@ class Predictor(Protocol):
 class Sink(Protocol):
     """Keeps prediction records; how they are written is the sink's business (sinks.py)."""
 
-    async def write(self, records: Sequence[PredictionRecord]) -> None:
+    async def write(self, records: Iterable[PredictionRecord]) -> None:
         """Returns when the records of one request survive this process.
 
         Raises a ServingError (503, reason `record`) when they do not.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from collections.abc import Iterator
 
 from feature_runtime.core.availability import Status
 from feature_runtime.core.encode import Encoded
@@ -58,11 +59,10 @@ class Recorder:
         encoded: Encoded,
         outcome: Outcome,
         latency_us: dict[str, int],
-    ) -> list[PredictionRecord]:
-        """One record a row, in order."""
-        return [
-            self._row(i, request, lookup, encoded, outcome, latency_us) for i in range(request.size)
-        ]
+    ) -> Iterator[PredictionRecord]:
+        """One record a row, in order; made when it is asked for, so that few exist at once."""
+        for i in range(request.size):
+            yield self._row(i, request, lookup, encoded, outcome, latency_us)
 
     def _row(
         self,

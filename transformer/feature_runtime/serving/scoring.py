@@ -127,7 +127,7 @@ class Scorer:
         lookup = self._lookup.read(keys, {k: None for row in keys for k in row}, at)
         encoded = self._encoder.encode(request.fields, at, lookup.values, lookup.status)
         outcome = self._decider.outcome(at, lookup, encoded, np.zeros(request.size))
-        self._recorder.records(request, lookup, encoded, outcome, {})
+        list(self._recorder.records(request, lookup, encoded, outcome, {}))
 
     async def _read(self, keys: list[bytes]) -> dict[bytes, bytes | None]:
         try:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,7 +40,7 @@ class FileSink:
         self._torn = False
         self._disk = ThreadPoolExecutor(1, "record") if fsync else None
 
-    async def write(self, records: Sequence[PredictionRecord]) -> None:
+    async def write(self, records: Iterable[PredictionRecord]) -> None:
         lines = json_lines(records)
         try:
             if self._disk is None:
@@ -69,7 +69,7 @@ class FileSink:
         os.close(self._fd)
 
 
-def json_lines(records: Sequence[PredictionRecord]) -> bytes:
+def json_lines(records: Iterable[PredictionRecord]) -> bytes:
     """One JSON object a line, in order."""
     return b"".join(orjson.dumps(one, option=orjson.OPT_APPEND_NEWLINE) for one in records)
 
