@@ -24,7 +24,7 @@ from proviso.checks.registry import Check, CheckContext
 from proviso.checks.served_values import Served, ServedFeature, read_served
 from proviso.contracts.base import InputError
 from proviso.contracts.contract import Contract, QualityGate
-from proviso.release.directory import RELEASE_FILE, Release
+from proviso.release.directory import Release
 from proviso.training.distribution import Reference, references_of
 
 KIND = "drift"
@@ -244,7 +244,7 @@ def reference_distributions(release: Release) -> dict[str, Reference]:
     try:
         return references_of(release.card)
     except (KeyError, TypeError, ValueError, AttributeError):
-        place = f"{release.directory / RELEASE_FILE}: card.features.distribution"
+        place = f"{release.file}: card.features.distribution"
         wanted = "what training saw of every feature"
         raise InputError.of(
             place, "nothing usable", wanted, "train the release again", code="card_invalid"

@@ -172,7 +172,7 @@ def test_drift_is_measured_against_the_card(folder: Path, release: Path, tmp_pat
     write_record(release, record, times=1.0)
     done = call("--contracts", TEMPLATE, *words)
     assert (done.code, done.json["reasons"]) == (0, [])
-    verdicts = {one["feature"]: one["verdict"] for one in done.json["features"]}
+    verdicts = {one["feature"]: one["verdict"] for one in done.json["figures"]["features"]}
     assert "DRIFT" not in verdicts.values()
     assert verdicts["courier_zone_daily:visits_30d"] == "PASS"
     assert verdicts["courier_load_6h:fees_24h"] == "INCONCLUSIVE", "120 couriers are too few"
@@ -224,9 +224,8 @@ def test_overlapping_days_are_wrong_use(
 ) -> None:
     words = train_words(transactions, folder / "never", train_end="2026-05-28")
     assert proviso(*words) == 2
-    assert (
-        "--test-start: found 2026-05-25, wanted a day after 2026-05-28" in capsys.readouterr().err
-    )
+    [error] = json.loads(capsys.readouterr().err.splitlines()[-1])["errors"]
+    assert (error["code"], error["path"]) == ("days_overlap", "--test-start")
     assert not (folder / "never").exists()
 
 
@@ -234,7 +233,8 @@ def test_a_service_that_the_contract_lacks_is_wrong_use(
     proviso: Command, folder: Path, transactions: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert proviso(*train_words(transactions, folder / "never"), "--service", "nothing") == 2
-    assert "[service_unknown]" in capsys.readouterr().err
+    [error] = json.loads(capsys.readouterr().err.splitlines()[-1])["errors"]
+    assert error["code"] == "service_unknown"
 
 
 def test_examples_that_were_never_built_cannot_be_bound_again(
