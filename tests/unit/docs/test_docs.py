@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[3]
 DOCS = ROOT / "docs"
 PAGES = sorted(path for path in DOCS.glob("*.md") if path.name != "index.md")
 LINKED = sorted([*DOCS.rglob("*.md"), *ROOT.glob("*.md")])
-WORDS = ("Time and features", "The online store and streams", "A release and its way out")
+WORDS = ("Time and features", "The online store and streams", "A release and its rollout")
 _LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 _CODE = re.compile(r"^```.*?^```|^    .*?$|`[^`\n]*`", re.MULTILINE | re.DOTALL)
 _NAME = re.compile(r"`([A-Z][A-Za-z]+|proviso_[a-z_]+|[a-z]+_digest)`")
@@ -41,6 +41,11 @@ def test_every_page_is_linked_once_in_the_index() -> None:
     count = Counter(links(DOCS / "index.md"))
     wrong = {page.name: count[page.name] for page in PAGES if count[page.name] != 1}
     assert wrong == {}, "docs/index.md links every page of docs/ once, with a line about it"
+
+
+def test_every_decision_is_linked_once_in_the_index_of_decisions() -> None:
+    decisions = sorted(path.name for path in (DOCS / "adr").glob("0*.md"))
+    assert sorted(links(DOCS / "adr" / "README.md")) == decisions
 
 
 @pytest.mark.parametrize("page", LINKED, ids=lambda page: str(page.relative_to(ROOT)))
@@ -103,7 +108,7 @@ def test_a_word_has_one_meaning() -> None:
         for heading in (
             "Time and features",
             "The online store and streams",
-            "A release and its way out",
+            "A release and its rollout",
         )
         for row in rows(DOCS / "glossary.md", heading)
         for word in row[0].split(",")
