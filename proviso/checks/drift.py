@@ -90,7 +90,9 @@ def measure(contract: Contract, references: Mapping[str, Reference], served: Ser
     """Every feature's drift, held to the contract's gates."""
     gates = {gate.metric: gate for gate in contract.quality_gates}
     gate = gates.get("feature_drift_psi")
-    bound = USUAL_BOUND if gate is None or gate.max is None else gate.max
+    bound = USUAL_BOUND
+    if gate is not None and gate.bound.side == "upper":
+        bound = gate.bound.limit
     found = tuple(
         feature_drift(name, reference, served.features[name], served.predictions, bound)
         for name, reference in references.items()
@@ -196,11 +198,11 @@ def _findings(
     }
     for metric, by_feature in rates.items():
         gate = gates.get(metric)
-        if gate is None or gate.max is None:
+        if gate is None:
             continue
         for feature, rate in by_feature.items():
-            if rate > gate.max:
-                said = f"{metric} of {feature}: found {rate:.3g}, wanted at most {gate.max:g}"
+            if not gate.bound.holds(rate):
+                said = f"{metric} of {feature}: found {rate:.3g}, wanted {gate.bound.words}"
                 yield said, _blocks(gate)
 
 
@@ -240,12 +242,12 @@ def _measure(context: CheckContext, options: DriftOptions) -> Evidence:
 
 
 def reference_distributions(release: Release) -> dict[str, Reference]:
-    """What training saw of every feature, of the model card. Raises InputError without it."""
+    """Each feature's distribution on the training days, of the model card. Raises InputError."""
     try:
         return references_of(release.card)
     except (KeyError, TypeError, ValueError, AttributeError):
         place = f"{release.file}: card.features.distribution"
-        wanted = "what training saw of every feature"
+        wanted = "each feature's distribution on the training days"
         raise InputError.of(
             place, "nothing usable", wanted, "train the release again", code="card_invalid"
         ) from None

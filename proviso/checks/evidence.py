@@ -90,8 +90,8 @@ def parse_evidence(path: Path, content: bytes) -> Evidence:
         stated = _Stated.model_validate_json(content)
         made_at, as_of = parse_moment(stated.made_at), parse_moment(stated.as_of)
     except (ValidationError, ValueError, RecursionError):
-        wanted = "what `proviso check` writes"
-        raise InputError.of(path, "no evidence", wanted, code="evidence_invalid") from None
+        wanted = "a file that `proviso check` wrote"
+        raise InputError.of(path, "another format", wanted, code="evidence_invalid") from None
     if stated.passed == bool(stated.reasons):
         actual = f"passed {stated.passed} with {len(stated.reasons)} reasons"
         wanted = "reasons if and only if it did not pass"

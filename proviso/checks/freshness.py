@@ -28,6 +28,7 @@ from feature_runtime.serving.lookup import winner
 from proviso.checks.evidence import Evidence
 from proviso.checks.options import AsOf, Seed, Store
 from proviso.checks.registry import Check, CheckContext, Option
+from proviso.contracts.bounds import Bound
 from proviso.contracts.contract import Contract, FeatureView, OnEvent
 from proviso.history.engines import history_engine
 from proviso.online.store import OnlineStore, Watermark
@@ -100,7 +101,7 @@ class FreshnessTarget:
     """What to measure: the moment, how many entities of each view, and which (`seed`).
 
     history None: live are the entities with a key that has a visible row. margin: how far
-    clocks may differ. bound: the share of entities that may be older than the objective.
+    clocks may differ. bound: of the share of entities that are older than the objective.
     """
 
     t: int
@@ -108,13 +109,14 @@ class FreshnessTarget:
     seed: int
     history: Path | None
     margin: int
-    bound: float
+    bound: Bound
 
 
-def bound_of(contract: Contract) -> float:
+def bound_of(contract: Contract) -> Bound:
     """The strictest quality gate on the breach rate; without one nothing may be late."""
-    gates = (g.max for g in contract.quality_gates if g.metric == METRIC)
-    return min((most for most in gates if most is not None), default=0.0)
+    bounds = (gate.bound for gate in contract.quality_gates if gate.metric == METRIC)
+    upper = (bound for bound in bounds if bound.side == "upper")
+    return min(upper, key=lambda bound: bound.limit, default=Bound.at_most(0))
 
 
 def measure(
@@ -165,7 +167,7 @@ def judge(
     on_event = isinstance(view.publication, OnEvent)
     rate = _lag_rate(view, lag) if on_event else _age_rate(view, served)
     reasons = list(_unmeasurable(view, served, mark, target))
-    if mark is not None and rate > target.bound:
+    if mark is not None and not target.bound.holds(rate):
         late = _late_watermark(view, lag or 0) if on_event else _late_rows(view, served, target)
         reasons.append(late)
     warnings = tuple(_idle(view, served)) if on_event else ()
@@ -183,7 +185,7 @@ def evidence_of(release: str, found: Sequence[Freshness], target: FreshnessTarge
         warnings=tuple(warning for one in found for warning in one.warnings),
         figures={
             METRIC: max(one.breach_rate for one in found),
-            "bound": target.bound,
+            "bound": target.bound.limit,
             "live_by": "history" if target.history is not None else "keys of the store",
             "views": {one.view.name: one.as_dict() for one in found},
         },
@@ -289,7 +291,7 @@ def _late_rows(view: FeatureView, served: Served, target: FreshnessTarget) -> st
     return (
         f"{view.name}: found {rate:.2%} of {served.entities} entities without a row of the last "
         f"{format_duration(view.freshness_slo)} ({served.stale} STALE, {served.missing} missing), "
-        f"wanted at most {target.bound:.2%}, owner {view.owner}"
+        f"wanted at most {target.bound.limit:.2%}, owner {view.owner}"
     )
 
 

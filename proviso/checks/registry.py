@@ -187,11 +187,13 @@ REGISTERED: dict[str, Registration] = {
     ),
     "shadow": Registration(
         "proviso.checks.shadow",
-        "Compare a candidate's decisions on mirrored requests with those of the live release.",
+        "Compare a candidate's decisions on mirrored requests with those of the live release."
+        " Exit 1 if no request was decided by both.",
     ),
     "load": Registration(
         "proviso.checks.load",
-        "Send requests at the plan's concurrencies and keep latencies, rate and errors.",
+        "Send requests at the plan's concurrencies; measure latency, rate and errors."
+        " Exit 1 if none is answered.",
     ),
 }
 """Checks by name, in the order in which they are run and shown; a module is imported on use."""
@@ -202,7 +204,7 @@ def check_named(name: str) -> Check[Any]:
     registration = REGISTERED.get(name)
     if registration is None:
         known = ", ".join(REGISTERED)
-        raise InputError.of("check", name[:100], f"one of {known}", code="unknown_check")
+        raise InputError.of("check", name[:100], f"one of {known}", code="check_unknown")
     check = import_module(registration.module).CHECK
     if not isinstance(check, Check) or check.name != name:
         raise TypeError(f"{registration.module}: found no CHECK named {name}")

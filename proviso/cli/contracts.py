@@ -46,7 +46,10 @@ def init(
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
-    """Write a new project: contract, plan and SQL."""
+    """Write the files of a new project into an empty directory.
+
+    Contract, plan, training and simulation files, and the evidence that `proviso validate` reads.
+    """
     files = template_files() if dry_run else write_template(directory)
     verb = "would write" if dry_run else "wrote"
     paths = [str(directory / name) for name in files]

@@ -61,9 +61,10 @@ def deploy(
     yes: Yes = False,
     as_json: Json = False,
 ) -> None:
-    """Install platform, store, data and a release.
+    """Install the platform, the store, its data and the releases.
 
-    Ends with a scored request. A second call changes what differs, and nothing else.
+    The releases are the stable release and the candidate. Ends with a scored request. A second
+    call changes what differs, and nothing else.
     """
     chosen = mode or ModeName(load_plan(ctx.obj).runtime.mode)
     settings = Settings(

@@ -59,7 +59,7 @@ def simulate(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Make transactions; one seed, one result."""
+    """Make up transactions; the same seed gives the same file."""
     contract = load_contract(ctx.obj)
     if append and (ahead is None or out.exists()):
         with step("simulating"):
@@ -173,7 +173,7 @@ def dataset(
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
-    """Join transactions to the values available then.
+    """Join each transaction to the values available at its moment.
 
     One row per transaction, with each view's newest row that was readable at its moment.
     """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from importlib import import_module
+from inspect import cleandoc
 from typing import Any
 
 import typer
@@ -43,9 +44,16 @@ def lazy_command(name: str, summary: str, function: str, panel: str | None = Non
 
 def command_of(name: str, function: Callable[..., None], summary: str | None = None) -> Any:
     """A command without a group around it; its help is the function's docstring by default."""
+    text = summary or _paragraphs(function.__doc__ or "")
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-    app.command(name, help=summary)(function)
+    app.command(name, help=text)(function)
     return typer.main.get_command(app)
+
+
+def _paragraphs(docstring: str) -> str:
+    """The text with each paragraph on one line; a terminal's width breaks it, not the source's."""
+    paragraphs = cleandoc(docstring).split("\n\n")
+    return "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
 
 
 def group(

@@ -65,8 +65,8 @@ def _days(*texts: str | None) -> tuple[Days, Days] | None:
     if not given:
         return None
     if len(given) < len(texts):
-        found = f"{len(given)} of four"
-        raise InputError.of("days", found, "all four days or none", code="option_missing")
+        found, wanted = f"{len(given)} of four", "all four days or none"
+        raise InputError.of("--train-start ... --test-end", found, wanted, code="option_missing")
     names = ("--train-start", "--train-end", "--test-start", "--test-end")
     moments = [day(name, text) for name, text in zip(names, given, strict=True)]
     return Days(*moments[:2]), Days(*moments[2:])

@@ -61,7 +61,7 @@ STREAM = Group(
 )
 SCHEMAS = Group(
     "schemas",
-    "View schemas in the online store.",
+    "Schemas of feature views in the online store.",
     (
         Command(
             "list", "schemas:list_schemas", "List the schemas, and the releases that read each."
@@ -110,14 +110,26 @@ BENCH = Group(
 
 PANELS: dict[str, tuple[Command | Group | Deferred, ...]] = {
     "Project": (
-        Command("init", "contracts:init", "Write a new project: contract, plan and SQL."),
+        Command(
+            "init",
+            "contracts:init",
+            "Write the files of a new project into an empty directory.",
+        ),
         Command("validate", "contracts:validate", "Check the contract files, alone and together."),
         Command("catalog", "catalog:catalog", "Write a page of features, owners and consumers."),
     ),
     "Features": (
-        Command("simulate", "history:simulate", "Make transactions; one seed, one result."),
+        Command(
+            "simulate",
+            "history:simulate",
+            "Make up transactions; the same seed gives the same file.",
+        ),
         Command("features", "history:features", "Compute the feature history of every view."),
-        Command("dataset", "history:dataset", "Join transactions to the values available then."),
+        Command(
+            "dataset",
+            "history:dataset",
+            "Join each transaction to the values available at its moment.",
+        ),
         Command("materialize", "online:materialize", "Write the history to the online store."),
         STREAM,
         SCHEMAS,
@@ -136,7 +148,11 @@ PANELS: dict[str, tuple[Command | Group | Deferred, ...]] = {
     "Serving": (LOCAL,),
     "Cluster": (
         Command("render", "render:render", "Write the Kubernetes manifests of a release."),
-        Command("deploy", "deploy:deploy", "Install platform, store, data and a release."),
+        Command(
+            "deploy",
+            "deploy:deploy",
+            "Install the platform, the store, its data and the releases.",
+        ),
         Command("undeploy", "deploy:undeploy", "Remove what `deploy` made."),
         STORE,
     ),

@@ -45,7 +45,7 @@ def sign(
     rows = read_rows(file)
     chosen = next((one for one in rows if one["case_id"] == row), None)
     if chosen is None:
-        raise InputError.of(f"{file}: case_id", f"no {row[:200]}", "a row of the file")
+        raise InputError.of("ROW", row[:200], f"a case_id of {file}", code="case_id_unknown")
     signature = sign_row(chosen, SignatureRequest(owner, reason, signed_at, until), critical)
     signatures = [*read_signatures(file), signature]
     judged = judge_rows(rows, signatures, signed_at, critical)

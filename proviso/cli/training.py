@@ -108,7 +108,7 @@ def certify(
 ) -> None:
     """Repeat the leakage check of a release's certificate.
 
-    Exit 1 where they differ, with every difference.
+    Exit 1 when the repeated certificate differs, with every difference.
     """
     chosen = read_release(release)
     with step(f"certify {chosen.id}"):

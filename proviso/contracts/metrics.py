@@ -25,29 +25,33 @@ class Metric:
     """
 
     covers: Covers
-    unit: Unit = "share"
-    bad: Literal["high", "low", "either"] = "high"
+    unit: Unit
+    bad: Literal["high", "low", "either"]
     not_live: str = ""
     always: bool = False
 
 
 METRICS: Mapping[str, Metric] = {
-    "latency_p95_ms": Metric("latency", unit="ms", always=True),
-    "latency_p99_ms": Metric("latency", unit="ms"),
-    "http_error_rate": Metric("errors", always=True),
-    "feature_missing_rate": Metric("features", always=True),
-    "feature_null_rate": Metric("features"),
-    "default_used_rate": Metric("features"),
+    "latency_p95_ms": Metric("latency", unit="ms", bad="high", always=True),
+    "latency_p99_ms": Metric("latency", unit="ms", bad="high"),
+    "http_error_rate": Metric("errors", unit="share", bad="high", always=True),
+    "feature_missing_rate": Metric("features", unit="share", bad="high", always=True),
+    "feature_null_rate": Metric("features", unit="share", bad="high"),
+    "default_used_rate": Metric("features", unit="share", bad="high"),
     "freshness_breach_rate": Metric(
         "features",
+        unit="share",
+        bad="high",
         not_live="each view's objective and publication",
         always=True,
     ),
-    "skew_failure_rate": Metric("features", not_live="the feature history", always=True),
-    "feature_drift_psi": Metric(
-        "features", unit="psi", not_live="the training data's distribution"
+    "skew_failure_rate": Metric(
+        "features", unit="share", bad="high", not_live="the feature history", always=True
     ),
-    "review_rate": Metric("business", bad="either"),
-    "approval_rate": Metric("business", bad="either"),
+    "feature_drift_psi": Metric(
+        "features", unit="psi", bad="high", not_live="the training data's distribution"
+    ),
+    "review_rate": Metric("business", unit="share", bad="either"),
+    "approval_rate": Metric("business", unit="share", bad="either"),
 }
 """review_rate is the share of decisions `at_or_above`, approval_rate of those `below`."""

@@ -155,7 +155,7 @@ class PredictionLog(Strict):
 
 
 class StressTest(Strict):
-    """The load that `proviso load` applies, and the rate that it must reach before promotion."""
+    """The load that `proviso check load` applies, and the rate that it must reach to promote."""
 
     concurrency: Annotated[list[Annotated[int, Field(gt=0)]], Field(min_length=1)]
     duration: Span

@@ -51,7 +51,7 @@ OBJECTIVES: Mapping[str, Objective] = {
 REMOVED: Mapping[tuple[str, str], str] = {
     ("latency_slo", "window"): "each entry of `monitoring` states its own window",
     ("runtime", "protocol"): "transformer and predictor of a release always speak gRPC V2",
-    ("stress_test", "tool"): "`proviso load` measures what the gate reads",
+    ("stress_test", "tool"): "`proviso check load` measures what the gate reads",
 }
 """Keys of older files that decide nothing; a file that has them still loads."""
 

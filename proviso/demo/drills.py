@@ -25,13 +25,13 @@ READ = "mget"
 
 
 async def refused_requests(
-    stage: ReplayContext, rehearsal: PreparedReplay, embedded: Embedded, live: Transformer
+    context: ReplayContext, replay: PreparedReplay, embedded: Embedded, live: Transformer
 ) -> list[RefusedRequest]:
     """Sends the three probes. Raises ContractError when an answer is not the expected one."""
     service, model = embedded.release.service, embedded.release.model_name
     known = [
         case.request
-        for case in rehearsal.cases
+        for case in replay.cases
         if all(status is Status.OK for status in case.expected.status)
     ]
     critical, approved, far = probes(service, known[-1:])
@@ -42,10 +42,10 @@ async def refused_requests(
     second = await replaying.ask(approved.request)
     _require_answer(approved, second, flagged(second))
     _require_record(embedded.endpoint.record, approved.request.request_id)
-    before = stage.store.calls(READ)
+    before = context.store.calls(READ)
     long_ago = replace(far.request, t=moments.now() - 30 * moments.DAY)
     third = await living.ask(long_ago)
-    untouched = third.code == "400" and stage.store.calls(READ) == before
+    untouched = third.code == "400" and context.store.calls(READ) == before
     _require_answer(far, third, untouched)
     for client in (replaying, living):
         await client.close()
@@ -54,19 +54,22 @@ async def refused_requests(
 
 
 async def with_altered_value(
-    stage: ReplayContext, outcomes: Sequence[CaseResult], clients: Clients
+    context: ReplayContext, results: Sequence[CaseResult], clients: Clients
 ) -> tuple[list[CaseResult], str]:
     """Alters one stored value that the latest request read, and asks that request again.
 
-    Returns the outcomes with the new one in its place, and what was altered.
+    Returns the results with the new one in its place, and what was altered.
     """
-    for position in range(len(outcomes) - 1, -1, -1):
-        what = _alter(stage, outcomes[position].case.request)
+    for position in range(len(results) - 1, -1, -1):
+        what = _alter(context, results[position].case.request)
         if what is not None:
-            again = await ask(stage, [outcomes[position].case], clients)
-            return [*outcomes[:position], *again, *outcomes[position + 1 :]], what
+            again = await ask(context, [results[position].case], clients)
+            return [*results[:position], *again, *results[position + 1 :]], what
     raise InputError.of(
-        "replay", "no request with a value in the store", "one to alter", code="nothing_to_alter"
+        "replay",
+        "no request with a value in the store",
+        "at least one request with a value to alter",
+        code="nothing_to_alter",
     )
 
 
@@ -78,10 +81,10 @@ def curl_line(embedded: Embedded, request: EndpointRequest) -> str:
     return f"curl -s {url} -H 'content-type: application/json' -d {shlex.quote(body)}"
 
 
-def _alter(stage: ReplayContext, request: EndpointRequest) -> str | None:
+def _alter(context: ReplayContext, request: EndpointRequest) -> str | None:
     """Adds one to the first number that the request's winners hold; None when there is none."""
-    for view in stage.release.service.views:
-        key, blob = timeline_of(stage, view, request)
+    for view in context.release.service.views:
+        key, blob = timeline_of(context, view, request)
         rows = timeline.unpack(view.schema, blob) if blob is not None else ()
         winner, status = availability(view.times, rows, request.t)
         if winner is None or status is not Status.OK:
@@ -91,7 +94,7 @@ def _alter(stage: ReplayContext, request: EndpointRequest) -> str | None:
                 continue
             changed = _with_value(winner, i, _one_more(winner.values[i]))
             altered = [changed if row == winner else row for row in rows]
-            stage.store.replace(key, timeline.pack(view.schema, altered))
+            context.store.replace(key, timeline.pack(view.schema, altered))
             return (
                 f"{FeatureRef(view.name, feature.name)} {winner.values[i]} -> {changed.values[i]}"
             )

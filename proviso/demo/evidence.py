@@ -23,7 +23,7 @@ Progress = Callable[[str], None]
 class Gathering:
     """The stack, the moment (microseconds) to measure at, its record, and the evidence folder."""
 
-    stage: ReplayContext
+    context: ReplayContext
     plan: Plan
     at: int
     record: Path
@@ -32,13 +32,13 @@ class Gathering:
 
 def gather(gathering: Gathering, progress: Progress) -> Iterator[str]:
     """Brings every view up to the moment, runs the checks, and yields a line of each."""
-    stage = gathering.stage
-    clocks = replace(stage.clocks, as_of=gathering.at)
-    Materializer(stage.contract, stage.history, stage.store, clocks).bring_up(stage.views)
-    context = CheckContext(stage.contract, gathering.plan, stage.release, gathering.out, progress)
+    replay, plan = gathering.context, gathering.plan
+    clocks = replace(replay.clocks, as_of=gathering.at)
+    Materializer(replay.contract, replay.history, replay.store, clocks).bring_up(replay.views)
+    context = CheckContext(replay.contract, plan, replay.release, gathering.out, progress)
     given = {
-        "store": stage.store,
-        "history": stage.history,
+        "store": replay.store,
+        "history": replay.history,
         "record": (gathering.record,),
         "as_of": gathering.at,
     }

@@ -92,7 +92,7 @@ def _unseen(service: Service, example: EndpointRequest, *kinds: str) -> Endpoint
         raise InputError.of(
             f"feature service {service.name}",
             f"no entity whose absence leads to {' or '.join(kinds)} alone",
-            "one, for the demonstration's request",
+            "at least one such entity, for the demonstration's request",
             code="no_entity_for_policy",
         )
     unseen = 2**52 if fitting[0].dtype == "int64" else "unknown-entity"

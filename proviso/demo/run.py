@@ -84,9 +84,9 @@ class Settings:
 class Replayed:
     """A replay: its requests, their answers, and its summary."""
 
-    stage: ReplayContext
-    rehearsal: PreparedReplay
-    outcomes: tuple[CaseResult, ...]
+    context: ReplayContext
+    replay: PreparedReplay
+    results: tuple[CaseResult, ...]
     summary: dict[str, Any]
 
 
@@ -153,7 +153,7 @@ def _keep(
     embedded.keep(work)
     processes.release()
     steps.say(f"the stack stays up; `proviso local down --run {work}` stops it. A request to it:")
-    print(drills.curl_line(embedded, replayed.rehearsal.cases[-1].request))
+    print(drills.curl_line(embedded, replayed.replay.cases[-1].request))
 
 
 def _report(
@@ -232,40 +232,40 @@ def _train(
     return trained
 
 
-def _stage(settings: Settings, project: Project, embedded: Embedded) -> ReplayContext:
+def _context(settings: Settings, project: Project, embedded: Embedded) -> ReplayContext:
     store = OnlineStore(embedded.store.url, embedded.store.password_file)
     clocks = Clocks(None, project.plan.clock_margin, project.plan.write_deadline)
     return ReplayContext(project.contract, embedded.release, settings.history, store, clocks)
 
 
 def _replay(settings: Settings, prepared: Prepared, embedded: Embedded, steps: Steps) -> Replayed:
-    stage = _stage(settings, prepared.project, embedded)
+    context = _context(settings, prepared.project, embedded)
     test = prepared.weeks.test
     span = ReplaySettings(prepared.transactions, test.first, test.end, settings.sample)
-    rehearsal = prepare_replay(stage, span, settings.work)
-    steps.say(", ".join(f"{name} {count}" for name, count in rehearsal.strata.items()))
-    outcomes = asyncio.run(_perform(stage, rehearsal, span, embedded, steps))
+    replay = prepare_replay(context, span, settings.work)
+    steps.say(", ".join(f"{name} {count}" for name, count in replay.strata.items()))
+    results = asyncio.run(_perform(context, replay, span, embedded, steps))
     release = embedded.release.id
-    summary = write_replay_evidence(stage.contract, release, rehearsal, outcomes, settings.evidence)
+    summary = write_replay_evidence(context.contract, release, replay, results, settings.evidence)
     difference = summary["max_probability_difference"]
     steps.say(
-        f"{len(outcomes)} answers, {summary['mismatch_count']} differ, max |dp| {difference:.1e}"
+        f"{len(results)} answers, {summary['mismatch_count']} differ, max |dp| {difference:.1e}"
     )
     evidence = settings.evidence / "replay.json"
     wanted = "every answer equal to its offline row"
     require(evidence, replay_failures(summary), wanted, "replay_mismatch")
-    return Replayed(stage, rehearsal, outcomes, summary)
+    return Replayed(context, replay, results, summary)
 
 
 async def _perform(
-    stage: ReplayContext,
-    rehearsal: PreparedReplay,
+    context: ReplayContext,
+    replay: PreparedReplay,
     span: ReplaySettings,
     embedded: Embedded,
     steps: Steps,
 ) -> tuple[CaseResult, ...]:
     async with clients_of(embedded) as clients:
-        return await run_replay(stage, rehearsal, span, clients, steps.tick)
+        return await run_replay(context, replay, span, clients, steps.tick)
 
 
 def clients_of(embedded: Embedded) -> Clients:
@@ -282,8 +282,8 @@ def _gather(
     settings: Settings, prepared: Prepared, embedded: Embedded, replayed: Replayed, steps: Steps
 ) -> None:
     """Writes the evidence that the gate needs beside the replay, as of the last request."""
-    at, plan = replayed.rehearsal.cases[-1].request.t, prepared.project.plan
-    gathering = Gathering(replayed.stage, plan, at, embedded.endpoint.record, settings.evidence)
+    at, plan = replayed.replay.cases[-1].request.t, prepared.project.plan
+    gathering = Gathering(replayed.context, plan, at, embedded.endpoint.record, settings.evidence)
     for line in gather(gathering, steps.tick):
         steps.say(line)
 
@@ -301,7 +301,7 @@ def _refused_requests(
         leashed=True,
     )
     refused = asyncio.run(
-        drills.refused_requests(replayed.stage, replayed.rehearsal, embedded, live)
+        drills.refused_requests(replayed.context, replayed.replay, embedded, live)
     )
     for request in refused:
         steps.say(f"{request.title}: {request.answered} ({request.reason})")
@@ -331,9 +331,9 @@ def _gates(
 
 async def _altered(replayed: Replayed, embedded: Embedded, out: Path) -> str:
     async with clients_of(embedded) as clients:
-        outcomes, what = await drills.with_altered_value(replayed.stage, replayed.outcomes, clients)
-    stage = replayed.stage
-    write_replay_evidence(stage.contract, stage.release.id, replayed.rehearsal, outcomes, out)
+        results, what = await drills.with_altered_value(replayed.context, replayed.results, clients)
+    context = replayed.context
+    write_replay_evidence(context.contract, context.release.id, replayed.replay, results, out)
     return what
 
 
@@ -356,6 +356,6 @@ def _say_summary(
         word = "pass" if verdict.passed else "refused"
         judged = "as expected" if verdict.passed == expected else "NOT as expected"
         steps.say(f"gate {verdict.stage}: {word} ({judged})")
-    strata = json.dumps(dict(replayed.rehearsal.strata))
+    strata = json.dumps(dict(replayed.replay.strata))
     steps.say(f"release {trained.release.id}, replayed {strata}")
     steps.say(f"report: {page}")

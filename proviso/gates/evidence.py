@@ -68,8 +68,8 @@ class EvidenceFolder:
             raise InputError.of(self.directory, found, wanted, code="evidence_file_outside")
         actual = digest(read_evidence(path, "the file that the evidence speaks of"))
         if actual != wanted:
-            found = "other content than its evidence speaks of"
-            raise InputError.of(path, found, wanted, code="evidence_file_changed")
+            why = "the file changed after it was measured"
+            raise InputError.of(path, actual, wanted, why, code="evidence_file_changed")
 
 
 def evidence_finding(folder: EvidenceFolder, check: Check[Any]) -> Finding:

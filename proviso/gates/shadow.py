@@ -61,7 +61,7 @@ def _too_old(folder: EvidenceFolder, path: Path, summary: dict[str, Any]) -> Fin
     except InputError as error:
         return Finding.refused_by("replay", error)
     except ValueError:
-        said = f"{path}: made_at: found no moment, wanted when the replay was made"
+        said = f"{path}: made_at: found no moment, wanted that of the replay"
         return Finding.refused("replay", "evidence_invalid", said)
     return None
 
@@ -88,7 +88,7 @@ def _json_of(path: Path) -> dict[str, Any]:
         if isinstance(error, InputError):
             raise
         raise InputError.of(
-            path, "no JSON", "what a replay writes", code="evidence_invalid"
+            path, "no JSON", "a file that `proviso replay` wrote", code="evidence_invalid"
         ) from None
     if not isinstance(found, dict):
         actual = f"a {type(found).__name__}"

@@ -104,7 +104,7 @@ class Cluster:
                 self._api, cache_file=f"{cache}/discovery.json"
             )
         except config.ConfigException as error:
-            wanted, code = "a context of the kubeconfig", "unknown_context"
+            wanted, code = "a context of the kubeconfig", "context_unknown"
             raise InputError.of(
                 "--context", context, wanted, str(error)[:300], code=code
             ) from error

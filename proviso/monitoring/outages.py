@@ -117,7 +117,7 @@ def _targets(plan: Plan, mode: Mode) -> list[AlertRule]:
 
 
 def _too_few(plan: Plan) -> AlertRule:
-    """Fewer ready pods than `runtime.instances`, of units seen in the last quarter of an hour.
+    """Fewer ready pods than `runtime.instances`, of deployed releases seen in the last 15 minutes.
 
     Not in mode knative, where pods go to zero without requests.
     """
@@ -128,8 +128,8 @@ def _too_few(plan: Plan) -> AlertRule:
         "TooFewReady",
         f"({ready}) < {plan.runtime.instances}",
         "3m",
-        "{{ $labels.unit }} ({{ $labels.job }}) has {{ $value }} ready pods, "
-        f"the plan says {plan.runtime.instances}",
+        "deployed release {{ $labels.unit }} ({{ $labels.job }}) has {{ $value }} ready pods; "
+        f"the plan's runtime.instances is {plan.runtime.instances}",
         severity="alert",
         kind="target",
     )

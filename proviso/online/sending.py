@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from itertools import groupby, islice
 
 from feature_runtime.core import keys, timeline
+from proviso.contracts.base import InputError
 from proviso.contracts.contract import Contract, FeatureView
 from proviso.history.journal import Journal, Stamped
 from proviso.history.values import EntityRow
-from proviso.online.store import Merged, OnlineStore
+from proviso.online.store import TIMELINE_FULL, Merged, OnlineStore
 
 BATCH = 1_000
 _SAY_EVERY = 5.0  # seconds
@@ -141,7 +142,18 @@ class Sender:
     def _merge(self, pairs: Pairs) -> Merged:
         mark = keys.watermark_key(self.view.name, self.contract.schema_of(self.view))
         clocks = self.clocks
-        return self.store.merge(pairs, self.view.times, clocks.margin, clocks.as_of, mark)
+        try:
+            return self.store.merge(pairs, self.view.times, clocks.margin, clocks.as_of, mark)
+        except InputError as error:
+            if any(problem.code == TIMELINE_FULL for problem in error.problems):
+                raise _full(self.view, self.store.address) from error
+            raise
+
+
+def _full(view: FeatureView, address: str) -> InputError:
+    what = "too many rows of one key are not readable yet"
+    place = f"view {view.name} in online store {address}"
+    return InputError.event(TIMELINE_FULL, what, place, "wait, then run it again")
 
 
 class Pace:

@@ -51,7 +51,7 @@ class Release(release_file.Release):
 
     @property
     def card(self) -> Mapping[str, Any]:
-        """The model card (training/card.py) as it stands in the file; gates judge its form."""
+        """The model card (training/model_card.py) as the file has it; gates judge its form."""
         card: Mapping[str, Any] = self.parsed["card"]
         return card
 

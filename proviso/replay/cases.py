@@ -69,7 +69,15 @@ class Offline:
         out = self.work / name
         views = [view.name for view in self.release.service.views]
         history_engine().build_dataset(
-            self.contract, self.history, transactions, start, end, out, views, self.left_out
+            self.contract,
+            self.history,
+            transactions,
+            start,
+            end,
+            out,
+            views,
+            self.left_out,
+            request_features=False,
         )
         return read_inputs(out, self.contract, self.release.service)
 

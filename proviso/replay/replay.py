@@ -133,7 +133,7 @@ def prepare_replay(context: ReplayContext, settings: ReplaySettings, work: Path)
     plain = Offline(context.contract, context.release, context.history, work, ())
     at = plain.inputs(transactions, start, end, PLAIN_FILE).at
     if len(at) == 0:
-        found, wanted = "no transaction of these days", "some to replay"
+        found, wanted = "no transaction of these days", "at least one transaction in these days"
         raise InputError.of(transactions, found, wanted, code="no_transactions")
     gap = choose_left_out(context.views, at, start, end) if settings.drill else None
     offline = replace(plain, left_out=tuple(sorted(_skipped(gap))))

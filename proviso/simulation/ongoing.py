@@ -92,7 +92,7 @@ def append_events(directory: Path, contract: Contract, out: Path, end: int) -> A
     if not table.slice(0, written.num_rows).equals(written):
         raise InputError.of(
             out,
-            "rows of another world",
+            "rows of another simulation.yml or contract",
             f"a file simulated with {directory} as it is now",
             "existing rows are kept, so new rows must come from the same simulation",
             code="simulation_world_mismatch",
@@ -132,7 +132,7 @@ def _note_of(path: Path) -> WorldNote:
     try:
         return _note_in(pq.read_schema(path).metadata or {})
     except (KeyError, ValidationError):
-        found, code = "no note of a world that continues", "simulation_not_ongoing"
+        found, code = "no metadata of `simulate --ahead`", "simulation_not_ongoing"
         raise InputError.of(path, found, wanted, code=code) from None
     except FileNotFoundError:
         raise InputError.of(path, "no such file", wanted, code="file_not_found") from None

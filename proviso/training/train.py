@@ -113,7 +113,8 @@ def _run_of(data: TrainingData, progress: Progress) -> Run:
     if len(test_rows.inputs.at) == 0:
         first, last = request.test.text()
         found, code = f"no transaction from {first} to {last}", "test_days_empty"
-        raise InputError.of(request.transactions, found, "test days with some", code=code)
+        wanted = "at least one transaction in the test days"
+        raise InputError.of(request.transactions, found, wanted, code=code)
     known = labels_known(data)
     used = usable_rows(request, train_rows, known)
     return Run(project, request, inputs, train_rows, known, used, test_rows)

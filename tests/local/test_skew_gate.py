@@ -465,6 +465,9 @@ def test_signing_makes_the_evidence_beside_the_rows_pass(world: World) -> None:
     here.skew("--release", world.release.directory, "--evidence", here.out)
     before = evidence_of(here.out / "skew.json")
     [row] = here.in_review()
+    unknown = here.sign("absent")
+    assert unknown.code == 2
+    assert "[case_id_unknown]" in unknown.err
     assert here.sign(row["case_id"], "--dry-run").code == 0
     assert evidence_of(here.out / "skew.json") == before
     assert here.sign(row["case_id"]).code == 0

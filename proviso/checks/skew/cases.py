@@ -85,8 +85,8 @@ def parse_cases(text: str) -> tuple[list[CaseRow], list[Problem]]:
             return [], [_header_problem(tuple(reader.fieldnames or ()))]
         for record in reader:
             if len(rows) + len(problems) >= MAX_ROWS:
-                wanted = f"at most {MAX_ROWS}"
-                problems.append(Problem(SKEW_FILE, "more rows", wanted, code="too_many_rows"))
+                found, wanted = f"more than {MAX_ROWS} rows", f"at most {MAX_ROWS}"
+                problems.append(Problem(SKEW_FILE, found, wanted, code="too_many_rows"))
                 break
             place = f"{SKEW_FILE}: row {reader.line_num}"
             try:

@@ -117,7 +117,7 @@ def _schedule(view: FeatureView, publication: Scheduled) -> Iterator[Problem]:
         yield Problem(
             of_view(view, "publication.schedule"),
             format_duration(publication.schedule),
-            f"at most {MAX_ROWS} rows of a key on their way",
+            f"at most {MAX_ROWS} rows of one key that are written and not readable yet",
             f"{in_flight} runs start before the first of them is readable",
             "schedule_too_dense",
         )

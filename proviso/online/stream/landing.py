@@ -145,7 +145,8 @@ def snapshot(directory: Path, out: Path) -> int:
     """
     parts = landed_parts(directory) if directory.is_dir() else []
     if not parts:
-        raise InputError.of(directory, "no landed part", "a landing", code="landing_empty")
+        wanted = "a landing with at least one part"
+        raise InputError.of(directory, "no landed part", wanted, code="landing_empty")
     rows = 0
     kind = pq.read_schema(parts[0].path)
     with replacing(out) as temporary, pq.ParquetWriter(temporary, kind, compression="zstd") as into:

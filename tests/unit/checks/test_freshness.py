@@ -21,6 +21,7 @@ from proviso.checks.freshness import (
     judge,
     spread,
 )
+from proviso.contracts.bounds import Bound
 from proviso.contracts.contract import Contract, FeatureView
 from proviso.contracts.loading import load_contract
 from proviso.online.store import Watermark
@@ -47,7 +48,7 @@ def live(contract: Contract) -> FeatureView:
 
 
 def question(bound: float = 0.01) -> FreshnessTarget:
-    return FreshnessTarget(T, 500, 7, None, MINUTE, bound)
+    return FreshnessTarget(T, 500, 7, None, MINUTE, Bound.at_most(bound))
 
 
 def served(*ages: int, **unserved: int) -> Served:
@@ -125,11 +126,13 @@ def test_the_figure_is_that_of_the_worst_view(hourly: FeatureView, live: Feature
 
 
 def test_the_bound_is_the_contracts_strictest(contract: Contract) -> None:
-    assert bound_of(contract) == 0.01
+    assert bound_of(contract) == Bound.at_most(0.01)
     gate = next(g for g in contract.quality_gates if g.metric == METRIC)
     stricter = gate.model_copy(update={"name": "stricter", "max": 0.001})
-    assert bound_of(contract.model_copy(update={"quality_gates": [gate, stricter]})) == 0.001
-    assert bound_of(contract.model_copy(update={"quality_gates": []})) == 0
+    assert bound_of(
+        contract.model_copy(update={"quality_gates": [gate, stricter]})
+    ) == Bound.at_most(0.001)
+    assert bound_of(contract.model_copy(update={"quality_gates": []})) == Bound.at_most(0)
 
 
 def test_a_sample_depends_on_the_seed_and_not_on_how_keys_come() -> None:

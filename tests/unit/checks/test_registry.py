@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import get_args
 
 import pytest
 
@@ -17,6 +17,7 @@ from proviso.checks.registry import (
     CheckContext,
     FigureBound,
     Registration,
+    Stage,
     all_checks,
     check_measuring,
     check_named,
@@ -140,12 +141,13 @@ def test_a_check_that_needs_a_release_is_not_run_without_one(case: Case, tmp_pat
     assert raised.value.problems[0].code == "no_release"
 
 
-def test_an_unknown_check_is_named_with_those_there_are() -> None:
+def test_an_check_unknown_is_named_with_those_there_are() -> None:
     with pytest.raises(InputError) as raised:
         check_named("nulls")
     [problem] = raised.value.problems
-    assert problem.code == "unknown_check"
-    assert problem.wanted == "one of coverage, freshness, skew, drift, shadow, load"
+    assert problem.code == "check_unknown"
+    assert problem.wanted == f"one of {', '.join(REGISTERED)}"
+    assert problem.found == "nulls"
 
 
 def test_a_module_must_define_the_check_of_its_registration(
@@ -163,19 +165,25 @@ def test_every_registered_check_has_what_the_gate_shows() -> None:
         assert set(check.figures) <= set(METRICS), check.name
 
 
+@pytest.mark.usefixtures("registered")
 def test_checks_come_with_the_stage_that_needs_them() -> None:
-    def names(checks: tuple[Check[Any], ...]) -> list[str]:
-        return [check.name for check in checks]
+    order = list(REGISTERED)
+    by_stage = {
+        stage: [check.name for check in checks_of_stage(stage)] for stage in get_args(Stage)
+    }
+    assert "null_rate" in by_stage["shadow"]
+    for stage, names in by_stage.items():
+        assert {check_named(name).stage for name in names} <= {stage}
+        assert names == sorted(names, key=order.index)
+    needed = [name for names in by_stage.values() for name in names]
+    assert sorted(needed) == sorted(c.name for c in all_checks() if c.stage is not None)
 
-    assert names(checks_of_stage("register")) == []
-    assert names(checks_of_stage("shadow")) == ["coverage", "freshness", "skew"]
-    assert names(checks_of_stage("promote")) == ["shadow", "load"]
 
-
+@pytest.mark.usefixtures("registered")
 def test_a_figure_has_one_check() -> None:
     figures = [figure for check in all_checks() for figure in check.figures]
     assert len(figures) == len(set(figures))
-    found = check_measuring("feature_drift_psi")
-    assert found is not None
-    assert found.name == "drift"
-    assert check_measuring("review_rate") is None
+    for check in all_checks():
+        assert {check_measuring(figure) for figure in check.figures} <= {check}
+    assert check_measuring("null_rate") is CHECK
+    assert check_measuring("measured_by_no_check") is None

@@ -271,7 +271,7 @@ VARIANTS: dict[str, tuple[Edit, Wrong]] = {
             "schedule_too_dense",
             f"{IN_LOAD}.publication.schedule",
             "PT10S",
-            "at most 64 rows of a key on their way",
+            "at most 64 rows of one key that are written and not readable yet",
         ),
     ),
     "population below lookback": (

@@ -107,11 +107,11 @@ def test_objects_are_found_by_their_labels(api: ApiServer) -> None:
 
 
 @pytest.mark.usefixtures("api")
-def test_an_unknown_context_is_named() -> None:
+def test_an_context_unknown_is_named() -> None:
     with pytest.raises(InputError) as unknown:
         Cluster("elsewhere")
     [problem] = unknown.value.problems
-    assert (problem.code, problem.path) == ("unknown_context", "--context")
+    assert (problem.code, problem.path) == ("context_unknown", "--context")
     assert problem.found == "elsewhere"
 
 

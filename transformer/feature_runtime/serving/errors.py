@@ -1,16 +1,26 @@
 """Errors of a request, the same for all protocols.
 
-Every layer below the transports raises `ServingError`; http.py and rpc.py translate it. An error
+Every layer below the transports raises `ServingError`; rest.py and rpc.py translate it. An error
 is about a value (field, found, wanted) or an event (what happened, to what), has a stable code
 (docs/errors.md), and shows a client nothing internal.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import Enum
-from typing import Any
+from typing import Any, Literal
 
 _SHOWN = 80
+
+WaitedFor = Literal["request", "store", "predictor", "answer"]
+
+_TIMEOUTS: Mapping[WaitedFor, str] = {
+    "request": "request_timeout",
+    "store": "store_timeout",
+    "predictor": "predictor_timeout",
+    "answer": "answer_timeout",
+}
 
 
 class ErrorStatus(Enum):
@@ -151,12 +161,12 @@ def invalid_answer(found: str, wanted: str) -> ServingError:
     )
 
 
-def deadline_exceeded(waited_for: str, deadline: int) -> ServingError:
-    """The deadline (microseconds) passed. waited_for: request, store, predictor or answer."""
+def deadline_exceeded(waited_for: WaitedFor, deadline: int) -> ServingError:
+    """The deadline, in microseconds, passed during that part of the work."""
     return ServingError(
         ErrorStatus.DEADLINE,
         "deadline",
-        f"{waited_for}_timeout",
+        _TIMEOUTS[waited_for],
         waited_for,
         message=f"no answer in time; the deadline is {deadline // 1_000} ms",
         retry_after=1,

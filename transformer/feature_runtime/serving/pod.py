@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
 import numpy as np
 
@@ -20,6 +20,7 @@ from feature_runtime.serving.codecs import Call, Codec, Message, Reply, Source
 from feature_runtime.serving.errors import (
     ErrorStatus,
     ServingError,
+    WaitedFor,
     deadline_exceeded,
     wrong_release,
 )
@@ -29,7 +30,7 @@ from feature_runtime.serving.request import Inputs, ScoringRequest
 from feature_runtime.serving.scoring import Ports, Scorer, Stopwatch
 
 _PROBE_SECONDS = 2.0
-_WAITED_FOR = {"parse": "request", "store": "store", "infer": "predictor"}
+_WAITED_FOR: Mapping[str, WaitedFor] = {"parse": "request", "store": "store", "infer": "predictor"}
 
 
 class Pod:
@@ -96,7 +97,7 @@ class Pod:
                 answer = Answer(call.request.request_id, self.release.id, outcome)
                 return codec.encode(call, answer)
         except TimeoutError as error:
-            waited_for = _WAITED_FOR.get(watch.current, "answer")
+            waited_for: WaitedFor = _WAITED_FOR.get(watch.current, "answer")
             if waited_for in ("store", "predictor"):
                 self.metrics.dependency(waited_for, up=False)
             raise deadline_exceeded(waited_for, self._deadline) from error
