@@ -98,7 +98,7 @@ def test_a_pod_that_cannot_start_says_why_in_one_line(tmp_path: Path) -> None:
     hashed = make_release(tmp_path / "hashed", hash_entity_keys=True) / "release.yml"
     cases: list[tuple[list[str | Path], str]] = [
         (["--release", tmp_path / "none.yml", *predictor], "none.yml: found"),
-        (["--release", broken, *predictor], "found list, wanted a mapping"),
+        (["--release", broken, *predictor], "found a list, wanted a mapping"),
         (["--release", hashed], "--predictor: found nothing, wanted host:port"),
         (["--release", hashed, "--predictor_host", "nobody"], "--predictor_host: found 'nobody'"),
         (["--release", hashed, *predictor, "--predictor", "x:0"], "--predictor: found 'x:0', want"),
