@@ -122,7 +122,7 @@ def test_the_control_planes_wheel_is_its_package(wheels: Wheels) -> None:
     assert found == lying(ROOT, "proviso")
     assert {
         "proviso/py.typed",
-        "proviso/local/templates/report.html.j2",
+        "proviso/demo/templates/report.html.j2",
         "proviso/contracts/template/feature_store_contract.yml",
     } <= set(found)
     assert held(wheels.control, "feature_runtime/") == {}
