@@ -169,5 +169,5 @@ def test_a_predictor_that_somebody_else_runs_is_measured_beside_ours(tmp_path: P
 def test_a_target_that_does_not_answer_is_refused() -> None:
     done = call("bench", "sweep", "--target", "127.0.0.1:1", *OPTIONS)
     assert done.code == 2
-    assert "--target 127.0.0.1:1: " in done.err
-    assert "[predictor_unavailable]" in done.err
+    [error] = json.loads(done.err.splitlines()[-1])["errors"]
+    assert (error["code"], error["path"]) == ("predictor_unavailable", "--target 127.0.0.1:1")
