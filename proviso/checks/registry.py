@@ -1,7 +1,7 @@
 """The registry of checks: what each measures, which evidence it writes, and which stage needs it.
 
 The command line (`proviso check NAME`), the demo and the gate read this registry and know no check
-by name, so that a new check is one module, one line of REGISTERED and a test (CONTRIBUTING.md).
+by name: CONTRIBUTING.md lists what a new check consists of.
 """
 
 from __future__ import annotations

@@ -3,8 +3,8 @@
     from proviso.history.engines import history_engine
     history_engine().build_dataset(contract, history, transactions, start, end, out)
 
-The environment variable PROVISO_ENGINE names another engine than DuckDB. To add one, write a
-module with the operations of `ports.HistoryEngine` and add it to `ENGINES`.
+The environment variable PROVISO_ENGINE names another engine than DuckDB. CONTRIBUTING.md lists
+the steps by which an engine is added.
 """
 
 from __future__ import annotations
