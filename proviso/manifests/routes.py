@@ -50,20 +50,21 @@ from proviso.rollout.deployed import (
 from proviso.rollout.steps import Pair, Step, step_annotations
 
 WITHDRAWN = (
-    '{"error": "release: found none, wanted one that serves", "reason": "withdrawn", '
-    '"field": "release", "found": "none", "wanted": "one that serves"}'
+    '{"error": "release: found none, wanted one that serves", "code": "release_withdrawn", '
+    '"reason": "withdrawn", "field": "release", "found": "none", "wanted": "one that serves"}'
 )
 """Body of the 503 after a first release was rolled back, in the form of every serving error."""
+
+REST_PREFIXES = ("/v1/models", "/v2/models", "/v2/health")
+"""What the Open Inference Protocol and V1 serve, for every model name: the pod answers a name that
+it does not serve in the protocol's form. `/metrics` and `/v2/repository` are not routed."""
+RPC_SERVICES = ("inference.GRPCInferenceService", "grpc.health.v1.Health")
 
 
 def route(pair: Pair, step: Step) -> HTTPRoute:
     """The model's route at one step."""
-    name = pair.candidate.model_name
-    rest = [
-        Match(path=PathMatch(type="Exact", value=f"/v1/models/{name}:predict")),
-        Match(path=PathMatch(type="PathPrefix", value=f"/v2/models/{name}")),
-    ]
-    rpc = [Match(path=PathMatch(type="PathPrefix", value="/inference.GRPCInferenceService/"))]
+    rest = [_below(prefix) for prefix in REST_PREFIXES] + [_exactly("/v2")]
+    rpc = [_below(f"/{service}/") for service in RPC_SERVICES]
     return HTTPRoute(
         metadata=_meta(pair, step),
         spec=HTTPRouteSpec(
@@ -148,6 +149,14 @@ def _rule(name: str, matches: list[Match], pair: Pair, step: Step, ports: tuple[
         if deployed and weight
     ]
     return Rule(name=name, matches=matches, filters=filters, backend_refs=backends)
+
+
+def _below(prefix: str) -> Match:
+    return Match(path=PathMatch(type="PathPrefix", value=prefix))
+
+
+def _exactly(path: str) -> Match:
+    return Match(path=PathMatch(type="Exact", value=path))
 
 
 def _withdrawn(pair: Pair) -> str:

@@ -87,9 +87,12 @@ def test_clients_see_the_same_host_and_paths_at_every_step(over: Rendering) -> N
         (
             "fraud-risk",
             "fraud-risk.proviso.example",
-            ("Exact", "/v1/models/fraud-risk:predict"),
-            ("PathPrefix", "/v2/models/fraud-risk"),
+            ("PathPrefix", "/v1/models"),
+            ("PathPrefix", "/v2/models"),
+            ("PathPrefix", "/v2/health"),
+            ("Exact", "/v2"),
             ("PathPrefix", "/inference.GRPCInferenceService/"),
+            ("PathPrefix", "/grpc.health.v1.Health/"),
         )
     }
 
@@ -156,7 +159,8 @@ def test_the_first_release_is_promoted_or_taken_back_with_a_reason(tmp_path: Pat
     answer = next(o for o in back if isinstance(o, HTTPRouteFilter))
     response = answer.spec.direct_response
     assert (response.status_code, response.content_type) == (503, "application/json")
-    assert json.loads(response.body.inline)["reason"] == "withdrawn"
+    body = json.loads(response.body.inline)
+    assert (body["code"], body["reason"]) == ("release_withdrawn", "withdrawn")
     assert response.body.inline == WITHDRAWN
     route = route_of(rendering, "rollout/rollback.yaml")
     for rule in route.spec.rules:
