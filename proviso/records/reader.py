@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from feature_runtime.core.moments import parse_moment
-from feature_runtime.core.record import FORMER_SCHEMA, SCHEMA, PredictionRecord
+from feature_runtime.core.record import ADDED, FORMER_SCHEMA, SCHEMA, PredictionRecord
 from feature_runtime.core.traffic import traffic_of
 from proviso.contracts.base import InputError, Problem
 
@@ -109,7 +109,7 @@ def parse_record(
         record = _upgraded(parsed) if schema == FORMER_SCHEMA else parsed
     except ValueError:
         return _invalid(place, "arm", repr(parsed["arm"]), "serve or shadow")
-    return _with_fields(record, fields, place)
+    return _with_fields(dict.fromkeys(ADDED) | record, fields, place)
 
 
 def require_record(line: bytes, fields: Sequence[str]) -> PredictionRecord:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import struct
 from typing import Any
 
@@ -135,6 +136,37 @@ def test_v2_without_an_id_gets_one_and_with_one_keeps_it(pod_stack: PodStack) ->
     assert without["id"] == without["parameters"]["request_id"]
     with_id = predict_v2(pod, v2_body(rows(("c1", "m1")), id="abc")).json()
     assert with_id["id"] == with_id["parameters"]["request_id"] == "abc"
+
+
+def test_the_record_has_the_clients_id_beside_the_gateways(pod_stack: PodStack) -> None:
+    pod, asked = pod_stack.pods["replay"], rows(("c1", "m1"))
+    odd = "caf\u00e9 \u2028" + "x" * 300
+    predict_v1(pod, asked, x_request_id="gateway-v1")
+    answers = {
+        named: predict_v2(pod, v2_body(asked, id=named), x_request_id=f"gateway-{n}").json()
+        for n, named in enumerate(("theirs", odd))
+    }
+    rpc = pod_stack.rpc(
+        "infer",
+        pod.grpc_address,
+        model="risk",
+        tensors=tensors(asked),
+        id="rpc-id",
+        headers={"x-request-id": "gateway-rpc"},
+    )
+    found = {r["request_id"]: r for r in records(pod)}
+    wanted = {
+        "gateway-v1": ("v1", None),
+        "gateway-0": ("v2", "theirs"),
+        "gateway-1": ("v2", odd[:256]),
+        "gateway-rpc": ("grpc", "rpc-id"),
+    }
+    for named, (protocol, client_id) in wanted.items():
+        record = found[named]
+        assert (record["protocol"], record["client_request_id"]) == (protocol, client_id)
+        assert (record["pod"], record["threshold"]) == (socket.gethostname(), 0.5)
+    assert {named: answer["id"] for named, answer in answers.items()} == {n: n for n in answers}
+    assert rpc["id"] == "rpc-id"
 
 
 def test_v2_takes_nested_data_and_answers_only_what_is_asked(pod_stack: PodStack) -> None:

@@ -256,14 +256,14 @@ def test_the_pods_own_lines_are_understood(tmp_path: Path) -> None:
     release = parse_release(read_release(make_release(tmp_path / "r") / "release.yml"))
     service, at = release.service, np.array([T, T])
     ids: dict[str, list[int | str]] = {"customer": ["a", "b"], "merchant": ["m", "m"]}
-    request = ScoringRequest("r", "live", ids, {"amount": np.ones(2)}, at)
+    request = ScoringRequest("r", None, "live", "v1", ids, {"amount": np.ones(2)}, at)
     lookup = FeatureLookup(service)
     keys = lookup.keys(request)
     found = lookup.read(keys, {key: None for row in keys for key in row}, at)
     encoded = Encoder(service).encode(request.fields, at, found.values, found.status)
     outcome = Decider(service).outcome(at, found, encoded, np.full(2, 0.5))
     path = tmp_path / "record.jsonl"
-    records = Recorder(release, None).records(request, found, encoded, outcome, {})
+    records = Recorder(release, None, "pod").records(request, found, encoded, outcome, {})
     path.write_bytes(json_lines(records))
     nothing = distribution_of(np.array([]), np.array([], dtype=np.int64))
     names = {":".join(name): nothing for name in service.consumed}

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from feature_runtime.core.record import FORMER_SCHEMA, SCHEMA, PredictionRecord
+from feature_runtime.core.record import ADDED, FORMER_SCHEMA, SCHEMA, PredictionRecord
 from proviso.contracts.base import InputError, Problem
 from proviso.records import reader
 from proviso.records.reader import RecordReader, parse_record
@@ -48,6 +48,16 @@ def test_a_record_of_the_former_schema_gets_present_names(path: Path) -> None:
         [found], _ = read(path, json.dumps(former | changes), fields=("traffic",))
         assert (found["schema"], found["traffic"]) == (SCHEMA, traffic)
         assert found["service_digest"] == "sha256:d"
+
+
+@pytest.mark.parametrize("schema", [SCHEMA, FORMER_SCHEMA])
+def test_fields_that_an_older_record_lacks_are_null(path: Path, schema: str) -> None:
+    [older], _ = read(path, line(schema=schema))
+    assert [older["client_request_id"], older["protocol"]] == [None, None]
+    assert [older["pod"], older["threshold"]] == [None, None]
+    present = {"client_request_id": "c", "protocol": "grpc", "pod": "p-1", "threshold": 0.5}
+    [newer], _ = read(path, line(**present))
+    assert present.items() <= newer.items()
 
 
 DAMAGED: dict[str, tuple[str, str, str]] = {
@@ -104,5 +114,5 @@ def test_what_cannot_be_read_and_what_is_too_much_is_refused(path: Path) -> None
 
 
 def test_a_line_by_itself_is_a_record_or_a_problem() -> None:
-    assert parse_record(line().encode(), FIELDS) == GOOD
+    assert parse_record(line().encode(), FIELDS) == dict.fromkeys(ADDED) | GOOD
     assert isinstance(parse_record(b"", FIELDS), Problem)

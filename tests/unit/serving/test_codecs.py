@@ -43,7 +43,7 @@ def test_inputs_follow_the_services_entities_and_fields() -> None:
 
 
 def test_a_request_of_integer_entities() -> None:
-    found = INPUTS.request(v1.columns_of(INPUTS, BODY), "id", "live")
+    found = INPUTS.request(v1.columns_of(INPUTS, BODY), "id", "live", "v1")
     assert found.ids == {"courier": [7, 7], "zone": ["north", "north"]}
     assert found.fields["weight"].tolist() == [2.0, 2.0]
     assert found.fields["weight"].dtype == np.float64
@@ -91,7 +91,7 @@ def test_any_json_is_refused_or_read(document: Any) -> None:
     for body in (document, {"inputs": document}, {"inputs": [document]}, {"inputs": tensors},
                  {"inputs": tensors, "outputs": document}):  # fmt: skip
         with pytest.raises(ServingError):
-            INPUTS.request(v2.parse(INPUTS, orjson.dumps(body), None)[0], "id", "live")
+            INPUTS.request(v2.parse(INPUTS, orjson.dumps(body), None)[0], "id", "live", "v1")
     for body in (document, {"instances": document}, {"instances": [document]}):
         with pytest.raises(ServingError):
             v1.columns_of(INPUTS, orjson.dumps(body))

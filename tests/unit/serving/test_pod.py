@@ -51,7 +51,7 @@ def pod(tmp_path: Path) -> Pod:
     release = parse_release(read_release(directory / "release.yml"))
     ports = Ports(replay_clock, NoRows(), Even(), FileSink(tmp_path / "record.jsonl"))
     metrics = Metrics(release)
-    scorer = Scorer(release, ports, Recorder(release, None), metrics)
+    scorer = Scorer(release, ports, Recorder(release, None, "pod"), metrics)
     return Pod(release, scorer, ports, metrics, fault=None, max_in_flight=1)
 
 

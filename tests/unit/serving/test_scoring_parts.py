@@ -35,7 +35,9 @@ def request(*event_ts: int) -> ScoringRequest:
     n = len(event_ts)
     return ScoringRequest(
         request_id="r",
+        client_request_id=None,
         traffic="live",
+        protocol="v1",
         ids={"customer": [f"c{i}" for i in range(n)], "merchant": ["m|1%"] * n},
         fields={"amount": np.ones(n)},
         event_ts=np.array(event_ts, dtype=np.int64),
@@ -100,13 +102,13 @@ def some_record(index: int) -> PredictionRecord:
     release = parse_release(read_release(COMMITTED))
     ids: dict[str, list[int | str]] = {e.name: ["1"] for e in release.service.entities}
     fields = {name: np.ones(1) for name in release.service.fields}
-    asked = ScoringRequest("r", "live", ids, fields, np.array([T], dtype=np.int64))
+    asked = ScoringRequest("r", None, "live", "v1", ids, fields, np.array([T], dtype=np.int64))
     lookup = FeatureLookup(release.service)
     keys = lookup.keys(asked)
     found = lookup.read(keys, {k: None for row in keys for k in row}, asked.event_ts)
     encoded = Encoder(release.service).encode(fields, asked.event_ts, found.values, found.status)
     outcome = Decider(release.service).outcome(asked.event_ts, found, encoded, np.zeros(1))
-    [record] = Recorder(release, None).records(asked, found, encoded, outcome, {})
+    [record] = Recorder(release, None, "pod").records(asked, found, encoded, outcome, {})
     return {**record, "index": index}
 
 
@@ -139,8 +141,8 @@ def test_a_plan_that_hashes_needs_a_key(tmp_path: Path) -> None:
     release = parse_release(read_release(directory / "release.yml"))
     for key in (None, b"short"):
         with pytest.raises(HashKeyError, match="hash_key_missing"):
-            Recorder(release, key)
-    Recorder(release, b"x" * 16)
+            Recorder(release, key, "pod")
+    Recorder(release, b"x" * 16, "pod")
 
 
 def test_a_release_is_its_own_and_a_changed_one_is_not(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ are those of the JSON object; moments are RFC 3339 text (docs/prediction-record.
 
 from __future__ import annotations
 
-from typing import NotRequired, TypedDict
+from typing import Literal, NotRequired, TypedDict
 
 from feature_runtime.core.availability import Value
 from feature_runtime.core.keys import EntityId
@@ -15,6 +15,12 @@ from feature_runtime.core.traffic import Traffic
 SCHEMA = "proviso.prediction.v2"
 FORMER_SCHEMA = "proviso.prediction.v1"
 """Has `arm` and `contract_digest` instead of `traffic` and `service_digest` (docs/adr/0070)."""
+
+Protocol = Literal["v1", "v2", "grpc"]
+"""What a request came by; v2 is REST, its binary form included."""
+
+ADDED = ("client_request_id", "protocol", "pod", "threshold")
+"""Fields that older records of the present schema lack; readers say None (docs/adr/0091)."""
 
 
 class ViewRead(TypedDict):
@@ -38,14 +44,19 @@ class FeatureRead(TypedDict):
 class PredictionRecord(TypedDict):
     """One prediction; (request_id, traffic, index) is its key.
 
-    vector: what the model got. probability: None where the row was rejected. latency_us: by part.
+    client_request_id: the V2 message's own id, None without one. vector: what the model got.
+    probability: None where the row was rejected. threshold: the decision's. latency_us: by part.
+    protocol, pod and threshold are None only in a record that is older than they are.
     arm, contract_digest: deprecated spellings of traffic and service_digest.
     """
 
     schema: str
     request_id: str
+    client_request_id: str | None
     traffic: Traffic
     arm: str
+    protocol: Protocol | None
+    pod: str | None
     index: int
     scored_at: str
     event_ts: str
@@ -60,6 +71,7 @@ class PredictionRecord(TypedDict):
     features: dict[str, FeatureRead]
     vector: list[float]
     probability: float | None
+    threshold: float | None
     decision: str
     fallback_reason: str | None
     latency_us: dict[str, int]

@@ -6,6 +6,7 @@ KServe's controller appends --predictor_host, --http_port and, where none is giv
 from __future__ import annotations
 
 import argparse
+import socket
 import sys
 
 import uvloop
@@ -68,6 +69,7 @@ def _settings(own: argparse.Namespace, kserve: argparse.Namespace) -> Settings:
         listener=Listener(_traffic(own), kserve.http_port, kserve.grpc_port),
         shadow=shadow,
         max_in_flight=own.max_in_flight,
+        pod=socket.gethostname(),
     )
 
 

@@ -123,7 +123,9 @@ class Pod:
         ids = {e.name: [0 if e.dtype == "int64" else "0"] for e in service.entities}
         request = ScoringRequest(
             request_id="warm-up",
+            client_request_id=None,
             traffic=LIVE,
+            protocol="v1",
             ids=ids,
             fields={name: np.zeros(1) for name in service.fields},
             event_ts=np.array([moments.now()], dtype=np.int64),

@@ -18,6 +18,8 @@ from feature_runtime.serving.outcome import Outcome
 from feature_runtime.serving.request import ScoringRequest
 
 _MIN_KEY = 16
+_MAX_CLIENT_ID = 256
+"""Characters of a client's own id that are recorded."""
 
 
 class HashKeyError(ValueError):
@@ -25,9 +27,12 @@ class HashKeyError(ValueError):
 
 
 class Recorder:
-    """Makes the records of a release. hash_key: needed where the plan hashes entity keys."""
+    """Makes the records of a release.
 
-    def __init__(self, release: Release, hash_key: bytes | None) -> None:
+    hash_key: needed where the plan hashes entity keys. pod: the name of this pod.
+    """
+
+    def __init__(self, release: Release, hash_key: bytes | None, pod: str) -> None:
         service = release.service
         if service.hash_entity_keys and (hash_key is None or len(hash_key) < _MIN_KEY):
             found = "no key" if hash_key is None else f"{len(hash_key)} bytes"
@@ -47,6 +52,8 @@ class Recorder:
             )
             for view, feature in service.consumed
         )
+        self._pod = pod
+        self._threshold = service.decision.threshold
         self._release = release.id
         self._model = release.model
         self._service_digest = release.digests["service"]
@@ -77,8 +84,11 @@ class Recorder:
         return {
             "schema": SCHEMA,
             "request_id": request.request_id,
+            "client_request_id": _bounded(request.client_request_id),
             "traffic": request.traffic,
             "arm": former_arm(request.traffic),
+            "protocol": request.protocol,
+            "pod": self._pod,
             "index": i,
             "scored_at": format_moment(int(outcome.at[i])),
             "event_ts": format_moment(int(request.event_ts[i])),
@@ -93,6 +103,7 @@ class Recorder:
             "features": self._features(i, lookup, encoded),
             "vector": encoded.vector[i].tolist(),
             "probability": outcome.probability_of(i),
+            "threshold": self._threshold,
             "decision": outcome.decisions[i],
             "fallback_reason": outcome.reasons[i],
             "latency_us": latency_us,
@@ -118,6 +129,10 @@ class Recorder:
                 one["reason"] = self._policies[k].reason
             features[name] = one
         return features
+
+
+def _bounded(client_id: str | None) -> str | None:
+    return None if client_id is None else client_id[:_MAX_CLIENT_ID]
 
 
 def _view(winner: Winner) -> ViewRead:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from feature_runtime.core import moments
 from feature_runtime.core.keys import EntityId
+from feature_runtime.core.record import Protocol
 from feature_runtime.core.service import Service
 from feature_runtime.core.traffic import Traffic
 from feature_runtime.serving.errors import bad_input, shown, too_large
@@ -32,12 +33,15 @@ Columns = Mapping[str, Any]
 class ScoringRequest:
     """n transactions to be scored.
 
-    ids: per entity name, n ids. fields: per numeric request field, float64 [n]. event_ts: the
-    client's moments, int64 microseconds [n].
+    client_request_id: the V2 message's own id, where it has one. ids: per entity name, n ids.
+    fields: per numeric request field, float64 [n]. event_ts: the client's moments, int64
+    microseconds [n].
     """
 
     request_id: str
+    client_request_id: str | None
     traffic: Traffic
+    protocol: Protocol
     ids: Mapping[str, Sequence[EntityId]]
     fields: Mapping[str, NDArray[np.float64]]
     event_ts: NDArray[np.int64]
@@ -89,11 +93,20 @@ class Inputs:
         if size > self.max_batch:
             raise too_large("batch_too_large", "batch", f"{size} rows", f"at most {self.max_batch}")
 
-    def request(self, columns: Columns, request_id: str, traffic: Traffic) -> ScoringRequest:
+    def request(
+        self,
+        columns: Columns,
+        request_id: str,
+        traffic: Traffic,
+        protocol: Protocol,
+        client_request_id: str | None = None,
+    ) -> ScoringRequest:
         """A request of checked names and sizes; refuses values that are out of range."""
         return ScoringRequest(
             request_id=request_id,
+            client_request_id=client_request_id or None,
             traffic=traffic,
+            protocol=protocol,
             ids={e.name: _ids(e.join_key, columns[e.join_key]) for e in self._entities},
             fields={name: _finite(name, columns[name]) for name in self._fields},
             event_ts=_moments(columns[EVENT_TS]),

@@ -51,7 +51,10 @@ class Listener:
 
 @dataclass(frozen=True)
 class Settings:
-    """What the command line says. fault: why this pod is not its release, None when it is."""
+    """What the command line says. fault: why this pod is not its release, None when it is.
+
+    pod: its name, which is the host name in Kubernetes.
+    """
 
     release: Release
     fault: str | None
@@ -67,6 +70,7 @@ class Settings:
     listener: Listener
     shadow: Listener | None
     max_in_flight: int
+    pod: str
 
 
 class ServedModel(Model):  # type: ignore[misc]
@@ -197,7 +201,7 @@ async def serve(settings: Settings) -> None:
         sink=SINKS[settings.record_sink](settings.record),
     )
     metrics = Metrics(release)
-    scorer = Scorer(release, ports, Recorder(release, settings.hash_key), metrics)
+    scorer = Scorer(release, ports, Recorder(release, settings.hash_key, settings.pod), metrics)
     pod = Pod(
         release, scorer, ports, metrics,
         fault=settings.fault, max_in_flight=settings.max_in_flight,

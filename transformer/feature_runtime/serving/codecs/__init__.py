@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Protocol, TypeVar
 
+from feature_runtime.core.record import Protocol as ProtocolName
 from feature_runtime.serving.outcome import Answer
 from feature_runtime.serving.request import ScoringRequest
 
@@ -27,7 +28,7 @@ class Decoded(Protocol):
 class Codec(Protocol[_In, Call, _Out]):
     """protocol: v1, v2 or grpc, a label of metrics."""
 
-    protocol: str
+    protocol: ProtocolName
 
     def decode(self, message: _In) -> Call:
         """Raises a ServingError where the message is not a request of this service."""

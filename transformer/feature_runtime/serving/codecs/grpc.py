@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from kserve.protocol.grpc import grpc_predict_v2_pb2 as pb
 
+from feature_runtime.core.record import Protocol
 from feature_runtime.core.traffic import Traffic
 from feature_runtime.serving.codecs.tensors import (
     OUTPUTS,
@@ -48,7 +49,7 @@ class GrpcCall:
 class GrpcCodec:
     """ModelInfer of one listener. name: the public model name."""
 
-    protocol = "grpc"
+    protocol: Protocol = "grpc"
 
     def __init__(self, inputs: Inputs, name: str, traffic: Traffic) -> None:
         self._inputs = inputs
@@ -63,7 +64,7 @@ class GrpcCodec:
         columns = columns_of(self._inputs, asked)
         named = request_id(message.request_id or asked.id)
         outputs = check_outputs([output.name for output in asked.outputs])
-        request = self._inputs.request(columns, named, self._traffic)
+        request = self._inputs.request(columns, named, self._traffic, self.protocol, asked.id)
         return GrpcCall(request, asked.id, outputs, bool(asked.raw_input_contents))
 
     def encode(self, call: GrpcCall, answer: Answer) -> Any:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import orjson
 
+from feature_runtime.core.record import Protocol
 from feature_runtime.core.traffic import Traffic
 from feature_runtime.serving.codecs.values import (
     HttpMessage,
@@ -29,7 +30,7 @@ class V1Call:
 class V1Codec:
     """V1 predict of one listener."""
 
-    protocol = "v1"
+    protocol: Protocol = "v1"
 
     def __init__(self, inputs: Inputs, traffic: Traffic) -> None:
         self._inputs = inputs
@@ -39,7 +40,7 @@ class V1Codec:
         """A body as a request."""
         columns = columns_of(self._inputs, message.body)
         named = request_id(message.request_id)
-        return V1Call(self._inputs.request(columns, named, self._traffic))
+        return V1Call(self._inputs.request(columns, named, self._traffic, self.protocol))
 
     def encode(self, call: V1Call, answer: Answer) -> HttpReply:  # noqa: ARG002
         """A prediction a row, with its status as an object."""

@@ -8,6 +8,7 @@ from typing import Any
 
 import orjson
 
+from feature_runtime.core.record import Protocol
 from feature_runtime.core.traffic import Traffic
 from feature_runtime.serving.codecs.tensors import (
     OUTPUTS,
@@ -53,7 +54,7 @@ class V2Call:
 class V2Codec:
     """V2 infer of one listener. name: the public model name."""
 
-    protocol = "v2"
+    protocol: Protocol = "v2"
 
     def __init__(self, inputs: Inputs, name: str, traffic: Traffic) -> None:
         self._inputs = inputs
@@ -64,7 +65,8 @@ class V2Codec:
         """A body as a request; the header's request id wins over the body's id."""
         columns, form = parse(self._inputs, message.body, message.json_length)
         named = request_id(message.request_id or form.id)
-        return V2Call(self._inputs.request(columns, named, self._traffic), form)
+        request = self._inputs.request(columns, named, self._traffic, self.protocol, form.id)
+        return V2Call(request, form)
 
     def encode(self, call: V2Call, answer: Answer) -> HttpReply:
         """The outputs asked for: values in JSON, or raw bytes behind the JSON."""
