@@ -7,18 +7,19 @@ a file of transactions; an invalid message is refused alone and the others are p
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
 from typing import NamedTuple
 
-from feature_runtime.core.keys import EntityId
+from feature_runtime.core.keys import STRING_ID, EntityId, valid_id
 from feature_runtime.core.moments import parse_moment
 from proviso.contracts.contract import Column, Contract
 from proviso.history.values import MAX_MOMENT
 from proviso.online.stream.valkey import Message
 
 MAX_BYTES = 65_536
-_MAX_ID = 256
+_INTEGER = re.compile(r"[+-]?[0-9]{1,19}")
 _TRUTHS = {"0": False, "false": False, "1": True, "true": True}
 Value = int | float | bool | Decimal
 
@@ -89,16 +90,16 @@ def _moment(fields: Mapping[str, str], name: str | None, latest: int) -> int | N
 
 def _id(fields: Mapping[str, str], name: str) -> str:
     text = fields.get(name, "")
-    if not text or len(text) > _MAX_ID:
-        raise ValueError(f"{name}: found {len(text)} characters, wanted 1 to {_MAX_ID}")
+    if not valid_id(text):
+        raise ValueError(f"{name}: found {len(text)} characters, wanted {STRING_ID}")
     return text
 
 
 def _integer(text: str) -> int:
-    value = int(text)
-    if not -(2**63) <= value < 2**63:
-        raise ValueError("found an integer beyond 64 bits")
-    return value
+    """`int` takes more than an integer of a file: spaces, underscores, digits of any script."""
+    if not _INTEGER.fullmatch(text) or not valid_id(int(text)):
+        raise ValueError(f"found {text[:40]!r}, wanted an integer of 64 bits")
+    return int(text)
 
 
 def _value(fields: Mapping[str, str], name: str, column: Column) -> Value:

@@ -15,14 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from feature_runtime.core import moments
-from feature_runtime.core.keys import EntityId
+from feature_runtime.core.keys import INTEGER_ID, STRING_ID, EntityId, valid_id
 from feature_runtime.core.record import Protocol
 from feature_runtime.core.service import Service
 from feature_runtime.core.traffic import Traffic
 from feature_runtime.serving.errors import bad_input, shown, too_large
 
 EVENT_TS = "event_ts"
-MAX_ID_BYTES = 256
 MAX_REQUEST_ID = 128
 
 Columns = Mapping[str, Any]
@@ -125,8 +124,8 @@ def request_id(given: str | None) -> str:
 
 def _ids(name: str, values: Sequence[EntityId]) -> Sequence[EntityId]:
     for i, value in enumerate(values):
-        if isinstance(value, str) and not 0 < len(value.encode()) <= MAX_ID_BYTES:
-            wanted = f"1 to {MAX_ID_BYTES} bytes of UTF-8"
+        if not valid_id(value):
+            wanted = STRING_ID if isinstance(value, str) else INTEGER_ID
             raise bad_input("invalid_entity_id", f"{name}[{i}]", shown(value), wanted)
     return values
 

@@ -1,0 +1,55 @@
+"""Ids of a stream's messages follow the rule of requests and files (`core.keys.valid_id`)."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import pytest
+
+from feature_runtime.core.keys import EntityId, valid_id
+from feature_runtime.core.moments import HOUR
+from proviso.online.stream.messages import ReceivedTransaction, parse_transaction
+from proviso.online.stream.valkey import Message
+from tests.history_data import contract
+
+GOOD = {
+    "sale_id": "1",
+    "sold_at": "1970-01-01T00:00:00Z",
+    "heard_at": "1970-01-01T00:00:00Z",
+    "buyer_id": "7",
+    "shop_id": "8",
+    "price": "1.25",
+    "pieces": "2",
+    "weight": "0.5",
+    "is_gift": "true",
+}
+INTEGERS = {"0": 0, "-5": -5, "+7": 7, "007": 7, str(2**63 - 1): 2**63 - 1, str(-(2**63)): -(2**63)}
+
+
+def parsed(dtype: Literal["string", "int64"], buyer: str) -> ReceivedTransaction:
+    fields = {name.encode(): value.encode() for name, value in (GOOD | {"buyer_id": buyer}).items()}
+    return parse_transaction(contract(dtype), Message("1-0", 0, fields), 0, HOUR)
+
+
+@pytest.mark.parametrize("buyer", ["x", "x" * 256, "é" * 128, " ", "{}|"])
+def test_a_string_id_of_the_rule_is_taken_as_it_is(buyer: str) -> None:
+    found: EntityId = parsed("string", buyer).keys["buyer_id"]
+    assert found == buyer
+    assert valid_id(found)
+
+
+@pytest.mark.parametrize("buyer", ["", "x" * 257, "é" * 129])
+def test_another_string_is_refused(buyer: str) -> None:
+    with pytest.raises(ValueError, match="buyer_id"):
+        parsed("string", buyer)
+
+
+@pytest.mark.parametrize("text", INTEGERS)
+def test_an_integer_id_is_read_as_a_file_states_it(text: str) -> None:
+    assert parsed("int64", text).keys["buyer_id"] == INTEGERS[text]
+
+
+@pytest.mark.parametrize("text", ["1_000", " 5", "٣", "5.0", "0x10", str(2**63), str(-(2**63) - 1)])
+def test_what_only_python_takes_for_an_integer_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="64 bits"):
+        parsed("int64", text)
