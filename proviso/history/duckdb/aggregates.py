@@ -49,10 +49,14 @@ def check_aggregates(contract: Contract, views: Iterable[FeatureView]) -> None:
         raise ContractError(problems)
 
 
+def windows(view: FeatureView) -> list[Group]:
+    """Distinct (dating, window) of a view's aggregates."""
+    return sorted({(a.dated, a.window) for a in view.aggregates})
+
+
 def groups(view: FeatureView) -> list[Group]:
-    """Distinct (dating, window) of a scheduled view, its population among them."""
-    found = {(a.dated, a.window) for a in view.aggregates} | {("event", view.population)}
-    return sorted(found)
+    """Those of a scheduled view, its population among them."""
+    return sorted({*windows(view), ("event", view.population)})
 
 
 def dated_events(contract: Contract, view: FeatureView, dated: str) -> str:
@@ -72,7 +76,7 @@ def dated_events(contract: Contract, view: FeatureView, dated: str) -> str:
     keys = names(*contract.join_keys(view))
     return (
         f"select _entity, {moment} as _moment, {known} as _known{counted}"
-        f" from {EVENTS} join entities using ({keys}) where {condition}"
+        f" from {EVENTS} join _entities using ({keys}) where {condition}"
     )
 
 
@@ -85,6 +89,11 @@ def window_columns(view: FeatureView, group: Group, sign: str) -> str:
         value = f"{sign}{name}" if mine else f"0::{_type_of(aggregate)}"
         columns.append(f"{value} as {name}")
     return ", ".join(columns)
+
+
+def unchanged_columns(view: FeatureView) -> str:
+    """No change of any aggregate."""
+    return ", ".join(f"0::{kind} as {name}" for name, kind in _summed(view))
 
 
 def change_columns(view: FeatureView) -> str:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from proviso.contracts.base import ContractError, InputError, Problem
-from proviso.contracts.contract import Aggregate, Contract, FeatureView, Scheduled
+from proviso.contracts.contract import Contract, FeatureView, Scheduled
 from proviso.history.duckdb.aggregates import (
     Group,
     change_columns,
@@ -34,6 +34,7 @@ from proviso.history.duckdb.engine import (
     quoted,
     write_parquet,
 )
+from proviso.history.duckdb.onevent import arrivals, make_arrivals, on_event_rows
 from proviso.history.duckdb.transactions import EVENTS, load_transactions
 from proviso.history.extent import final_end, notes_of
 from proviso.history.files import history_file
@@ -204,16 +205,17 @@ def computed(
             _make_states(engine, contract, view, grid, also)
             yield _scheduled(engine, contract, view, grid)
         else:
-            _make_arrivals(engine, contract, view, span, also)
-            yield _on_event(engine, contract, view)
+            make_arrivals(engine, contract, view, span.start, span.end, also)
+            rows, first = arrivals(engine)
+            yield Computed(on_event_rows(contract, view), first, rows, rows)
     except EngineError as error:
         where = f"feature_views[{view.name}]"
         wanted = "SQL that the engine accepts"
         problem = Problem(where, str(error), wanted, code="feature_sql_refused")
         raise ContractError([problem]) from error
     finally:
-        engine.execute("drop table if exists entities")
-        engine.execute("drop table if exists states")
+        for table in ("_entities", "_states", "_starts", "_entered_event", "_entered_label"):
+            engine.execute(f"drop table if exists {table}")
 
 
 def _number_entities(engine: Engine, contract: Contract, view: FeatureView, also: str) -> None:
@@ -221,7 +223,7 @@ def _number_entities(engine: Engine, contract: Contract, view: FeatureView, also
     keys = names(*contract.join_keys(view))
     more = f" union all select {keys} from ({also})" if also else ""
     engine.execute(
-        f"create temp table entities as select {keys},"
+        f"create temp table _entities as select {keys},"
         f" (row_number() over (order by {keys}))::integer as _entity"
         f" from (select distinct {keys} from (select {keys} from {EVENTS}{more}))"
     )
@@ -232,17 +234,17 @@ def _make_states(
 ) -> None:
     """Makes the states of every entity, of some entities at a time."""
     entities, events = engine.row(
-        f"select (select count(*) from entities), (select count(*) from {EVENTS})"
+        f"select (select count(*) from _entities), (select count(*) from {EVENTS})"
     )
     cells = events * len(groups(view)) * len(view.aggregates)
     parts = max(1, min(entities, -(-cells // _CELLS)))
     for part in range(parts):
         first, after = part * entities // parts + 1, (part + 1) * entities // parts + 1
         states = _states(contract, view, grid, range(first, after))
-        into = "insert into states" if part else "create temp table states as"
+        into = "insert into _states" if part else "create temp table _states as"
         engine.execute(f"{into} {states}")
     if also:
-        engine.execute(f"insert into states {_nothing(contract, view, grid, also)}")
+        engine.execute(f"insert into _states {_nothing(contract, view, grid, also)}")
 
 
 def _nothing(contract: Contract, view: FeatureView, grid: Grid, also: str) -> str:
@@ -251,8 +253,8 @@ def _nothing(contract: Contract, view: FeatureView, grid: Grid, also: str) -> st
     return (
         f"select _entity, _at, _at + {grid.every:d}, {feature_columns(view)}"
         f" from (select distinct _entity, _at, {zeros}"
-        f" from ({also}) join entities using ({names(*contract.join_keys(view))})) w"
-        f" where not exists (select 1 from states s where s._entity = w._entity"
+        f" from ({also}) join _entities using ({names(*contract.join_keys(view))})) w"
+        f" where not exists (select 1 from _states s where s._entity = w._entity"
         f" and s._from <= w._at and w._at < s._until)"
     )
 
@@ -265,11 +267,11 @@ def _scheduled(engine: Engine, contract: Contract, view: FeatureView, grid: Grid
         f" make_timestamptz(g._run) as event_ts,"
         f" make_timestamptz(g._run + {view.delay_to_readable:d}) as created_ts, {features}"
         f" from (select *, unnest(range(_from, _until, {grid.every:d}::bigint)) as _run"
-        f" from states) g join entities e using (_entity) order by g._run, _entity"
+        f" from _states) g join _entities e using (_entity) order by g._run, _entity"
     )
     rows, event = engine.row(
         f"select (select coalesce(sum((_until - _from + {grid.every - 1:d}) // {grid.every:d}), 0)"
-        f" from states), (select coalesce(min(_event), {grid.end:d}) from {EVENTS})"
+        f" from _states), (select coalesce(min(_event), {grid.end:d}) from {EVENTS})"
     )
     runs = range(max(grid.start, first_run(view, event)), grid.end, grid.every)
     return Computed(query, runs.start, len(runs), int(rows))
@@ -320,58 +322,3 @@ def _changes(
 def _next_run(moment: str, every: int) -> str:
     """The first run at or after a moment, which is never before 1970."""
     return f"(({moment} + {every - 1:d}) // {every:d}) * {every:d}"
-
-
-def _make_arrivals(
-    engine: Engine, contract: Contract, view: FeatureView, span: Span, also: str
-) -> None:
-    """Makes the arrival moments of every entity in a span; `_from` is its latest event by then."""
-    keys = names(*contract.join_keys(view))
-    more = f" union all select {keys}, _at, _at from ({also})" if also else ""
-    engine.execute(
-        f"create temp table states as select * from (select _entity, _arrival as _at,"
-        f" max(max(_event)) over (partition by _entity order by _arrival) as _from"
-        f" from (select {keys}, _arrival, _event from {EVENTS}{more})"
-        f" join entities using ({keys}) group by _entity, _arrival)"
-        f" where _at >= {span.start:d} and _at < {span.end:d}"
-    )
-
-
-def _on_event(engine: Engine, contract: Contract, view: FeatureView) -> Computed:
-    """One row per arrival moment."""
-    kinds = sorted({aggregate.dated for aggregate in view.aggregates})
-    joined = "".join(
-        f" left join ({_arrived(contract, view, dated)}) {dated}_dated using (_entity, _at)"
-        for dated in kinds
-    )
-    values = ", ".join(
-        f"coalesce({quoted(a.name)}, 0) as {quoted(a.name)}" for a in view.aggregates
-    )
-    delay = view.delay_to_readable
-    query = (
-        f"select {names(*contract.join_keys(view), of='e')},"
-        f" make_timestamptz(_from) as event_ts, make_timestamptz(_at + {delay:d}) as created_ts,"
-        f" {feature_columns(view)} from (select _entity, _from, _at, {values} from states{joined})"
-        f" join entities e using (_entity) order by _from, _entity, _at"
-    )
-    rows, first = engine.row("select count(*), coalesce(min(_at), 0) from states")
-    return Computed(query, first, rows, rows)
-
-
-def _arrived(contract: Contract, view: FeatureView, dated: str) -> str:
-    """The aggregates of one dating per row, over what had arrived by then."""
-    aggregates = [a for a in view.aggregates if a.dated == dated]
-    widest = max(a.window for a in aggregates)
-    sums = ", ".join(_windowed(a) for a in aggregates)
-    return (
-        f"select s._entity, s._at, {sums} from states s"
-        f" join ({dated_events(contract, view, dated)}) v on s._entity = v._entity"
-        f" and v._known <= s._at and v._moment <= s._from and v._moment > s._from - {widest:d}"
-        f" group by s._entity, s._at"
-    )
-
-
-def _windowed(aggregate: Aggregate) -> str:
-    name = quoted(aggregate.name)
-    inside = f"v._moment > s._from - {aggregate.window:d}"
-    return f"sum(v.{name}) filter (where {inside}) as {name}"

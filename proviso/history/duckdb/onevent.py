@@ -1,0 +1,120 @@
+"""The rows of views that are published on event: one row an arrival moment of an entity.
+
+An entity's arrival moments in order are its states. Windows end at the latest event so far, which
+only moves on, so an event is in a window for one stretch of states: it enters at the first state
+that knows it and has reached it, and leaves at the first whose window begins after it. Running
+sums of these changes give every state, at n log n however many events one entity has.
+"""
+
+from __future__ import annotations
+
+from proviso.contracts.contract import Contract, FeatureView
+from proviso.history.duckdb.aggregates import (
+    Group,
+    change_columns,
+    dated_events,
+    feature_columns,
+    running_columns,
+    unchanged_columns,
+    window_columns,
+    windows,
+)
+from proviso.history.duckdb.engine import Engine, names
+from proviso.history.duckdb.transactions import EVENTS
+
+_STATES, _STARTS = "_states", "_starts"
+
+
+def make_arrivals(
+    engine: Engine, contract: Contract, view: FeatureView, start: int, end: int, also: str
+) -> None:
+    """Makes the states of every entity with start <= arrival < end, numbered in order.
+
+    Each has `_at`, the arrival moment, and `_from`, the latest event by then. also: a query of
+    join keys and `_at` of further arrival moments.
+    """
+    keys = names(*contract.join_keys(view))
+    more = f" union all select {keys}, _at, _at from ({also})" if also else ""
+    engine.execute(
+        f"create or replace temp table {_STATES} as"
+        f" select *, row_number() over (order by _entity, _at) as _number"
+        f" from (select _entity, _arrival as _at,"
+        f" max(max(_event)) over (partition by _entity order by _arrival) as _from"
+        f" from (select {keys}, _arrival, _event from {EVENTS}{more})"
+        f" join _entities using ({keys}) group by _entity, _arrival)"
+        f" where _at >= {start:d} and _at < {end:d}"
+    )
+    engine.execute(
+        f"create or replace temp table {_STARTS} as"
+        f" select _entity, _from, min(_number) as _number from {_STATES} group by _entity, _from"
+    )
+    for dated in sorted({aggregate.dated for aggregate in view.aggregates}):
+        engine.execute(
+            f"create or replace temp table {_entered(dated)} as"
+            f" {_entering(dated_events(contract, view, dated), dated)}"
+        )
+
+
+def on_event_rows(contract: Contract, view: FeatureView) -> str:
+    """The query of a row a state, in the order of a file."""
+    changes = " union all ".join(
+        [f"select _entity, _number, {unchanged_columns(view)} from {_STATES}"]
+        + [_changes(view, group) for group in windows(view)]
+    )
+    summed = f"select _entity, _number, {change_columns(view)} from ({changes}) group by all"
+    running = (
+        f"select _number, {running_columns(view, '_w')} from ({summed})"
+        f" window _w as (partition by _entity order by _number)"
+    )
+    delay = view.delay_to_readable
+    return (
+        f"select {names(*contract.join_keys(view), of='_e')}, make_timestamptz(_from) as event_ts,"
+        f" make_timestamptz(_at + {delay:d}) as created_ts, {feature_columns(view)}"
+        f" from ({running}) join {_STATES} using (_number) join _entities _e using (_entity)"
+        f" order by _from, _entity, _at"
+    )
+
+
+def arrivals(engine: Engine) -> tuple[int, int]:
+    """How many states there are, and the first arrival moment."""
+    rows, first = engine.row(f"select count(*), coalesce(min(_at), 0) from {_STATES}")
+    return int(rows), int(first)
+
+
+def _entering(events: str, dated: str) -> str:
+    """Dated events with `_in`, the number of the state where they enter.
+
+    A state that knows an event has reached it, but a label may be dated after the latest event.
+    """
+    known = (
+        f" from ({events}) _v asof join {_STATES} _known"
+        f" on _v._entity = _known._entity and _v._known <= _known._at"
+    )
+    if dated == "event":
+        return f"select _v.*, _known._number as _in{known}"
+    return (
+        f"select _v.*, greatest(_known._number, _reached._number) as _in{known}"
+        f" asof join {_STARTS} _reached"
+        f" on _v._entity = _reached._entity and _v._moment <= _reached._from"
+    )
+
+
+def _changes(view: FeatureView, group: Group) -> str:
+    """What the events of one (dating, window) add in the state where they enter, and take away
+    where they leave; an event that leaves before it enters counts nowhere."""
+    dated, window = group
+    events = (
+        f"select _v.*, _left._number as _out from {_entered(dated)} _v"
+        f" asof left join {_STARTS} _left"
+        f" on _v._entity = _left._entity and _v._moment + {window:d} <= _left._from"
+    )
+    return (
+        f"select _entity, _in, {window_columns(view, group, '')}"
+        f" from ({events}) where _out is null or _in < _out"
+        f" union all select _entity, _out, {window_columns(view, group, '-')}"
+        f" from ({events}) where _in < _out"
+    )
+
+
+def _entered(dated: str) -> str:
+    return f"_entered_{dated}"
