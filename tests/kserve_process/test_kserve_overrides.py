@@ -10,14 +10,13 @@ import uvicorn
 from kserve import Model, ModelServer
 from kserve.protocol.dataplane import DataPlane
 from kserve.protocol.grpc.servicer import InferenceServicer
-from kserve.protocol.rest.server import RESTServer
 
-from feature_runtime.serving import rest, rpc, server
+from feature_runtime.serving import rpc, rpc_services, server
 from feature_runtime.serving.kserve_overrides import KSERVE_VERSION, OVERRIDES, Override
 
 OURS: list[tuple[type[Any], type[Any]]] = [
-    (rest.RestServer, RESTServer),
     (rpc.Servicer, InferenceServicer),
+    (rpc_services.DescribedServicer, InferenceServicer),
     (server.ServedModel, Model),
     (server.PodDataPlane, DataPlane),
     (server.PodServer, ModelServer),
@@ -35,7 +34,7 @@ def test_what_is_overridden_is_as_it_was(override: Override) -> None:
 
 def test_a_change_of_source_is_noticed() -> None:
     [ready] = (one for one in OVERRIDES if one.target.endswith("DataPlane.ready"))
-    [other] = (one for one in OVERRIDES if one.target.endswith("DataPlane.model_ready"))
+    [other] = (one for one in OVERRIDES if one.target.endswith(".ModelReady"))
     assert Override(ready.target, other.source, "").present_source() != other.source
 
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from feature_runtime.core.service import parse_service
 from feature_runtime.serving.codecs import tensors, v1, v2
 from feature_runtime.serving.errors import ErrorStatus, ServingError
-from feature_runtime.serving.request import Input, Inputs, request_id
+from feature_runtime.serving.request import Input, Inputs, Served, request_id
 from tests.local.pod_stack import section
 
 COURIER = {
@@ -25,6 +25,7 @@ COURIER = {
     "fields": ["weight", "distance"],
 }
 INPUTS = Inputs(parse_service(section(**COURIER)))
+SERVED = Served("parcels", "1.2.0")
 ROW = {
     "courier_id": 7,
     "zone_id": "north",
@@ -91,7 +92,9 @@ def test_any_json_is_refused_or_read(document: Any) -> None:
     for body in (document, {"inputs": document}, {"inputs": [document]}, {"inputs": tensors},
                  {"inputs": tensors, "outputs": document}):  # fmt: skip
         with pytest.raises(ServingError):
-            INPUTS.request(v2.parse(INPUTS, orjson.dumps(body), None)[0], "id", "live", "v1")
+            INPUTS.request(
+                v2.parse(INPUTS, SERVED, orjson.dumps(body), None)[0], "id", "live", "v1"
+            )
     for body in (document, {"instances": document}, {"instances": [document]}):
         with pytest.raises(ServingError):
             v1.columns_of(INPUTS, orjson.dumps(body))
@@ -124,7 +127,7 @@ def test_raw_integers_and_numbers_keep_their_bits() -> None:
 def test_a_binary_length_beyond_the_body_is_refused() -> None:
     for length in ("-1", "x", str(len(BODY) + 1)):
         with pytest.raises(ServingError) as refused:
-            v2.parse(INPUTS, BODY, length)
+            v2.parse(INPUTS, SERVED, BODY, length)
         assert refused.value.code == "wrong_json_length"
 
 

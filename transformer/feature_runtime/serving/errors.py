@@ -7,11 +7,18 @@ is about a value (field, found, wanted) or an event (what happened, to what), ha
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Mapping
 from enum import Enum
 from typing import Any, Literal
 
 _SHOWN = 80
+_FIELD = 120
+_TEXT = 500
+
+_short = reprlib.Repr()
+_short.maxstring = _short.maxother = _short.maxlong = _SHOWN
+_short.maxlist = _short.maxdict = 8
 
 WaitedFor = Literal["request", "store", "predictor", "answer"]
 
@@ -28,7 +35,9 @@ class ErrorStatus(Enum):
 
     BAD_INPUT = (400, "INVALID_ARGUMENT")
     NOT_FOUND = (404, "NOT_FOUND")
+    NOT_ALLOWED = (405, "UNIMPLEMENTED")
     TOO_LARGE = (413, "RESOURCE_EXHAUSTED")
+    UNSUPPORTED = (415, "UNIMPLEMENTED")
     SHED = (429, "RESOURCE_EXHAUSTED")
     DISCONNECTED = (499, "CANCELLED")
     INTERNAL = (500, "INTERNAL")
@@ -49,7 +58,8 @@ class ServingError(Exception):
 
     reason: the broad class, one word, a label of metrics. code: what exactly, stable. field: the
     input or the dependency that it is about. A value has found and wanted; an event has a message.
-    retry_after: seconds after which trying again makes sense, None where it does not.
+    retry_after: seconds after which trying again makes sense, None where it does not. All texts are
+    bounded and escaped here, because any of them may hold what a client sent.
     """
 
     def __init__(
@@ -64,6 +74,8 @@ class ServingError(Exception):
         message: str = "",
         retry_after: int | None = None,
     ) -> None:
+        field, message = bounded(field, _FIELD), bounded(message, _TEXT)
+        found, wanted = bounded(found, _TEXT), bounded(wanted, _TEXT)
         super().__init__(f"{field}: {message or f'found {found}, wanted {wanted}'}")
         self.status = status
         self.reason = reason
@@ -102,13 +114,26 @@ class ServingError(Exception):
 
 def shown(value: object) -> str:
     """A client's value as it may appear in an error: short, printable."""
-    text = repr(value)
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+    return bounded(_short.repr(value), _SHOWN)
+
+
+def bounded(text: str, limit: int) -> str:
+    """One printable line of at most `limit` characters: the rest is cut off, the others escaped."""
+    line = text[: limit + 1]
+    if not line.isprintable():
+        line = "".join(c if c.isprintable() else repr(c)[1:-1] for c in line)
+    return line if len(line) <= limit else f"{line[: limit - 3]}..."
 
 
 def bad_input(code: str, field: str, found: str, wanted: str) -> ServingError:
     """The client's request is wrong; sending it again does not help."""
     return ServingError(ErrorStatus.BAD_INPUT, "bad_input", code, field, found=found, wanted=wanted)
+
+
+def invalid_protobuf() -> ServingError:
+    """The bytes of a gRPC message are not the message of its method."""
+    found = "bytes that are not this method's message"
+    return bad_input("invalid_protobuf", "message", found, "a protobuf message")
 
 
 def too_large(code: str, field: str, found: str, wanted: str) -> ServingError:
@@ -118,13 +143,39 @@ def too_large(code: str, field: str, found: str, wanted: str) -> ServingError:
 
 def model_not_found(name: str, served: str) -> ServingError:
     """The request names another model than the one that this pod serves."""
+    return _not_found("model_not_found", "model", name, served)
+
+
+def version_not_found(version: str, served: str) -> ServingError:
+    """The request names a version of the model that this pod does not serve."""
+    return _not_found("model_version_not_found", "model_version", version, served)
+
+
+def service_not_found(name: str, served: str) -> ServingError:
+    """A health call asks about a gRPC service that this pod does not have."""
+    return _not_found("service_not_found", "service", name, served)
+
+
+def path_not_found(path: str) -> ServingError:
+    """No route has the path of the request."""
+    return _not_found("path_not_found", "path", path, "a path of V1 or the Open Inference Protocol")
+
+
+def method_not_allowed(method: str, allowed: str) -> ServingError:
+    """A route has the path of the request, but not its method."""
     return ServingError(
-        ErrorStatus.NOT_FOUND,
+        ErrorStatus.NOT_ALLOWED,
         "not_found",
-        "model_not_found",
-        "model",
-        found=shown(name),
-        wanted=served,
+        "method_not_allowed",
+        "method",
+        found=shown(method),
+        wanted=allowed,
+    )
+
+
+def _not_found(code: str, field: str, found: str, served: str) -> ServingError:
+    return ServingError(
+        ErrorStatus.NOT_FOUND, "not_found", code, field, found=shown(found), wanted=served
     )
 
 

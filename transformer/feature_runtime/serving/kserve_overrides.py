@@ -35,51 +35,27 @@ class Override:
         return hashlib.sha256(inspect.getsource(found).encode()).hexdigest()[:16]
 
 
-_REST = "kserve.protocol.rest.server:RESTServer"
 _GRPC = "kserve.protocol.grpc.servicer:InferenceServicer"
 
 OVERRIDES = (
-    Override(
-        f"{_REST}._register_endpoints",
-        "841b714394633cb5",
-        "own prediction routes bound the body and build no pydantic model per request (ADR 30); "
-        "clients get no load and unload calls",
-    ),
-    Override(
-        f"{_REST}._add_middlewares", "eb71860ac9500c56", "kserve's times every request into a log"
-    ),
-    Override(
-        f"{_REST}._add_exception_handlers",
-        "ca0a28c1b356a6eb",
-        "an internal server error has the pod's body and no details",
-    ),
-    Override(
-        f"{_REST}.create_application",
-        "f821f63b402457eb",
-        "called, not overridden: runs the three hooks above on kserve's application",
-    ),
     Override(f"{_GRPC}.ModelInfer", "49bf48c9159ebe9f", "the pod's own path, errors and metadata"),
     Override(f"{_GRPC}.RepositoryModelLoad", "67fee58ff64a6edd", "clients must not load a model"),
     Override(
         f"{_GRPC}.RepositoryModelUnload", "d8a895c6fdc3d1cc", "clients must not unload the model"
     ),
     Override(
+        f"{_GRPC}.ServerMetadata",
+        "7c5d7d9baf51ff93",
+        "kserve's claims what is not served",
+    ),
+    Override(f"{_GRPC}.ModelReady", "97f41a95d064a543", "kserve's knows no version"),
+    Override(f"{_GRPC}.ModelMetadata", "5a8a0d47b9ee471f", "kserve's knows no version"),
+    Override(
         "kserve.protocol.dataplane:DataPlane.ready",
         "092ec924c2558e83",
         "kserve's is always true; the pod is ready when its identity is verified and it is warm",
     ),
-    Override(
-        "kserve.protocol.dataplane:DataPlane.model_ready",
-        "6c7910fbb1c9d6b7",
-        "called, not overridden: asks ServedModel.healthy",
-    ),
     Override("kserve:Model.healthy", "271ff5811fb07903", "the model is ready when the pod is"),
-    Override(
-        "kserve:Model.get_input_types", "2f975734a2602f35", "metadata names the service's inputs"
-    ),
-    Override(
-        "kserve:Model.get_output_types", "f6d79616f3cf5229", "metadata names the three outputs"
-    ),
     Override(
         "kserve:ModelServer.__init__",
         "1029569ff98894af",

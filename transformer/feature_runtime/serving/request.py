@@ -19,10 +19,18 @@ from feature_runtime.core.keys import INTEGER_ID, STRING_ID, EntityId, valid_id
 from feature_runtime.core.record import Protocol
 from feature_runtime.core.service import Service
 from feature_runtime.core.traffic import Traffic
-from feature_runtime.serving.errors import bad_input, shown, too_large
+from feature_runtime.serving.errors import (
+    bad_input,
+    model_not_found,
+    shown,
+    too_large,
+    version_not_found,
+)
 
 EVENT_TS = "event_ts"
 MAX_REQUEST_ID = 128
+MAX_CLIENT_ID_BYTES = 1024
+"""Of a V2 message's `id`, which may be any text and is answered as it came."""
 
 Columns = Mapping[str, Any]
 """Values by input name: list[str] for BYTES, list[int] for INT64, float64 [n] for FP64."""
@@ -48,6 +56,21 @@ class ScoringRequest:
     @property
     def size(self) -> int:
         return len(self.event_ts)
+
+
+@dataclass(frozen=True)
+class Served:
+    """The model that a pod answers for: its public name, and the version that its release is."""
+
+    name: str
+    version: str
+
+    def check(self, name: str, version: str | None = None) -> None:
+        """Refuses another model, and another version where the request names one."""
+        if name != self.name:
+            raise model_not_found(name, self.name)
+        if version and version != self.version:
+            raise version_not_found(version, self.version)
 
 
 @dataclass(frozen=True)
@@ -112,14 +135,29 @@ class Inputs:
         )
 
 
-def request_id(given: str | None) -> str:
-    """The client's request id, or a new one. Refuses what could not stand in a header."""
-    if not given:
-        return uuid.uuid4().hex
-    if len(given) > MAX_REQUEST_ID or not given.isascii() or not given.isprintable():
-        wanted = f"at most {MAX_REQUEST_ID} printable ASCII characters"
-        raise bad_input("invalid_request_id", "x-request-id", shown(given), wanted)
-    return given
+def request_id(given: str | None, client_id: str | None = None) -> str:
+    """The request id of a call: x-request-id, else the message's own id, else a new one.
+
+    Refuses an x-request-id that could not stand in a header. An id of the message that could not
+    is answered as `id` alone.
+    """
+    if given:
+        if not _fits_header(given):
+            wanted = f"at most {MAX_REQUEST_ID} printable ASCII characters"
+            raise bad_input("invalid_request_id", "x-request-id", shown(given), wanted)
+        return given
+    return client_id if client_id and _fits_header(client_id) else uuid.uuid4().hex
+
+
+def check_client_id(value: str) -> None:
+    """Refuses an id that would make an answer larger than batch and contract let it be."""
+    if len(value) > MAX_CLIENT_ID_BYTES or len(value.encode()) > MAX_CLIENT_ID_BYTES:
+        found, wanted = shown(value), f"at most {MAX_CLIENT_ID_BYTES} bytes of UTF-8"
+        raise bad_input("client_id_too_long", "id", found, wanted)
+
+
+def _fits_header(text: str) -> bool:
+    return len(text) <= MAX_REQUEST_ID and text.isascii() and text.isprintable()
 
 
 def _ids(name: str, values: Sequence[EntityId]) -> Sequence[EntityId]:

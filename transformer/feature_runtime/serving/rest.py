@@ -1,91 +1,124 @@
-"""V1 and V2 over HTTP: routes on kserve's application, in front of what kserve serves itself.
+"""V1 and V2 over HTTP: predictions, health and metadata, each answered in the protocol's form.
 
-kserve's own predict handlers build a pydantic model per request, answer wrong input with their
-own errors and have no bound on a body; see docs/adr/0030. Health and metadata are kserve's.
+kserve's own handlers build a pydantic model per request, have no bound on a body, know no versions
+and answer what they refuse with their own errors; see docs/adr/0030 and 0088.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
 
 import orjson
-from fastapi import FastAPI
-from kserve.protocol.dataplane import DataPlane
-from kserve.protocol.rest.server import RESTServer
-from kserve.protocol.rest.v1_endpoints import V1Endpoints
-from kserve.protocol.rest.v2_endpoints import V2Endpoints
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from feature_runtime.core.traffic import Traffic
 from feature_runtime.serving.codecs import Call, Codec
+from feature_runtime.serving.codecs.compression import ACCEPTED, coding_of, inflate
 from feature_runtime.serving.codecs.v1 import V1Codec
 from feature_runtime.serving.codecs.v2 import V2Codec
 from feature_runtime.serving.codecs.values import HttpMessage, HttpReply
+from feature_runtime.serving.description import Description
 from feature_runtime.serving.errors import (
     ErrorStatus,
     ServingError,
     internal_error,
-    model_not_found,
+    method_not_allowed,
+    path_not_found,
     too_large,
 )
 from feature_runtime.serving.pod import Pod
-from feature_runtime.serving.request import request_id
+from feature_runtime.serving.request import Served, request_id
 
 _log = logging.getLogger("kserve.proviso")
 _JSON = "application/json"
 _BINARY = "application/octet-stream"
 _JSON_LENGTH = "inference-header-content-length"
 
+Handler = Callable[[Request], Awaitable[Response]]
+
 
 class HttpSource:
-    """A request that is still arriving. limit: bytes of its body; name: the model served."""
+    """A request that is still arriving. limit: bytes of its body, compressed and not."""
 
-    def __init__(self, request: Request, name: str, limit: int) -> None:
+    def __init__(self, request: Request, served: Served, limit: int) -> None:
         self._request = request
-        self._name = name
+        self._served = served
         self._limit = limit
 
     async def read(self) -> HttpMessage:
         """The message; refused as soon as it is for another model or known to be too large."""
-        named = self._request.path_params["model_name"]
-        if named != self._name:
-            raise model_not_found(named, self._name)
+        _check_path(self._request, self._served)
         headers = self._request.headers
-        body = await read_body(self._request, self._limit)
+        coding = coding_of(headers.getlist("content-encoding"))
+        body = inflate(await read_body(self._request, self._limit), coding, self._limit)
         return HttpMessage(body, headers.get("x-request-id"), headers.get(_JSON_LENGTH))
 
 
 class Rest:
-    """The prediction routes of one listener. name: the public model name; traffic: of its ports."""
+    """One listener over HTTP. traffic: of its ports."""
 
-    def __init__(self, pod: Pod, name: str, traffic: Traffic) -> None:
+    def __init__(self, pod: Pod, description: Description, traffic: Traffic) -> None:
         self._pod = pod
-        self._name = name
+        self._description = description
+        self._served = description.served
         self._traffic = traffic
         self._max_body = pod.release.service.limits.max_body_bytes
         self._v1 = V1Codec(pod.inputs, traffic)
-        self._v2 = V2Codec(pod.inputs, name, traffic)
+        self._v2 = V2Codec(pod.inputs, self._served, traffic)
 
-    def routes(self) -> list[Route]:
-        """Raw routes: no model validation, no dependency injection on the hot path."""
-        return [
-            Route("/v1/models/{model_name}:predict", self.predict_v1, methods=["POST"]),
-            Route("/v2/models/{model_name}/infer", self.predict_v2, methods=["POST"]),
-        ]
+    def app(self) -> Starlette:
+        """Everything that a client may ask."""
+        described = {
+            "/": self.alive,
+            "/metrics": self.metrics,
+            "/v1/models": self.models,
+            "/v1/models/{model_name}": self.model_ready,
+            "/v2": self.server_metadata,
+            "/v2/models": self.models,
+            **_by_version("", self.model_metadata),
+            **_by_version("/config", self.model_config),
+            **_by_version("/ready", self.model_ready),
+        }
+        return self._application(described)
 
     def shadow_app(self) -> Starlette:
         """Predictions and health alone: what mirrored traffic and a probe of its port need."""
-        health = [
-            Route("/v2/health/live", self.live, methods=["GET"]),
-            Route("/v2/health/ready", self.ready, methods=["GET"]),
+        return self._application({})
+
+    def _application(self, described: Mapping[str, Handler]) -> Starlette:
+        """Raw routes: no model validation, no dependency injection on the hot path.
+
+        A path with a slash too many is unknown: the redirect that Starlette would make of it names
+        whatever host the client has named.
+        """
+        predictions = {
+            "/v1/models/{model_name}:predict": self.predict_v1,
+            **_by_version("/infer", self.predict_v2),
+        }
+        asked = {"/v2/health/live": self.live, "/v2/health/ready": self.ready, **described}
+        routes = [
+            *(Route(path, handler, methods=["POST"]) for path, handler in predictions.items()),
+            *(Route(path, handler, methods=["GET"]) for path, handler in asked.items()),
         ]
-        handlers = {Exception: unexpected}
-        return Starlette(routes=[*self.routes(), *health], exception_handlers=handlers)
+        handlers: Mapping[Any, Any] = {
+            HTTPException: self.not_routed,
+            ServingError: self.refused,
+            Exception: unexpected,
+        }
+        app = Starlette(routes=routes, exception_handlers=handlers)
+        app.router.redirect_slashes = False
+        return app
+
+    async def alive(self, _: Request) -> Response:
+        """Liveness as V1 clients ask for it."""
+        return JSONResponse({"status": "alive"})
 
     async def live(self, _: Request) -> Response:
         """Liveness of the process."""
@@ -100,6 +133,30 @@ class Rest:
         body = generate_latest(self._pod.metrics.registry)
         return Response(body, headers={"content-type": CONTENT_TYPE_LATEST})
 
+    async def server_metadata(self, _: Request) -> Response:
+        """V2 metadata of the server."""
+        return JSONResponse(self._description.server())
+
+    async def models(self, _: Request) -> Response:
+        """The names of the models: one."""
+        return JSONResponse({"models": [self._served.name]})
+
+    async def model_ready(self, request: Request) -> Response:
+        """Readiness of the model, which is the pod's."""
+        _check_path(request, self._served)
+        ready = self._pod.ready
+        return JSONResponse({"name": self._served.name, "ready": ready}, 200 if ready else 503)
+
+    async def model_metadata(self, request: Request) -> Response:
+        """V2 metadata of the model."""
+        _check_path(request, self._served)
+        return JSONResponse(self._description.metadata())
+
+    async def model_config(self, request: Request) -> Response:
+        """Triton's model configuration."""
+        _check_path(request, self._served)
+        return JSONResponse(self._description.config())
+
     async def predict_v1(self, request: Request) -> Response:
         """V1 predict."""
         return await self._predict(self._v1, request)
@@ -108,10 +165,20 @@ class Rest:
         """V2 infer, JSON or binary."""
         return await self._predict(self._v2, request)
 
+    async def refused(self, request: Request, error: ServingError) -> Response:
+        """A refusal of a request that is no prediction."""
+        return self._error(error, request.headers.get("x-request-id"))
+
+    async def not_routed(self, request: Request, error: HTTPException) -> Response:
+        """404 or 405 in the form of every other error."""
+        response = self._error(_no_route(request, error), request.headers.get("x-request-id"))
+        response.headers.update(error.headers or {})
+        return response
+
     async def _predict(
         self, codec: Codec[HttpMessage, Call, HttpReply], request: Request
     ) -> Response:
-        source = HttpSource(request, self._name, self._max_body)
+        source = HttpSource(request, self._served, self._max_body)
         try:
             reply = await self._pod.infer(codec, source, self._traffic)
         except ServingError as error:
@@ -126,8 +193,11 @@ class Rest:
             named = request_id(given)
         except ServingError:
             named = request_id(None)
-        retry = error.retry_after
-        headers = {} if retry is None else {"retry-after": str(retry)}
+        headers = {}
+        if error.retry_after is not None:
+            headers["retry-after"] = str(error.retry_after)
+        if error.status is ErrorStatus.UNSUPPORTED:
+            headers["accept-encoding"] = ACCEPTED
         return self._response(error.status.http, orjson.dumps(error.body(named)), named, headers)
 
     def _response(
@@ -135,6 +205,23 @@ class Rest:
     ) -> Response:
         headers = {"content-type": _JSON, "x-request-id": named, "x-release": self._pod.release.id}
         return Response(body, code, headers | dict(more or {}))
+
+
+def _by_version(verb: str, handler: Handler) -> dict[str, Handler]:
+    """A V2 path of a model, without and with the version."""
+    model = "/v2/models/{model_name}"
+    return {f"{model}{verb}": handler, f"{model}/versions/{{model_version}}{verb}": handler}
+
+
+def _check_path(request: Request, served: Served) -> None:
+    served.check(request.path_params["model_name"], request.path_params.get("model_version"))
+
+
+def _no_route(request: Request, error: HTTPException) -> ServingError:
+    """Starlette's refusal of a path, or of its method; it raises no other."""
+    if error.status_code == ErrorStatus.NOT_ALLOWED.http:
+        return method_not_allowed(request.method, (error.headers or {}).get("Allow", ""))
+    return path_not_found(request.url.path)
 
 
 async def read_body(request: Request, limit: int) -> bytes:
@@ -165,43 +252,3 @@ async def unexpected(_: Request, error: Exception) -> Response:
     """An internal server error: the log has the details, the client does not."""
     _log.error("unexpected error in a request", exc_info=error)
     return Response(orjson.dumps(internal_error().body("")), 500, {"content-type": _JSON})
-
-
-class RestServer(RESTServer):  # type: ignore[misc]
-    """kserve's HTTP server with the pod's routes, and without its load and unload calls.
-
-    Any client that reaches the port could unload the model with those. What is overridden here is
-    listed in kserve_overrides.py.
-    """
-
-    def serve_pod(self, rest: Rest) -> None:
-        """The routes that `create_application` will register."""
-        self._rest = rest
-
-    def _register_endpoints(self, app: FastAPI) -> None:
-        plane: DataPlane = self.dataplane
-        v1, v2 = V1Endpoints(plane), V2Endpoints(plane)
-        app.router.routes.extend(self._rest.routes())
-        app.router.routes.append(Route("/metrics", self._rest.metrics, methods=["GET"]))
-        routes: Mapping[str, Callable[..., Awaitable[object]]] = {
-            "/": plane.live,
-            "/v1/models": v1.models,
-            "/v1/models/{model_name}": v1.model_ready,
-            "/v2": v2.metadata,
-            "/v2/health/live": v2.live,
-            "/v2/health/ready": v2.ready,
-            "/v2/models": v2.models,
-            "/v2/models/{model_name}": v2.model_metadata,
-            "/v2/models/{model_name}/ready": v2.model_ready,
-        }
-        for path, endpoint in routes.items():
-            app.add_api_route(
-                path, endpoint, methods=["GET"], response_model=None, response_class=JSONResponse
-            )
-
-    def _add_middlewares(self, app: FastAPI) -> None:
-        """None: kserve's times every request into a log."""
-
-    def _add_exception_handlers(self, app: FastAPI) -> None:
-        super()._add_exception_handlers(app)
-        app.add_exception_handler(Exception, unexpected)

@@ -7,15 +7,15 @@ from typing import Any
 import grpc
 import grpc.aio
 from kserve.protocol.dataplane import DataPlane
-from kserve.protocol.grpc import grpc_predict_v2_pb2_grpc as pb_grpc
 from kserve.protocol.grpc.interceptors import ExceptionToStatusInterceptor
-from kserve.protocol.grpc.servicer import InferenceServicer
 
 from feature_runtime.core.traffic import Traffic
 from feature_runtime.serving.codecs.grpc import GrpcCodec, GrpcMessage
+from feature_runtime.serving.description import Description
 from feature_runtime.serving.errors import ServingError
 from feature_runtime.serving.pod import Pod
 from feature_runtime.serving.request import request_id
+from feature_runtime.serving.rpc_services import DescribedServicer, add_services
 
 _ENVELOPE = 64 * 1024
 
@@ -31,17 +31,18 @@ class GrpcSource:
         return self._message
 
 
-class Servicer(InferenceServicer):  # type: ignore[misc]
-    """One listener over gRPC. name: the public model name; traffic: of its ports.
+class Servicer(DescribedServicer):
+    """One listener over gRPC. traffic: of its ports.
 
     What is overridden of kserve's is listed in kserve_overrides.py.
     """
 
-    def __init__(self, pod: Pod, name: str, traffic: Traffic, plane: DataPlane) -> None:
-        super().__init__(plane, None)
-        self._pod = pod
+    def __init__(
+        self, pod: Pod, description: Description, traffic: Traffic, plane: DataPlane
+    ) -> None:
+        super().__init__(pod, description, plane)
         self._traffic = traffic
-        self._codec = GrpcCodec(pod.inputs, name, traffic)
+        self._codec = GrpcCodec(pod.inputs, description.served, traffic)
 
     async def ModelInfer(self, request: Any, context: Any) -> Any:  # noqa: N802
         """V2 infer; raw or typed contents, answered in the form of the request."""
@@ -65,6 +66,10 @@ class Servicer(InferenceServicer):  # type: ignore[misc]
         headers = (("x-request-id", named), ("x-release", self._pod.release.id), *more)
         context.set_trailing_metadata(headers)
 
+    async def refuse(self, context: Any, error: ServingError) -> None:
+        """Ends a call that is no prediction with an error."""
+        await self._abort(context, error, _metadata(context, "x-request-id"))
+
     async def _abort(self, context: Any, error: ServingError, given: str | None) -> None:
         try:
             named = request_id(given)
@@ -80,7 +85,7 @@ class Servicer(InferenceServicer):  # type: ignore[misc]
 class RpcServer:
     """The gRPC server of a pod. max_message: bytes of a request that are still accepted."""
 
-    def __init__(self, servicer: Servicer, address: str, max_message: int) -> None:
+    def __init__(self, servicer: Servicer, pod: Pod, address: str, max_message: int) -> None:
         options = [
             # The limit is on the request; the envelope around its tensors comes on top.
             ("grpc.max_receive_message_length", max_message + _ENVELOPE),
@@ -89,7 +94,7 @@ class RpcServer:
         self._server = grpc.aio.server(
             interceptors=(ExceptionToStatusInterceptor(),), options=options
         )
-        pb_grpc.add_GRPCInferenceServiceServicer_to_server(servicer, self._server)
+        add_services(self._server, servicer, pod)
         self._server.add_insecure_port(address)
 
     async def start(self) -> None:

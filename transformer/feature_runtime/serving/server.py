@@ -20,17 +20,18 @@ from typing import Any
 import uvicorn
 from kserve import Model, ModelServer
 from kserve.protocol.dataplane import DataPlane
+from starlette.applications import Starlette
 
 from feature_runtime.core.release import Release
 from feature_runtime.core.traffic import Traffic
 from feature_runtime.serving.addresses import Name
-from feature_runtime.serving.codecs.tensors import OUTPUTS
+from feature_runtime.serving.description import Description
 from feature_runtime.serving.metrics import Metrics
 from feature_runtime.serving.pod import Pod
 from feature_runtime.serving.predictor import PredictorPool
 from feature_runtime.serving.record import Recorder
-from feature_runtime.serving.request import Inputs
-from feature_runtime.serving.rest import Rest, RestServer
+from feature_runtime.serving.request import Served
+from feature_runtime.serving.rest import Rest
 from feature_runtime.serving.rpc import RpcServer, Servicer
 from feature_runtime.serving.scoring import Ports, Scorer, live_clock, replay_clock
 from feature_runtime.serving.sinks import SINKS, SinkSettings
@@ -74,7 +75,7 @@ class Settings:
 
 
 class ServedModel(Model):  # type: ignore[misc]
-    """The model in kserve's registry: readiness and metadata."""
+    """The model in kserve's registry."""
 
     def __init__(self, name: str, pod: Pod) -> None:
         super().__init__(name)
@@ -83,15 +84,6 @@ class ServedModel(Model):  # type: ignore[misc]
     async def healthy(self) -> bool:
         """Own identity and warm-up alone: a lost dependency must not empty the Service."""
         return self._pod.ready
-
-    def get_input_types(self) -> list[dict[str, Any]]:
-        """The service's inputs."""
-        inputs = Inputs(self._pod.release.service).all
-        return [{"name": i.name, "datatype": i.datatype, "shape": [-1, 1]} for i in inputs]
-
-    def get_output_types(self) -> list[dict[str, Any]]:
-        """The three outputs of every service."""
-        return [{"name": n, "datatype": d, "shape": [-1, 1]} for n, d in OUTPUTS.items()]
 
 
 class PodDataPlane(DataPlane):  # type: ignore[misc]
@@ -124,29 +116,19 @@ class PodServer(ModelServer):  # type: ignore[misc]
         self.register_model(ServedModel(settings.model_name, pod))
         self._pod = pod
         self._settings = settings
-        self._http = [self._http_server(main)]
+        served = Served(settings.model_name, pod.release.version)
+        self._description = Description(served, pod.inputs)
+        app = Rest(pod, self._description, main.traffic).app()
+        self._http = [self._http_server(app, main)]
         self._rpc = [self._rpc_server(main)]
         if shadow is not None:
-            self._http.append(self._shadow_server(shadow))
+            app = Rest(pod, self._description, shadow.traffic).shadow_app()
+            self._http.append(self._http_server(app, shadow))
             self._rpc.append(self._rpc_server(shadow))
         # No line per request: the record says more.
         logging.getLogger("uvicorn.access").handlers.clear()
 
-    def _http_server(self, listener: Listener) -> SignalFreeServer:
-        rest = RestServer(
-            "kserve.model_server:app",
-            self.dataplane,
-            self.model_repository_extension,
-            listener.http_port,
-            grace_period=_GRACE,
-        )
-        rest.serve_pod(Rest(self._pod, self._settings.model_name, listener.traffic))
-        rest.create_application()
-        rest.config.host = self._settings.host
-        return SignalFreeServer(rest.config)
-
-    def _shadow_server(self, listener: Listener) -> SignalFreeServer:
-        app = Rest(self._pod, self._settings.model_name, listener.traffic).shadow_app()
+    def _http_server(self, app: Starlette, listener: Listener) -> SignalFreeServer:
         config = uvicorn.Config(
             app,
             host=self._settings.host,
@@ -158,9 +140,10 @@ class PodServer(ModelServer):  # type: ignore[misc]
         return SignalFreeServer(config)
 
     def _rpc_server(self, listener: Listener) -> RpcServer:
-        servicer = Servicer(self._pod, self._settings.model_name, listener.traffic, self.dataplane)
+        servicer = Servicer(self._pod, self._description, listener.traffic, self.dataplane)
         address = f"{self._settings.host}:{listener.grpc_port}"
-        return RpcServer(servicer, address, self._pod.release.service.limits.max_body_bytes)
+        limit = self._pod.release.service.limits.max_body_bytes
+        return RpcServer(servicer, self._pod, address, limit)
 
     async def run(self) -> None:
         """Serves until SIGTERM or SIGINT; then answers what it has accepted and leaves."""

@@ -14,6 +14,7 @@ from feature_runtime.serving.codecs.tensors import (
     OUTPUTS,
     batch_size,
     check_datatype,
+    check_extensions,
     check_names_once,
     check_outputs,
     raw_output,
@@ -21,16 +22,24 @@ from feature_runtime.serving.codecs.tensors import (
     text_output,
     texts,
 )
-from feature_runtime.serving.errors import bad_input, model_not_found
+from feature_runtime.serving.errors import bad_input, invalid_protobuf
 from feature_runtime.serving.outcome import Answer
-from feature_runtime.serving.request import Columns, Input, Inputs, ScoringRequest, request_id
+from feature_runtime.serving.request import (
+    Columns,
+    Input,
+    Inputs,
+    ScoringRequest,
+    Served,
+    check_client_id,
+    request_id,
+)
 
 _CONTENTS = {"BYTES": "bytes_contents", "INT64": "int64_contents", "FP64": "fp64_contents"}
 
 
 @dataclass(frozen=True)
 class GrpcMessage:
-    """A ModelInferRequest, and its metadata's x-request-id."""
+    """A ModelInferRequest, None where the bytes were none, and its metadata's x-request-id."""
 
     request: Any
     request_id: str | None
@@ -47,29 +56,36 @@ class GrpcCall:
 
 
 class GrpcCodec:
-    """ModelInfer of one listener. name: the public model name."""
+    """ModelInfer of one listener."""
 
     protocol: Protocol = "grpc"
 
-    def __init__(self, inputs: Inputs, name: str, traffic: Traffic) -> None:
+    def __init__(self, inputs: Inputs, served: Served, traffic: Traffic) -> None:
         self._inputs = inputs
-        self._name = name
+        self._served = served
         self._traffic = traffic
 
     def decode(self, message: GrpcMessage) -> GrpcCall:
         """A message as a request; the metadata's request id wins over the message's id."""
         asked = message.request
-        if asked.model_name != self._name:
-            raise model_not_found(asked.model_name, self._name)
+        if asked is None:
+            raise invalid_protobuf()
+        self._served.check(asked.model_name, asked.model_version)
+        check_client_id(asked.id)
         columns = columns_of(self._inputs, asked)
-        named = request_id(message.request_id or asked.id)
+        named = request_id(message.request_id, asked.id)
         outputs = check_outputs([output.name for output in asked.outputs])
+        for output in asked.outputs:
+            check_extensions(output.parameters)
         request = self._inputs.request(columns, named, self._traffic, self.protocol, asked.id)
         return GrpcCall(request, asked.id, outputs, bool(asked.raw_input_contents))
 
     def encode(self, call: GrpcCall, answer: Answer) -> Any:
         """A ModelInferResponse with the outputs asked for."""
-        response = pb.ModelInferResponse(model_name=self._name, id=call.id or answer.request_id)
+        name, version = self._served.name, self._served.version
+        response = pb.ModelInferResponse(
+            model_name=name, model_version=version, id=call.id or answer.request_id
+        )
         for key, value in answer.parameters.items():
             response.parameters[key].string_param = value
         shape = [len(answer.outcome.decisions), 1]
@@ -96,6 +112,7 @@ def columns_of(inputs: Inputs, request: Any) -> Columns:
     for i, tensor in enumerate(tensors):
         spec = inputs.by_name[tensor.name]
         check_datatype(spec, tensor.datatype)
+        check_extensions(tensor.parameters)
         if raw and tensor.HasField("contents"):
             field = f"{spec.name}.contents"
             raise bad_input("contents_twice", field, "raw and typed contents", "one of them")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,9 @@ from feature_runtime.serving.request import Input, Inputs
 OUTPUTS: Mapping[str, str] = {"probability": "FP64", "decision": "BYTES", "status": "BYTES"}
 """Output tensors [n, 1] and their datatypes, in order."""
 
+_EXTENSIONS = frozenset({"classification", "shared_memory_region"})
+"""Parameters by which Triton's extensions take or give tensors in another form."""
+
 _LENGTH = struct.Struct("<I")
 
 
@@ -22,16 +26,35 @@ def check_names_once(inputs: Inputs, names: Sequence[str]) -> None:
     """Refuses unknown, missing and repeated tensors."""
     inputs.check_names(names, "inputs.")
     if len(names) != len(inputs.all):
-        twice = next(n for n in names if names.count(n) > 1)
-        raise bad_input("input_repeated", f"inputs.{twice}", "it twice", "every input once")
+        raise bad_input(
+            "input_repeated", f"inputs.{_repeated(names)}", "it twice", "every input once"
+        )
 
 
 def check_outputs(names: Sequence[Any]) -> tuple[str, ...]:
-    """The outputs asked for; all of them where none is named."""
+    """The outputs asked for, each once; all of them where none is named.
+
+    An output named a thousand times would be answered a thousand times.
+    """
     for name in names:
         if not isinstance(name, str) or name not in OUTPUTS:
             raise bad_input("unknown_output", "outputs", shown(name), f"one of {list(OUTPUTS)}")
+    if len(names) != len(set(names)):
+        raise bad_input(
+            "output_repeated", f"outputs.{_repeated(names)}", "it twice", "every output once"
+        )
     return tuple(names) or tuple(OUTPUTS)
+
+
+def _repeated(names: Sequence[str]) -> str:
+    return next(name for name, times in Counter(names).items() if times > 1)
+
+
+def check_extensions(parameters: Iterable[str]) -> None:
+    """Refuses what would make an answer mean something else; other parameters are ignored."""
+    for name in _EXTENSIONS.intersection(parameters):
+        wanted = "values in the message: the server's metadata names the extensions that it serves"
+        raise bad_input("extension_not_served", f"parameters.{name}", "it", wanted)
 
 
 def check_datatype(spec: Input, datatype: Any) -> None:

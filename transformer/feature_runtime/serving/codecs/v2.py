@@ -14,6 +14,7 @@ from feature_runtime.serving.codecs.tensors import (
     OUTPUTS,
     batch_size,
     check_datatype,
+    check_extensions,
     check_names_once,
     check_outputs,
     raw_output,
@@ -29,9 +30,16 @@ from feature_runtime.serving.codecs.values import (
 )
 from feature_runtime.serving.errors import bad_input, shown
 from feature_runtime.serving.outcome import Answer
-from feature_runtime.serving.request import Columns, Inputs, ScoringRequest, request_id
+from feature_runtime.serving.request import (
+    Columns,
+    Inputs,
+    ScoringRequest,
+    Served,
+    check_client_id,
+    request_id,
+)
 
-_KEYS = {"id", "inputs", "outputs", "parameters"}
+_KEYS = ("id", "inputs", "model_name", "model_version", "outputs", "parameters")
 
 
 @dataclass(frozen=True)
@@ -52,19 +60,19 @@ class V2Call:
 
 
 class V2Codec:
-    """V2 infer of one listener. name: the public model name."""
+    """V2 infer of one listener."""
 
     protocol: Protocol = "v2"
 
-    def __init__(self, inputs: Inputs, name: str, traffic: Traffic) -> None:
+    def __init__(self, inputs: Inputs, served: Served, traffic: Traffic) -> None:
         self._inputs = inputs
-        self._name = name
+        self._served = served
         self._traffic = traffic
 
     def decode(self, message: HttpMessage) -> V2Call:
         """A body as a request; the header's request id wins over the body's id."""
-        columns, form = parse(self._inputs, message.body, message.json_length)
-        named = request_id(message.request_id or form.id)
+        columns, form = parse(self._inputs, self._served, message.body, message.json_length)
+        named = request_id(message.request_id, form.id)
         request = self._inputs.request(columns, named, self._traffic, self.protocol, form.id)
         return V2Call(request, form)
 
@@ -86,7 +94,8 @@ class V2Codec:
             tensors.append(tensor)
         head = orjson.dumps(
             {
-                "model_name": self._name,
+                "model_name": self._served.name,
+                "model_version": self._served.version,
                 "id": call.form.id or answer.request_id,
                 "parameters": answer.parameters,
                 "outputs": tensors,
@@ -96,7 +105,9 @@ class V2Codec:
         return HttpReply(body, answer.request_id, len(head) if tail else None)
 
 
-def parse(inputs: Inputs, body: bytes, json_length: str | None) -> tuple[Columns, AnswerForm]:
+def parse(
+    inputs: Inputs, served: Served, body: bytes, json_length: str | None
+) -> tuple[Columns, AnswerForm]:
     """A V2 body as columns, and the form of its answer.
 
     json_length: the header Inference-Header-Content-Length, where the body carries binary
@@ -104,9 +115,10 @@ def parse(inputs: Inputs, body: bytes, json_length: str | None) -> tuple[Columns
     """
     head, tail = _split_binary(body, json_length)
     document = json_object(head)
-    for key in document.keys() - _KEYS:
-        wanted = "id, inputs, outputs, parameters"
+    for key in sorted(document.keys() - _KEYS):
+        wanted = f"one of {list(_KEYS)}"
         raise bad_input("unknown_key", shown(key), "an unknown key", wanted)
+    _check_model(document, served)
     form = _form(document)
     tensors = document.get("inputs")
     if not isinstance(tensors, list) or not all(isinstance(t, dict) for t in tensors):
@@ -156,27 +168,50 @@ def _flat(name: str, data: Any, size: int) -> list[Any]:
     return flat
 
 
+def _check_model(document: Mapping[str, Any], served: Served) -> None:
+    """Some clients say in the body what the URL says already: it must be the same."""
+    name, version = _text(document, "model_name"), _text(document, "model_version")
+    if name and name != served.name:
+        found, wanted = shown(name), f"{served.name}, as in the URL"
+        raise bad_input("model_name_mismatch", "model_name", found, wanted)
+    served.check(served.name, version)
+
+
+def _text(document: Mapping[str, Any], key: str) -> str | None:
+    value = document.get(key)
+    if value is not None and not isinstance(value, str):
+        raise bad_input("wrong_type", key, kind_of(value), "a string")
+    return value
+
+
 def _form(document: Mapping[str, Any]) -> AnswerForm:
-    given, outputs = document.get("id"), document.get("outputs") or []
-    if given is not None and not isinstance(given, str):
-        raise bad_input("wrong_type", "id", kind_of(given), "a string")
+    given, outputs = _text(document, "id"), document.get("outputs") or []
+    check_client_id(given or "")
     if not isinstance(outputs, list) or not all(isinstance(o, dict) for o in outputs):
         raise bad_input("wrong_type", "outputs", kind_of(outputs), "a list of objects")
     names = check_outputs([o.get("name") for o in outputs])
     every = _parameters(document).get("binary_data_output") is True
-    binary = {o.get("name"): _parameters(o).get("binary_data", every) for o in outputs}
+    binary = {o.get("name"): _tensor_parameters(o).get("binary_data", every) for o in outputs}
     return AnswerForm(given, names, frozenset(n for n in names if binary.get(n, every) is True))
 
 
 def _parameters(holder: Mapping[str, Any]) -> Mapping[str, Any]:
-    parameters = holder.get("parameters", {})
+    parameters = holder.get("parameters")
+    if parameters is None:
+        return {}
     if not isinstance(parameters, dict):
         raise bad_input("wrong_type", "parameters", kind_of(parameters), "an object")
     return parameters
 
 
+def _tensor_parameters(tensor: Mapping[str, Any]) -> Mapping[str, Any]:
+    parameters = _parameters(tensor)
+    check_extensions(parameters)
+    return parameters
+
+
 def _binary_size(name: str, tensor: Mapping[str, Any]) -> int | None:
-    size = _parameters(tensor).get("binary_data_size")
+    size = _tensor_parameters(tensor).get("binary_data_size")
     if size is not None and (type(size) is not int or size < 0):
         field = f"{name}.parameters.binary_data_size"
         raise bad_input("wrong_type", field, shown(size), "a number of bytes")
@@ -186,7 +221,9 @@ def _binary_size(name: str, tensor: Mapping[str, Any]) -> int | None:
 def _split_binary(body: bytes, json_length: str | None) -> tuple[bytes, memoryview]:
     if json_length is None:
         return body, memoryview(b"")
-    if not json_length.isdecimal() or int(json_length) > len(body):
+    # A number of more digits than the body's length has is larger, and may be too long to convert.
+    too_long = len(json_length) > len(str(len(body)))
+    if not json_length.isdecimal() or too_long or int(json_length) > len(body):
         wanted = f"a number up to {len(body)}, the size of the body"
         raise bad_input(
             "wrong_json_length", "inference-header-content-length", shown(json_length), wanted

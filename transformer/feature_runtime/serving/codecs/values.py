@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -42,7 +43,33 @@ def json_object(body: bytes) -> dict[str, Any]:
         raise bad_input("invalid_json", "body", f"invalid JSON ({error})", wanted) from None
     if not isinstance(document, dict):
         raise bad_input("wrong_type", "body", kind_of(document), "a JSON object")
+    _check_keys_once(body, document)
     return document
+
+
+def _check_keys_once(body: bytes, document: dict[str, Any]) -> None:
+    """Refuses an object that has a key twice, of which orjson keeps the last.
+
+    A text without a backslash has every string as the document has it, so both have equally many
+    colons unless a pair was dropped: that costs a tenth of reading it again pair by pair.
+    """
+    if b"\\" not in body and body.count(b":") == orjson.dumps(document).count(b":"):
+        return
+    try:
+        json.loads(body, object_pairs_hook=_keys_once)
+    except RecursionError:
+        found, wanted = "too many levels of nesting", "a JSON object in UTF-8"
+        raise bad_input("invalid_json", "body", found, wanted) from None
+
+
+def _keys_once(pairs: list[tuple[str, Any]]) -> None:
+    seen = set()
+    for key, _ in pairs:
+        if key in seen:
+            raise bad_input(
+                "json_key_repeated", shown(key), "the key twice in an object", "it once"
+            )
+        seen.add(key)
 
 
 def column_of(spec: Input, values: list[Any]) -> Any:
