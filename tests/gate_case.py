@@ -56,7 +56,17 @@ FIGURES: dict[str, dict[str, Any]] = {
     "freshness": {"freshness_breach_rate": 0.0},
     "skew": {"skew_failure_rate": 0.0, "strata": {view: {"fresh": 100} for view in VIEWS}},
     "drift": {"feature_drift_psi": 0.01, "feature_null_rate": 0.1, "default_used_rate": 0.1},
-    "shadow": {"requests": 10_000, "seconds": 86_400.0, "decision_disagreement": 0.01},
+    "shadow": {
+        "requests": 10_000,
+        "seconds": 86_400.0,
+        "decision_disagreement": 0.01,
+        "unanswered_share": 0.001,
+        "ambiguous_share": 0.0,
+        "without_partner_share": 0.0,
+        "damaged_share": 0.0,
+        "chance_share": 0.0,
+        "mirror_percent": 100.0,
+    },
     "load": {
         "latency_p95_ms": 12.0,
         "latency_p99_ms": 30.0,

@@ -1,7 +1,8 @@
 """Evidence: the form in which every check keeps its result, `<kind>.json`.
 
 It says which release was measured, when, with which figures, and why it did not pass. The gate
-reads this form only, so missing, altered and expired evidence is handled once for all checks.
+reads every check's result in this form, so missing, altered and expired evidence is handled once;
+beside it, it reads files of rows that evidence names, and the replay's `replay.json`.
 """
 
 from __future__ import annotations

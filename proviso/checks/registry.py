@@ -188,7 +188,7 @@ REGISTERED: dict[str, Registration] = {
     "shadow": Registration(
         "proviso.checks.shadow",
         "Compare a candidate's decisions on mirrored requests with those of the live release."
-        " Exit 1 if no request was decided by both.",
+        " Exit 1 if too many of them are recorded by one of both only.",
     ),
     "load": Registration(
         "proviso.checks.load",

@@ -68,11 +68,15 @@ class Batching(Strict):
 
 
 class Shadow(Strict):
-    """The candidate gets mirrored traffic; its answers go to the prediction log only."""
+    """The candidate gets mirrored traffic; its answers go to the prediction log only.
+
+    max_unmatched: share of predictions whose decision on the other side may be unknown.
+    """
 
     duration: Span
     min_requests: Annotated[int, Field(gt=0)]
     max_decision_disagreement: Annotated[float, Field(gt=0, le=1)]
+    max_unmatched: Annotated[float, Field(ge=0, lt=0.5)] = 0.01
 
 
 class Mirroring(Strict):

@@ -19,7 +19,7 @@ import pytest
 
 from feature_runtime.core import timeline
 from feature_runtime.core.availability import availability, visible_from
-from feature_runtime.core.moments import DAY, MINUTE, SECOND, now
+from feature_runtime.core.moments import DAY, HOUR, MINUTE, SECOND, now
 from proviso.history.duckdb.published import late_intervals
 from proviso.history.segments import segments, stamps_file
 from tests.parcel_data import Held, Project, all_rows, make
@@ -30,6 +30,9 @@ from tests.stored_rows import AHEAD, offline_rows, stamps_of
 KILLED = -9
 PROGRAM = Path(sys.executable).with_name("proviso")
 SCRIPT = Path(__file__).parents[1] / "killed_writer.py"
+
+SCHEDULE, DELAY = 6 * HOUR, 20 * MINUTE
+"""The shortest of the project's schedules, and more than its delay and the run's duration."""
 
 CALLS, CHANGES = range(1, 52), range(1, 26)
 """More than an undisturbed writer makes; a point after its end kills nobody."""
@@ -61,7 +64,18 @@ class World:
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    return make(tmp_path_factory.mktemp("parcels"), now(), couriers=250, edits=AHEAD)
+    directory = tmp_path_factory.mktemp("parcels")
+    return make(directory, whole_until(now()), couriers=250, edits=AHEAD)
+
+
+def whole_until(moment: int) -> int:
+    """The moment, or the end of the last run's hours while the run may not be written yet.
+
+    A history that ends just after a run's hour has rows of it, which a writer does not write
+    before the source's delay is over; the tests compare with all rows of the history.
+    """
+    since = moment % SCHEDULE
+    return moment if since > DELAY else moment - since - SECOND
 
 
 @pytest.fixture
