@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
 from pydantic_core import PydanticCustomError
 
-from feature_runtime.core.moments import format_duration, parse_duration
+from feature_runtime.core.moments import DAY, format_duration, parse_day, parse_duration
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ def _date(value: Any) -> datetime.date:
     if isinstance(value, datetime.date) and not isinstance(value, datetime.datetime):
         return value
     try:
-        return datetime.date.fromisoformat(str(value))
+        return datetime.date(1970, 1, 1) + datetime.timedelta(parse_day(str(value)) // DAY)
     except ValueError:
         raise invalid("date_invalid", repr(value), "a date such as 2026-01-31") from None
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from feature_runtime.core.moments import DAY, format_moment, parse_moment
+from feature_runtime.core.moments import DAY, format_moment, parse_day
 from proviso.contracts.base import InputError
 from proviso.contracts.contract import Contract
 from proviso.history.engines import history_engine
@@ -46,7 +46,7 @@ class Weeks:
 
 def parse_days(text: Sequence[str]) -> Days:
     """The days of `Days.text()`. Raises ValueError."""
-    first, last = (parse_moment(f"{day}T00:00:00Z") for day in text)
+    first, last = map(parse_day, text)
     return Days(first, last)
 
 

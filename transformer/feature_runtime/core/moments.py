@@ -18,9 +18,15 @@ DAY = 24 * HOUR
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+_MOMENT = re.compile(
+    r"\d{4}-\d\d-\d\d[Tt ]([01]\d|2[0-3]):\d\d:\d\d(\.\d+)?([Zz]|[+-]([01]\d|2[0-3]):[0-5]\d)?",
+    re.ASCII,
+)
+_LONGEST = 64
 _DURATION = re.compile(
     r"P(?:(?P<days>\d{1,6})D)?"
-    r"(?:T(?=\d)(?:(?P<hours>\d{1,6})H)?(?:(?P<minutes>\d{1,6})M)?(?:(?P<seconds>\d{1,8})S)?)?"
+    r"(?:T(?=\d)(?:(?P<hours>\d{1,6})H)?(?:(?P<minutes>\d{1,6})M)?(?:(?P<seconds>\d{1,8})S)?)?",
+    re.ASCII,
 )
 
 
@@ -61,17 +67,30 @@ def format_duration(microseconds: int) -> str:
 def parse_moment(text: str) -> int:
     """Microseconds since the epoch of an RFC 3339 moment; without a zone it is UTC.
 
-    Raises ValueError for anything else, a date without a time and a leap second included.
+    Digits beyond the microsecond are cut off. Raises ValueError for anything else: a date without a
+    time, a leap second, a moment that its offset moves out of the years 1 to 9999.
     """
-    if len(text) > 40 or len(text) < 16 or text[10] not in "T ":
-        raise ValueError(f"found {text[:60]!r}, wanted an RFC 3339 moment (2018-06-20T12:00:00Z)")
     try:
-        moment = datetime.fromisoformat(text)
+        if len(text) > _LONGEST or not _MOMENT.fullmatch(text):
+            raise ValueError
+        moment = to_microseconds(datetime.fromisoformat(text.upper()))
+        if not representable(moment):
+            raise ValueError
     except ValueError:
         raise ValueError(
-            f"found {text!r}, wanted an RFC 3339 moment (2018-06-20T12:00:00Z)"
+            f"found {text[:_LONGEST]!r}, wanted an RFC 3339 moment (2018-06-20T12:00:00Z)"
         ) from None
-    return to_microseconds(moment)
+    return moment
+
+
+def parse_day(text: str) -> int:
+    """Microseconds of the midnight, UTC, of a day as RFC 3339 writes it. Raises ValueError."""
+    return parse_moment(f"{text}T00:00:00Z")
+
+
+def representable(microseconds: int) -> bool:
+    """Whether a count of microseconds is a moment of the years 1 to 9999, which text can say."""
+    return _FIRST <= microseconds <= _LAST
 
 
 def to_microseconds(moment: datetime) -> int:
@@ -80,8 +99,12 @@ def to_microseconds(moment: datetime) -> int:
     return (aware - _EPOCH) // _MICROSECOND
 
 
+_FIRST = to_microseconds(datetime.min.replace(tzinfo=UTC))
+_LAST = to_microseconds(datetime.max.replace(tzinfo=UTC))
+
+
 def format_moment(microseconds: int) -> str:
-    """RFC 3339 in UTC, with microseconds only where there are some."""
+    """RFC 3339 in UTC, with microseconds only where there are some. For `representable` ones."""
     text = (_EPOCH + timedelta(microseconds=microseconds)).isoformat()
     return text.removesuffix("+00:00") + "Z"
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from feature_runtime.core import timeline
 from feature_runtime.core.availability import Row, Status, availability, value_status
 from feature_runtime.core.keys import entity_key, timeline_key
+from feature_runtime.core.moments import representable
 from feature_runtime.core.service import Service, View
 from feature_runtime.serving.request import ScoringRequest
 
@@ -97,7 +98,10 @@ def winner(view: View, blob: bytes | None, at: int) -> Winner:
         return Winner(None, Status.TYPE)
     if any(len(row.values) != len(view.features) for row in rows):
         return Winner(None, Status.TYPE)
-    return Winner(*availability(view.times, rows, at))
+    row, status = availability(view.times, rows, at)
+    if row is not None and not (representable(row.event_ts) and representable(row.created_ts)):
+        return Winner(None, Status.TYPE)  # no record could say when it was
+    return Winner(row, status)
 
 
 def _fill(
