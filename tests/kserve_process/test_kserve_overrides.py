@@ -9,13 +9,17 @@ import pytest
 import uvicorn
 from kserve import Model, ModelServer
 from kserve.protocol.dataplane import DataPlane
+from kserve.protocol.grpc.interceptors import ExceptionToStatusInterceptor
 from kserve.protocol.grpc.servicer import InferenceServicer
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from feature_runtime.serving import rpc, rpc_services, server
+from feature_runtime.serving import http_protocol, rpc, rpc_services, server
 from feature_runtime.serving.kserve_overrides import KSERVE_VERSION, OVERRIDES, Override
 
 OURS: list[tuple[type[Any], type[Any]]] = [
     (rpc.Servicer, InferenceServicer),
+    (rpc.Refusals, ExceptionToStatusInterceptor),
+    (http_protocol.BoundedHeadProtocol, HttpToolsProtocol),
     (rpc_services.DescribedServicer, InferenceServicer),
     (server.ServedModel, Model),
     (server.PodDataPlane, DataPlane),

@@ -276,8 +276,8 @@ def test_a_body_that_never_comes_is_given_up_at_the_deadline(pod_stack: PodStack
         connection.sendall(
             b"POST /v2/models/risk/infer HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{"
         )
-        answer = received(connection, b"no answer in time").decode()
-    assert answer.startswith("HTTP/1.1 504")
+        answer = received(connection, b"did not arrive in time").decode()
+    assert answer.startswith("HTTP/1.1 408")
     assert '"code":"request_timeout"' in answer
 
 

@@ -65,6 +65,8 @@ def counted(pod: Pod, code: str, reason: str) -> float | None:
 class Instances:
     """A source: V1 instances that arrive at once, later, or not at all."""
 
+    given = "r"
+
     def __init__(self, after: asyncio.Event | None = None, *, broken: bool = False) -> None:
         self._after = after
         self._broken = broken
@@ -87,8 +89,10 @@ def decisions(reply: HttpReply) -> list[str]:
 
 def test_a_fault_of_ours_is_counted_and_frees_its_place(pod: Pod) -> None:
     for _ in range(3):
-        with pytest.raises(ZeroDivisionError):
+        with pytest.raises(ServingError) as refused:
             infer(pod, Instances(broken=True))
+        error = refused.value
+        assert (error.status.http, error.code, error.request_id) == (500, "internal_error", "r")
     assert counted(pod, "500", "internal") == 3
     assert decisions(infer(pod, Instances())) == ["MANUAL"]
     assert counted(pod, "200", "ok") == 1
@@ -121,8 +125,29 @@ def test_a_message_that_never_ends_is_a_timeout_of_the_request(pod: Pod) -> None
     with pytest.raises(ServingError) as refused:
         asyncio.run(wait())
     error = refused.value
-    assert (error.status.http, error.code) == (504, "request_timeout")
-    assert error.body("r")["found"] == error.message
+    assert (error.status.http, error.code) == (408, "request_timeout")
+    assert (error.body("r")["found"], error.request_id) == (error.message, "r")
+    assert counted(pod, "408", "slow_request") == 1
+
+
+def test_a_call_that_is_given_up_has_a_status_of_its_own(pod: Pod) -> None:
+    async def give_up() -> None:
+        calls = [
+            asyncio.create_task(
+                pod.infer(V1Codec(pod.inputs, "live"), Instances(asyncio.Event()), "live")
+            )
+            for _ in range(2)
+        ]
+        await asyncio.sleep(0)
+        calls[0].cancel()
+        results = await asyncio.gather(calls[0], return_exceptions=True)
+        assert isinstance(results[0], asyncio.CancelledError)
+        with pytest.raises(ServingError):
+            await calls[1]  # shed: its place was taken when it came
+
+    asyncio.run(give_up())
+    assert counted(pod, "499", "cancelled") == 1
+    assert decisions(infer(pod, Instances())) == ["MANUAL"], "its place is free again"
 
 
 def test_readiness_needs_the_warm_up_and_no_dependency(pod: Pod) -> None:

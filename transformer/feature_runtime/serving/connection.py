@@ -11,7 +11,6 @@ A call that times out is not cancelled: a cancelled call can crash Triton (docs/
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
@@ -29,6 +28,7 @@ from feature_runtime.serving.errors import (
     unavailable,
     wrong_release,
 )
+from feature_runtime.serving.logs import log
 
 _INFER = "/inference.GRPCInferenceService/ModelInfer"
 _READY = grpc.ChannelConnectivity.READY
@@ -49,7 +49,6 @@ _OPTIONS = (
     ("grpc.enable_retries", 0),
     ("grpc.use_local_subchannel_pool", 1),
 )
-_log = logging.getLogger("kserve.proviso")
 
 
 class LostCall(Exception):
@@ -216,7 +215,7 @@ class Connection:
         error = wrong_release("predictor_release_mismatch", found, wanted)
         if release_id != self._warned_of:
             self._warned_of = release_id
-            _log.warning("%s is not used: %s [%s]", self._target, error, error.code)
+            log.warning("%s is not used: %s [%s]", self._target, error, error.code)
         return error
 
     async def _reopen(self) -> None:

@@ -20,10 +20,9 @@ _short = reprlib.Repr()
 _short.maxstring = _short.maxother = _short.maxlong = _SHOWN
 _short.maxlist = _short.maxdict = 8
 
-WaitedFor = Literal["request", "store", "predictor", "answer"]
+WaitedFor = Literal["store", "predictor", "answer"]
 
 _TIMEOUTS: Mapping[WaitedFor, str] = {
-    "request": "request_timeout",
     "store": "store_timeout",
     "predictor": "predictor_timeout",
     "answer": "answer_timeout",
@@ -36,6 +35,7 @@ class ErrorStatus(Enum):
     BAD_INPUT = (400, "INVALID_ARGUMENT")
     NOT_FOUND = (404, "NOT_FOUND")
     NOT_ALLOWED = (405, "UNIMPLEMENTED")
+    TIMEOUT = (408, "DEADLINE_EXCEEDED")
     TOO_LARGE = (413, "RESOURCE_EXHAUSTED")
     UNSUPPORTED = (415, "UNIMPLEMENTED")
     SHED = (429, "RESOURCE_EXHAUSTED")
@@ -58,8 +58,9 @@ class ServingError(Exception):
 
     reason: the broad class, one word, a label of metrics. code: what exactly, stable. field: the
     input or the dependency that it is about. A value has found and wanted; an event has a message.
-    retry_after: seconds after which trying again makes sense, None where it does not. All texts are
-    bounded and escaped here, because any of them may hold what a client sent.
+    retry_after: seconds after which trying again makes sense, None where it does not. request_id:
+    of the request that is not answered, set where the request ends. All texts are bounded and
+    escaped here, because any of them may hold what a client sent.
     """
 
     def __init__(
@@ -77,6 +78,7 @@ class ServingError(Exception):
         field, message = bounded(field, _FIELD), bounded(message, _TEXT)
         found, wanted = bounded(found, _TEXT), bounded(wanted, _TEXT)
         super().__init__(f"{field}: {message or f'found {found}, wanted {wanted}'}")
+        self.request_id: str | None = None
         self.status = status
         self.reason = reason
         self.code = code
@@ -209,6 +211,17 @@ def invalid_answer(found: str, wanted: str) -> ServingError:
         found=found,
         wanted=wanted,
         retry_after=1,
+    )
+
+
+def request_timeout(deadline: int) -> ServingError:
+    """The client sent its request so slowly that the deadline, in microseconds, passed before."""
+    return ServingError(
+        ErrorStatus.TIMEOUT,
+        "slow_request",
+        "request_timeout",
+        "request",
+        message=f"the request did not arrive in time; the deadline is {deadline // 1_000} ms",
     )
 
 

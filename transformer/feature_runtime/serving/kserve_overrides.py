@@ -35,6 +35,7 @@ class Override:
         return hashlib.sha256(inspect.getsource(found).encode()).hexdigest()[:16]
 
 
+_HTTP = "uvicorn.protocols.http.httptools_impl:HttpToolsProtocol"
 _GRPC = "kserve.protocol.grpc.servicer:InferenceServicer"
 
 OVERRIDES = (
@@ -61,6 +62,25 @@ OVERRIDES = (
         "1029569ff98894af",
         "called, not overridden: makes the registry and the data plane, and starts nothing",
     ),
+    Override(
+        "kserve.protocol.grpc.interceptors:ExceptionToStatusInterceptor.handle_exception",
+        "f9a4d0abc9843c24",
+        "kserve logs a traceback for every call that is refused",
+    ),
+    Override(f"{_HTTP}.__init__", "4f08999410347141", "state of the head"),
+    Override(
+        f"{_HTTP}.connection_made",
+        "6efb565ff3d36b91",
+        "a connection on which no request begins is closed like an idle one",
+    ),
+    Override(f"{_HTTP}.connection_lost", "c91a4c9bf2e29c55", "ends the timer of the head"),
+    Override(
+        f"{_HTTP}.data_received",
+        "010a7ae59a5d3b1a",
+        "uvicorn bounds neither the size of a head nor the time that it takes",
+    ),
+    Override(f"{_HTTP}.on_message_begin", "96d377fdc7c2baef", "a head begins"),
+    Override(f"{_HTTP}.on_headers_complete", "1ea8589acfad92d8", "a head ends"),
     Override(
         "uvicorn:Server.capture_signals",
         "e1bbcd4770d1c887",

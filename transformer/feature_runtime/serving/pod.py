@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -22,15 +23,27 @@ from feature_runtime.serving.errors import (
     ServingError,
     WaitedFor,
     deadline_exceeded,
+    internal_error,
+    request_timeout,
     wrong_release,
 )
+from feature_runtime.serving.logs import log
 from feature_runtime.serving.metrics import Metrics
 from feature_runtime.serving.outcome import Answer
-from feature_runtime.serving.request import Inputs, ScoringRequest
+from feature_runtime.serving.request import Inputs, ScoringRequest, header_request_id
 from feature_runtime.serving.scoring import Ports, Scorer, Stopwatch
 
 _PROBE_SECONDS = 2.0
-_WAITED_FOR: Mapping[str, WaitedFor] = {"parse": "request", "store": "store", "infer": "predictor"}
+_GIVEN_UP = ErrorStatus.DISCONNECTED.http
+_WAITED_FOR: Mapping[str, WaitedFor] = {"store": "store", "infer": "predictor"}
+
+
+@dataclass
+class _Attempt:
+    """A request on its way; request_id is known once it is decoded."""
+
+    watch: Stopwatch
+    request_id: str | None = None
 
 
 class Pod:
@@ -65,39 +78,49 @@ class Pod:
     ) -> Reply:
         """Reads a message, scores its request and encodes the answer; or raises a ServingError.
 
-        The deadline covers the reading too.
+        The deadline covers the reading too. Whatever else goes wrong is an internal error, so that
+        it ends as the others do: counted, with its request id, its connection kept.
         """
-        watch = Stopwatch()
+        attempt = _Attempt(Stopwatch())
         try:
             self._admit(traffic)
             self._in_flight[traffic] += 1
             try:
-                reply = await self._in_time(codec, source, watch)
+                reply = await self._in_time(codec, source, attempt)
             finally:
                 self._in_flight[traffic] -= 1
-        except ServingError as error:
+        except asyncio.CancelledError:
+            # gRPC cancels a call that its client took back, or whose own deadline has passed.
+            self.metrics.request(traffic, codec.protocol, _GIVEN_UP, "cancelled")
+            raise
+        except Exception as raised:
+            error = raised if isinstance(raised, ServingError) else internal_error()
+            error.request_id = attempt.request_id or header_request_id(source.given)
             self.metrics.request(traffic, codec.protocol, error.status.http, error.reason)
-            raise
-        except Exception:
-            self.metrics.request(traffic, codec.protocol, ErrorStatus.INTERNAL.http, "internal")
-            raise
+            if error is raised:
+                raise
+            log.error("internal server error in request %s", error.request_id, exc_info=raised)
+            raise error from raised
         self.metrics.request(traffic, codec.protocol, 200, "ok")
-        for part, nanoseconds in watch.parts.items():
+        for part, nanoseconds in attempt.watch.parts.items():
             self.metrics.part(traffic, part, nanoseconds)
-        self.metrics.part(traffic, "total", watch.total)
+        self.metrics.part(traffic, "total", attempt.watch.total)
         return reply
 
     async def _in_time(
-        self, codec: Codec[Message, Call, Reply], source: Source[Message], watch: Stopwatch
+        self, codec: Codec[Message, Call, Reply], source: Source[Message], attempt: _Attempt
     ) -> Reply:
         try:
             async with asyncio.timeout(self._deadline / 1e6):
                 call = codec.decode(await source.read())
-                outcome = await self._scorer.score(call.request, watch)
+                attempt.request_id = call.request.request_id
+                outcome = await self._scorer.score(call.request, attempt.watch)
                 answer = Answer(call.request.request_id, self.release.id, outcome)
                 return codec.encode(call, answer)
         except TimeoutError as error:
-            waited_for: WaitedFor = _WAITED_FOR.get(watch.current, "answer")
+            if attempt.watch.current == "parse":
+                raise request_timeout(self._deadline) from error
+            waited_for: WaitedFor = _WAITED_FOR.get(attempt.watch.current, "answer")
             if waited_for in ("store", "predictor"):
                 self.metrics.dependency(waited_for, up=False)
             raise deadline_exceeded(waited_for, self._deadline) from error
@@ -146,8 +169,10 @@ class Pod:
         try:
             async with asyncio.timeout(self._deadline / 1e6):
                 await check()
-        except (ServingError, TimeoutError):
+        except Exception as error:  # noqa: BLE001  # or this was the last probe
             self.metrics.dependency(name, up=False)
+            if not isinstance(error, ServingError | TimeoutError):
+                log.error("internal error in the probe of the %s", name, exc_info=error)
         else:
             self.metrics.dependency(name, up=True)
 

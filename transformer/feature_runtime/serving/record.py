@@ -18,8 +18,6 @@ from feature_runtime.serving.outcome import Outcome
 from feature_runtime.serving.request import ScoringRequest
 
 _MIN_KEY = 16
-_MAX_CLIENT_ID = 256
-"""Characters of a client's own id that are recorded."""
 
 
 class HashKeyError(ValueError):
@@ -84,7 +82,7 @@ class Recorder:
         return {
             "schema": SCHEMA,
             "request_id": request.request_id,
-            "client_request_id": _bounded(request.client_request_id),
+            "client_request_id": request.client_request_id,
             "traffic": request.traffic,
             "arm": former_arm(request.traffic),
             "protocol": request.protocol,
@@ -129,10 +127,6 @@ class Recorder:
                 one["reason"] = self._policies[k].reason
             features[name] = one
         return features
-
-
-def _bounded(client_id: str | None) -> str | None:
-    return None if client_id is None else client_id[:_MAX_CLIENT_ID]
 
 
 def _view(winner: Winner) -> ViewRead:

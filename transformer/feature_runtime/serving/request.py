@@ -149,6 +149,11 @@ def request_id(given: str | None, client_id: str | None = None) -> str:
     return client_id if client_id and _fits_header(client_id) else uuid.uuid4().hex
 
 
+def header_request_id(given: str | None) -> str:
+    """The x-request-id of an answer; a new one where the given one is refused."""
+    return given if given and _fits_header(given) else request_id(None)
+
+
 def check_client_id(value: str) -> None:
     """Refuses an id that would make an answer larger than batch and contract let it be."""
     if len(value) > MAX_CLIENT_ID_BYTES or len(value.encode()) > MAX_CLIENT_ID_BYTES:

@@ -6,7 +6,6 @@ and answer what they refuse with their own errors; see docs/adr/0030 and 0088.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
@@ -14,9 +13,12 @@ import orjson
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Message as AsgiMessage
 
 from feature_runtime.core.traffic import Traffic
 from feature_runtime.serving.codecs import Call, Codec
@@ -33,10 +35,10 @@ from feature_runtime.serving.errors import (
     path_not_found,
     too_large,
 )
+from feature_runtime.serving.logs import log
 from feature_runtime.serving.pod import Pod
-from feature_runtime.serving.request import Served, request_id
+from feature_runtime.serving.request import Served, header_request_id
 
-_log = logging.getLogger("kserve.proviso")
 _JSON = "application/json"
 _BINARY = "application/octet-stream"
 _JSON_LENGTH = "inference-header-content-length"
@@ -48,6 +50,7 @@ class HttpSource:
     """A request that is still arriving. limit: bytes of its body, compressed and not."""
 
     def __init__(self, request: Request, served: Served, limit: int) -> None:
+        self.given = request.headers.get("x-request-id")
         self._request = request
         self._served = served
         self._limit = limit
@@ -58,7 +61,7 @@ class HttpSource:
         headers = self._request.headers
         coding = coding_of(headers.getlist("content-encoding"))
         body = inflate(await read_body(self._request, self._limit), coding, self._limit)
-        return HttpMessage(body, headers.get("x-request-id"), headers.get(_JSON_LENGTH))
+        return HttpMessage(body, self.given, headers.get(_JSON_LENGTH))
 
 
 class Rest:
@@ -110,9 +113,9 @@ class Rest:
         handlers: Mapping[Any, Any] = {
             HTTPException: self.not_routed,
             ServingError: self.refused,
-            Exception: unexpected,
         }
-        app = Starlette(routes=routes, exception_handlers=handlers)
+        faults = Middleware(Faults, answer=self.fault)
+        app = Starlette(routes=routes, middleware=[faults], exception_handlers=handlers)
         app.router.redirect_slashes = False
         return app
 
@@ -175,6 +178,13 @@ class Rest:
         response.headers.update(error.headers or {})
         return response
 
+    def fault(self, request: Request, error: Exception) -> Response:
+        """The answer where anything but a prediction failed; those have been answered before."""
+        refused, given = internal_error(), request.headers.get("x-request-id")
+        refused.request_id = header_request_id(given)
+        log.error("internal server error in request %s", refused.request_id, exc_info=error)
+        return self._error(refused, given)
+
     async def _predict(
         self, codec: Codec[HttpMessage, Call, HttpReply], request: Request
     ) -> Response:
@@ -182,20 +192,18 @@ class Rest:
         try:
             reply = await self._pod.infer(codec, source, self._traffic)
         except ServingError as error:
-            return self._error(error, request.headers.get("x-request-id"))
+            return self._error(error, source.given)
         if reply.json_length is None:
             return self._response(200, reply.body, reply.request_id)
         binary = {"content-type": _BINARY, _JSON_LENGTH: str(reply.json_length)}
         return self._response(200, reply.body, reply.request_id, binary)
 
     def _error(self, error: ServingError, given: str | None) -> Response:
-        try:
-            named = request_id(given)
-        except ServingError:
-            named = request_id(None)
-        headers = {}
+        named, headers = error.request_id or header_request_id(given), {}
         if error.retry_after is not None:
             headers["retry-after"] = str(error.retry_after)
+        if error.status is ErrorStatus.TIMEOUT:
+            headers["connection"] = "close"  # the rest of the request is not waited for
         if error.status is ErrorStatus.UNSUPPORTED:
             headers["accept-encoding"] = ACCEPTED
         return self._response(error.status.http, orjson.dumps(error.body(named)), named, headers)
@@ -248,7 +256,28 @@ async def read_body(request: Request, limit: int) -> bytes:
     return b"".join(chunks)
 
 
-async def unexpected(_: Request, error: Exception) -> Response:
-    """An internal server error: the log has the details, the client does not."""
-    _log.error("unexpected error in a request", exc_info=error)
-    return Response(orjson.dumps(internal_error().body("")), 500, {"content-type": _JSON})
+class Faults:
+    """Middleware that answers where the application raised, and keeps the connection.
+
+    A handler for Exception would run outside it, where the server ends the connection, and with it
+    the requests behind this one.
+    """
+
+    def __init__(self, app: ASGIApp, answer: Callable[[Request, Exception], Response]) -> None:
+        self._app = app
+        self._answer = answer
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started = False
+
+        async def watched(message: AsgiMessage) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, watched)
+        except Exception as error:
+            if started or scope["type"] != "http":
+                raise
+            await self._answer(Request(scope), error)(scope, receive, send)

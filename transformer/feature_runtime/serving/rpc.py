@@ -12,9 +12,10 @@ from kserve.protocol.grpc.interceptors import ExceptionToStatusInterceptor
 from feature_runtime.core.traffic import Traffic
 from feature_runtime.serving.codecs.grpc import GrpcCodec, GrpcMessage
 from feature_runtime.serving.description import Description
-from feature_runtime.serving.errors import ServingError
+from feature_runtime.serving.errors import ServingError, internal_error
+from feature_runtime.serving.logs import log
 from feature_runtime.serving.pod import Pod
-from feature_runtime.serving.request import request_id
+from feature_runtime.serving.request import header_request_id
 from feature_runtime.serving.rpc_services import DescribedServicer, add_services
 
 _ENVELOPE = 64 * 1024
@@ -24,6 +25,7 @@ class GrpcSource:
     """A gRPC message, which has already arrived."""
 
     def __init__(self, message: GrpcMessage) -> None:
+        self.given = message.request_id
         self._message = message
 
     async def read(self) -> GrpcMessage:
@@ -71,15 +73,29 @@ class Servicer(DescribedServicer):
         await self._abort(context, error, _metadata(context, "x-request-id"))
 
     async def _abort(self, context: Any, error: ServingError, given: str | None) -> None:
-        try:
-            named = request_id(given)
-        except ServingError:
-            named = request_id(None)
+        named = error.request_id or header_request_id(given)
         more = [("x-reason", error.reason), ("x-code", error.code)]
         if error.retry_after is not None:
             more.append(("retry-after", str(error.retry_after)))
         self._set_metadata(context, named, *more)
         await context.abort(grpc.StatusCode[error.status.grpc], str(error))
+
+
+class Refusals(ExceptionToStatusInterceptor):  # type: ignore[misc]
+    """Ends calls that raised. kserve's own logs a traceback for every call that is refused."""
+
+    async def handle_exception(
+        self,
+        ex: Exception,
+        request_or_iterator: Any,  # noqa: ARG002
+        context: Any,
+        method_name: str,
+    ) -> None:
+        """Aborts the call; a call that is aborted already stays so."""
+        if isinstance(ex, grpc.aio.AbortError):
+            raise ex
+        log.error("internal server error in %s", method_name, exc_info=ex)
+        await context.abort(grpc.StatusCode.INTERNAL, str(internal_error()))
 
 
 class RpcServer:
@@ -91,9 +107,7 @@ class RpcServer:
             ("grpc.max_receive_message_length", max_message + _ENVELOPE),
             ("grpc.so_reuseport", 0),
         ]
-        self._server = grpc.aio.server(
-            interceptors=(ExceptionToStatusInterceptor(),), options=options
-        )
+        self._server = grpc.aio.server(interceptors=(Refusals(),), options=options)
         add_services(self._server, servicer, pod)
         self._server.add_insecure_port(address)
 

@@ -26,6 +26,8 @@ from feature_runtime.core.release import Release
 from feature_runtime.core.traffic import Traffic
 from feature_runtime.serving.addresses import Name
 from feature_runtime.serving.description import Description
+from feature_runtime.serving.http_protocol import BoundedHeadProtocol
+from feature_runtime.serving.logs import bound_logging
 from feature_runtime.serving.metrics import Metrics
 from feature_runtime.serving.pod import Pod
 from feature_runtime.serving.predictor import PredictorPool
@@ -127,12 +129,15 @@ class PodServer(ModelServer):  # type: ignore[misc]
             self._rpc.append(self._rpc_server(shadow))
         # No line per request: the record says more.
         logging.getLogger("uvicorn.access").handlers.clear()
+        bound_logging(hide_values=pod.release.service.hash_entity_keys)
 
     def _http_server(self, app: Starlette, listener: Listener) -> SignalFreeServer:
         config = uvicorn.Config(
             app,
             host=self._settings.host,
             port=listener.http_port,
+            http=BoundedHeadProtocol,
+            ws="none",
             log_config=None,
             timeout_graceful_shutdown=_GRACE,
             timeout_keep_alive=_KEEP_ALIVE,

@@ -38,7 +38,10 @@ class Codec(Protocol[_In, Call, _Out]):
 
 
 class Source(Protocol[_Out]):
-    """A message that is still arriving."""
+    """A message that is still arriving. given: the request id beside it, which a client chose."""
+
+    @property
+    def given(self) -> str | None: ...
 
     async def read(self) -> _Out:
         """The whole message. Raises a ServingError where it is too large or ends early."""
