@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import date
 
+from feature_runtime.core.encode import MODEL_LIMIT
 from proviso.contracts.base import Problem
 from proviso.contracts.contract import Aggregate, Contract, Feature, FeatureView, OnEvent
 from proviso.contracts.definitions import feature_scalar, where_scalar
@@ -76,6 +77,10 @@ def _default(view: FeatureView, feature: Feature, today: date) -> Iterator[Probl
         why = f"the feature is {feature.dtype}"
         place = of_feature(view, feature, "default.value")
         yield Problem(place, f"{default.value:g}", wanted, why, "default_type_mismatch")
+    if default.value is not None and not abs(default.value) < MODEL_LIMIT:
+        place, found = of_feature(view, feature, "default.value"), f"{default.value:g}"
+        wanted, why = "less than 3.4e38", "the model's float32 holds no larger number"
+        yield Problem(place, found, wanted, why, "default_out_of_range")
     if default.expires is not None and default.expires <= today:
         yield Problem(
             of_feature(view, feature, "default.expires"),

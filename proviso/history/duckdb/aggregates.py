@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from functools import partial
 
+from feature_runtime.core.encode import MODEL_LIMIT
 from proviso.contracts.aggregates import AGGREGATES
 from proviso.contracts.base import ContractError, Problem
 from proviso.contracts.contract import Aggregate, Contract, Feature, FeatureView
@@ -108,7 +109,7 @@ def running_columns(view: FeatureView, window: str) -> str:
 
 
 def feature_columns(view: FeatureView) -> str:
-    """The features over a state's aggregates; what is no finite number is null."""
+    """The features of a state; what their type or the model's cannot hold is null."""
     return ", ".join(f"{_feature(view, f)} as {quoted(f.name)}" for f in view.features)
 
 
@@ -139,7 +140,7 @@ def _feature(view: FeatureView, feature: Feature) -> str:
     value = f"try(({feature_scalar(view, feature).sql()})::{kind})"
     if feature.dtype != "float64":
         return value
-    return f"case when isfinite({value}) then {value} end"
+    return f"case when abs({value}) < {MODEL_LIMIT!r} then {value} end"
 
 
 def _refusals(path: str, judge: Callable[[], object]) -> list[Problem]:

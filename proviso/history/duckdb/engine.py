@@ -84,7 +84,12 @@ def _errors() -> Iterator[None]:
         why = "raise --memory"
         raise InputError.event("engine_out_of_memory", message, "--memory", why) from error
     except duckdb.Error as error:
-        raise EngineError(" ".join(str(error).split())[:500]) from error
+        raise EngineError(_reason(error)) from error
+
+
+def _reason(error: duckdb.Error) -> str:
+    """The error's first paragraph: behind it come the text of our query and DuckDB's stack."""
+    return " ".join(str(error).split("\n\n")[0].split())[:500]
 
 
 @contextmanager

@@ -6,12 +6,12 @@ a file of transactions; an invalid message is refused alone and the others are p
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
 from typing import NamedTuple
 
+from feature_runtime.core.encode import MODEL_LIMIT
 from feature_runtime.core.keys import STRING_ID, EntityId, valid_id
 from feature_runtime.core.moments import parse_moment
 from proviso.contracts.contract import Column, Contract
@@ -108,10 +108,17 @@ def _value(fields: Mapping[str, str], name: str, column: Column) -> Value:
         if column.dtype == "bool":
             return _TRUTHS[text.lower()]
         if column.dtype == "int64":
-            return _integer(text)
+            return _count(text)
         return _money(text, column.scale) if column.dtype == "money" else _finite(text)
     except (KeyError, ValueError, InvalidOperation):
         raise ValueError(f"{name}: found {text[:40]!r}, wanted a value of {column.dtype}") from None
+
+
+def _count(text: str) -> int:
+    value = _integer(text)
+    if abs(value) >= 2**53:
+        raise ValueError("beyond what a request can say")
+    return value
 
 
 def _money(text: str, scale: int) -> Decimal:
@@ -126,6 +133,6 @@ def _money(text: str, scale: int) -> Decimal:
 
 def _finite(text: str) -> float:
     value = float(text)
-    if not math.isfinite(value):
-        raise ValueError("not finite")
+    if not abs(value) < MODEL_LIMIT:
+        raise ValueError("not finite in the model's type")
     return value

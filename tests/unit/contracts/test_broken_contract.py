@@ -426,6 +426,15 @@ VARIANTS: dict[str, tuple[Edit, Wrong]] = {
             "a whole number",
         ),
     ),
+    "default beyond the model's type": (
+        contract(f"{LOAD}/features/fees_24h/default/value", -3.5e38),
+        Wrong(
+            "default_out_of_range",
+            f"{IN_LOAD}.features[fees_24h].default.value",
+            "-3.5e+38",
+            "less than 3.4e38",
+        ),
+    ),
     "approval expired": (
         contract(f"{LOAD}/features/fees_24h/default/expires", date(2026, 11, 24)),
         Wrong(

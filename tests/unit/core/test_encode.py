@@ -174,3 +174,22 @@ def test_a_section_with_a_key_missing_or_unknown_is_refused(key: str) -> None:
 def test_a_consumed_feature_without_a_policy_is_refused() -> None:
     with pytest.raises(ServiceSectionError, match="policy"):
         parse_service({**section(), "features": ["v:c", "v:a", "v:unused"]})
+
+
+@pytest.mark.parametrize(
+    ("amount", "a", "b"),
+    [(3e38, 1e-3, 7.0), (3e38, 4.0, -3e38), (-3e38, 4.0, 3e38), (1.0, 4e38, 3.5e38)],
+)
+def test_what_the_models_type_cannot_hold_is_missing(
+    service: Service, amount: float, a: float, b: float
+) -> None:
+    """A ratio, a difference or a stored value beyond float32: the record must say the same."""
+    found = Encoder(service).encode(
+        {"amount": np.array([amount])},
+        np.array([parse_moment(SATURDAY_NIGHT)]),
+        np.array([[0.5, a, b]]),
+        np.array([OK], dtype=np.int8),
+    )
+    assert not np.isinf(found.vector).any()
+    assert np.isnan(found.vector).any()
+    assert np.isfinite(found.vector[0, :6]).all()

@@ -224,6 +224,16 @@ def test_sql_that_may_not_be_stated_is_refused_with_its_place(tmp_path: Path) ->
     assert problems[0].path == "feature_views[shop_daily].features[return_share].sql"
 
 
+@pytest.mark.parametrize("factors", [3, 19, 20])
+def test_a_value_beyond_the_models_type_is_null(tmp_path: Path, factors: int) -> None:
+    """2^159 is no float32, 2^1060 no double."""
+    source = write_transactions([event(at=ZERO)], "string", tmp_path / "sales.parquet")
+    owner = _with_sql(" * ".join(["judged"] + ["cast(9007199254740992 as double)"] * factors))
+    compute_history(owner, source, tmp_path, ZERO, ZERO + 2 * DAY, ["shop_daily"])
+    rows = read_history(owner, owner.view_by_name["shop_daily"], tmp_path)
+    assert [row.row.values for row in rows] == [(0.0,), (None,)]
+
+
 def _with_sql(sql: str) -> Contract:
     """The contract with another definition of the shops' one feature."""
     data = contract().model_copy(deep=True)

@@ -61,7 +61,7 @@ def test_a_file_without_arrival_and_label_moments_gets_the_contracts(
     engine: Engine, tmp_path: Path
 ) -> None:
     loaded = _load(engine, tmp_path, _columns())
-    row = engine.row("select _event, _arrival, _label_known, was_returned from events")
+    row = engine.row("select _event, _arrival, _label_known, was_returned from _events")
     assert row == (ZERO, ZERO, ZERO + LABEL_DELAY, True)
     assert (loaded.rows, loaded.labelled, loaded.first_event, loaded.last_moment) == (
         2,
@@ -83,7 +83,7 @@ def test_a_null_arrival_or_label_moment_falls_back_row_by_row(
         | {"heard_at": pa.array([None, later], kind), "returned_at": pa.array([later, None], kind)},
     )
     hour = 3_600_000_000
-    rows = engine.execute("select _arrival, _label_known from events order by sale_id").fetchall()
+    rows = engine.execute("select _arrival, _label_known from _events order by sale_id").fetchall()
     assert rows == [(ZERO, ZERO + hour), (ZERO + hour, ZERO + LABEL_DELAY)]
 
 
@@ -95,13 +95,13 @@ def test_timestamps_of_any_unit_and_zone_are_the_same_moment(
     per_second = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}[unit]
     ticks = pa.array([ZERO // 1_000_000 * per_second] * 2, pa.int64())
     _load(engine, tmp_path, _columns() | {"sold_at": ticks.cast(pa.timestamp(unit, tz=zone))})
-    assert engine.row("select distinct _event from events") == (ZERO,)
+    assert engine.row("select distinct _event from _events") == (ZERO,)
 
 
 def test_nanoseconds_never_round_into_the_future(engine: Engine, tmp_path: Path) -> None:
     ticks = pa.array([ZERO * 1000 + 999] * 2, pa.int64()).cast(pa.timestamp("ns"))
     _load(engine, tmp_path, _columns() | {"sold_at": ticks})
-    assert engine.row("select distinct _event from events") == (ZERO,)
+    assert engine.row("select distinct _event from _events") == (ZERO,)
 
 
 @pytest.mark.parametrize(
@@ -114,13 +114,13 @@ def test_nanoseconds_never_round_into_the_future(engine: Engine, tmp_path: Path)
 )
 def test_money_becomes_exact_minor_units(engine: Engine, tmp_path: Path, prices: Any) -> None:
     _load(engine, tmp_path, _columns() | {"price": prices})
-    rows = engine.execute("select price from events order by sale_id").fetchall()
+    rows = engine.execute("select price from _events order by sale_id").fetchall()
     assert rows == [(106_680,), (29,)]
 
 
 def test_whole_numbers_are_major_units(engine: Engine, tmp_path: Path) -> None:
     _load(engine, tmp_path, _columns() | {"price": pa.array([3, -4], pa.int32())})
-    assert engine.execute("select price from events order by sale_id").fetchall() == [
+    assert engine.execute("select price from _events order by sale_id").fetchall() == [
         (300,),
         (-400,),
     ]
@@ -140,7 +140,7 @@ def test_a_label_that_is_not_there_is_null_not_false(
 ) -> None:
     _load(engine, tmp_path, _columns() | {"was_returned": labels})
     rows = engine.execute(
-        "select was_returned, _label_known from events order by sale_id"
+        "select was_returned, _label_known from _events order by sale_id"
     ).fetchall()
     assert rows == [(True, ZERO + LABEL_DELAY), (None, None)]
 
@@ -154,120 +154,166 @@ def test_only_the_asked_span_is_loaded_and_judged(engine: Engine, tmp_path: Path
 
 
 @pytest.mark.parametrize(
-    ("change", "code", "column", "found", "wanted"),
+    ("change", "code", "column", "found"),
     [
         (
             {"price": None, "shop_id": None},
             "source_column_missing",
             "columns",
             "sale_id, sold_at, buyer_id, pieces, weight, is_gift, was_returned",
-            "also shop_id, price",
         ),
-        (
-            {"buyer_id": pa.array([1, 2])},
-            "source_type_mismatch",
-            "buyer_id",
-            "BIGINT",
-            "strings",
-        ),
-        (
-            {"sold_at": pa.array(["now", "then"])},
-            "source_type_mismatch",
-            "sold_at",
-            "VARCHAR",
-            "a timestamp (no zone is UTC)",
-        ),
-        (
-            {"was_returned": pa.array(["y", "n"])},
-            "source_type_mismatch",
-            "was_returned",
-            "VARCHAR",
-            "0, 1, a boolean or null",
-        ),
-        (
-            {"is_gift": pa.array([0, 1])},
-            "source_type_mismatch",
-            "is_gift",
-            "BIGINT",
-            "a boolean",
-        ),
-        (
-            {"sale_id": pa.array([5, 5])},
-            "source_id_repeated",
-            "sale_id",
-            "1 ids in more than one row (such as 5)",
-            "each id once",
-        ),
-        (
-            {"sale_id": pa.array([None, 5])},
-            "source_id_null",
-            "sale_id",
-            "null in 1 rows (such as sale_id None)",
-            "an id in every row",
-        ),
-        (
-            {"shop_id": pa.array(["s", None])},
-            "source_key_null",
-            "shop_id",
-            "null in 1 rows (such as sale_id 1)",
-            "a key in every row",
-        ),
-        (
-            {"was_returned": pa.array([0, 2])},
-            "source_label_invalid",
-            "was_returned",
-            "another value in 1 rows (such as sale_id 1)",
-            "0, 1 or null",
-        ),
-        (
-            {"sold_at": pa.array([-1, 1], pa.timestamp("s"))},
-            "source_moment_out_of_range",
-            "moments",
-            "a year before 1970 or after 2255 in 1 rows (such as sale_id 0)",
-            "a year between",
-        ),
-        (
-            {"sold_at": pa.array([None, 1], pa.timestamp("s"))},
-            "source_event_null",
-            "sold_at",
-            "null in 1 rows (such as sale_id 0)",
-            "a moment in every row",
-        ),
+        ({"buyer_id": pa.array([1, 2])}, "source_type_mismatch", "buyer_id", "BIGINT"),
+        ({"sold_at": pa.array(["now", "then"])}, "source_type_mismatch", "sold_at", "VARCHAR"),
+        ({"was_returned": pa.array(["y", "n"])}, "source_type_mismatch", "was_returned", "VARCHAR"),
+        ({"is_gift": pa.array([0, 1])}, "source_type_mismatch", "is_gift", "BIGINT"),
+        ({"buyer_id": pa.array([b"a", b"b"])}, "source_type_mismatch", "buyer_id", "BLOB"),
+        ({"sold_at": pa.array([MOMENT.date()] * 2)}, "source_type_mismatch", "sold_at", "DATE"),
+        ({"price": pa.array([[1.0], [2.0]])}, "source_type_mismatch", "price", "DOUBLE[]"),
     ],
 )
-def test_a_defect_is_named_with_its_count(
-    engine: Engine,
-    tmp_path: Path,
-    change: dict[str, Any],
-    code: str,
-    column: str,
-    found: str,
-    wanted: str,
+def test_a_column_of_another_type_is_named_with_its_type(
+    engine: Engine, tmp_path: Path, change: dict[str, Any], code: str, column: str, found: str
 ) -> None:
     [problem] = _problems(engine, tmp_path, _changed(change))
-    assert problem.code == code
+    assert (problem.code, problem.found) == (code, found)
     assert problem.path.endswith(f"/sales.parquet: {column}")
-    assert (problem.found, problem.wanted) == (found, wanted)
+
+
+SECONDS = pa.timestamp("s")
+LONG = "\u00e4" * 129  # bytes count, not characters
+BEYOND = 2**63 - 2  # DuckDB has this moment and fails for good where it would print it
 
 
 @pytest.mark.parametrize(
-    ("change", "rows"),
+    ("column", "values", "code", "rows", "first", "value"),
     [
-        ({"price": pa.array([1.0, None])}, 1),
-        ({"price": pa.array([1.0, float("nan")])}, 1),
-        ({"price": pa.array([float("inf"), 1.0])}, 1),
-        ({"price": pa.array([0.001, 1.005])}, 2),
-        ({"price": pa.array([Decimal("0.001")] * 2)}, 2),
-        ({"price": pa.array([1e300, 1e15])}, 2),
-        ({"weight": pa.array([1.0, float("nan")])}, 1),
+        ("sale_id", pa.array([None, 5, None]), "source_id_null", 2, 1, ""),
+        ("sale_id", pa.array(["", "a", "b" * 257]), "source_id_invalid", 2, 1, ""),
+        ("shop_id", pa.array(["s", None, "t"]), "source_key_null", 1, 2, ""),
+        ("shop_id", pa.array(["s", "", "t"]), "source_key_invalid", 1, 2, ""),
+        (
+            "shop_id",
+            pa.array(["s", "t", "\u00e4" * 129]),
+            "source_key_invalid",
+            1,
+            3,
+            "\u00e4" * 60,
+        ),
+        ("was_returned", pa.array([0, 2, 3]), "source_label_invalid", 2, 2, "2"),
+        ("was_returned", pa.array([0.0, 0.5, 1.0]), "source_label_invalid", 1, 2, "0.5"),
+        ("sold_at", pa.array([None, 1, 2], SECONDS), "source_event_null", 1, 1, ""),
+        ("sold_at", pa.array([-1, 1, 2], SECONDS), "source_moment_out_of_range", 1, 1, "-1000000"),
+        (
+            "sold_at",
+            pa.array([1, BEYOND, 2], pa.timestamp("us")),
+            "source_moment_out_of_range",
+            1,
+            2,
+            f"{BEYOND}",
+        ),
+        (
+            "heard_at",
+            pa.array([1, None, 2**53], pa.timestamp("us", tz="UTC")),
+            "source_moment_out_of_range",
+            1,
+            3,
+            f"{2**53}",
+        ),
+        (
+            "returned_at",
+            pa.array([1, -5, 2], pa.timestamp("ms")),
+            "source_moment_out_of_range",
+            1,
+            2,
+            "-5000",
+        ),
+        ("price", pa.array([1.0, None, None]), "source_value_null", 2, 2, ""),
+        ("price", pa.array([1.0, float("nan"), 1.0]), "source_value_not_finite", 1, 2, "nan"),
+        ("price", pa.array([float("inf"), 1.0, 2.0]), "source_value_not_finite", 1, 1, "inf"),
+        ("price", pa.array([0.001, 1.005, 1.5]), "source_value_too_fine", 2, 1, "0.001"),
+        ("price", pa.array([Decimal("0.001")] * 3), "source_value_too_fine", 3, 1, ".001"),
+        ("price", pa.array([1.0, 1e300, 1e15]), "source_value_out_of_range", 2, 2, "1e+300"),
+        ("price", pa.array([1, 2**62, 2]), "source_value_out_of_range", 1, 2, f"{2**62}"),
+        ("price", pa.array([1.0, 2.0, -1e19]), "source_value_out_of_range", 1, 3, "-1e+19"),
+        (
+            "price",
+            pa.array([Decimal(1), Decimal(10**35), Decimal(2)], pa.decimal128(38, 2)),
+            "source_value_out_of_range",
+            1,
+            2,
+            f"{10**35}",
+        ),
+        (
+            "price",
+            pa.array([Decimal(1), Decimal(10**37), Decimal(2)], pa.decimal128(38, 0)),
+            "source_value_out_of_range",
+            1,
+            2,
+            f"{10**37}",
+        ),
+        (
+            "price",
+            pa.array([1.5, 19.99, 200000.01], pa.float32()),
+            "source_value_out_of_range",
+            1,
+            3,
+            "200000.02",
+        ),
+        ("weight", pa.array([1.0, float("nan"), 1.0]), "source_value_not_finite", 1, 2, "nan"),
+        ("weight", pa.array([1.0, 2.0, -3.5e38]), "source_value_out_of_range", 1, 3, "-3.5e+38"),
+        (
+            "pieces",
+            pa.array([1, 2**64 - 1, 1], pa.uint64()),
+            "source_value_out_of_range",
+            1,
+            2,
+            f"{2**64 - 1}",
+        ),
+        ("pieces", pa.array([-(2**63), 1, 1]), "source_value_out_of_range", 1, 1, f"{-(2**63)}"),
+        ("is_gift", pa.array([True, None, None]), "source_value_null", 2, 2, ""),
     ],
 )
-def test_a_value_that_no_sum_can_hold_is_refused(
-    engine: Engine, tmp_path: Path, change: dict[str, Any], rows: int
+def test_a_refused_value_is_named_with_column_count_and_first_row(
+    engine: Engine,
+    tmp_path: Path,
+    column: str,
+    values: Any,
+    code: str,
+    rows: int,
+    first: int,
+    value: str,
 ) -> None:
-    [problem] = _problems(engine, tmp_path, _changed(change))
-    assert problem.code == "source_value_invalid"
-    assert problem.found.startswith(f"null, NaN, infinity or too many decimals in {rows} rows")
+    [problem] = _problems(engine, tmp_path, _columns(3) | {column: values})
+    assert problem.code == code
+    assert problem.path.endswith(f"/sales.parquet: {column}")
+    assert f" in {rows} rows (first in row {first}," in problem.found
+    assert value in problem.found
+    assert len(problem.found) < 250
+
+
+@pytest.mark.parametrize(
+    "column", ["sale_id", "sold_at", "buyer_id", "price", "pieces", "weight", "is_gift"]
+)
+def test_a_required_column_without_a_type_is_null_in_every_row(
+    engine: Engine, tmp_path: Path, column: str
+) -> None:
+    [problem] = _problems(engine, tmp_path, _columns() | {column: pa.nulls(2)})
+    assert problem.code.endswith("_null")
+    assert problem.path.endswith(f"/sales.parquet: {column}")
+    assert " in 2 rows (first in row 1," in problem.found
+
+
+def test_optional_columns_without_a_type_are_absent(engine: Engine, tmp_path: Path) -> None:
+    empty = {name: pa.nulls(2) for name in ("heard_at", "returned_at", "was_returned")}
+    assert _load(engine, tmp_path, _columns() | empty).labelled == 0
+    row = engine.row("select distinct _event, _arrival, _label_known, was_returned from _events")
+    assert row == (ZERO, ZERO, None, None)
+
+
+def test_ids_in_more_than_one_row_are_counted(engine: Engine, tmp_path: Path) -> None:
+    [problem] = _problems(engine, tmp_path, _columns() | {"sale_id": pa.array([5, 5])})
+    assert problem.code == "source_id_repeated"
+    assert problem.path.endswith("/sales.parquet: sale_id")
 
 
 def test_every_defect_is_named_at_once(engine: Engine, tmp_path: Path) -> None:

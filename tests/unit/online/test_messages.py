@@ -26,8 +26,9 @@ GOOD = {
 INTEGERS = {"0": 0, "-5": -5, "+7": 7, "007": 7, str(2**63 - 1): 2**63 - 1, str(-(2**63)): -(2**63)}
 
 
-def parsed(dtype: Literal["string", "int64"], buyer: str) -> ReceivedTransaction:
-    fields = {name.encode(): value.encode() for name, value in (GOOD | {"buyer_id": buyer}).items()}
+def parsed(dtype: Literal["string", "int64"], buyer: str, **more: str) -> ReceivedTransaction:
+    texts = GOOD | {"buyer_id": buyer} | more
+    fields = {name.encode(): value.encode() for name, value in texts.items()}
     return parse_transaction(contract(dtype), Message("1-0", 0, fields), 0, HOUR)
 
 
@@ -53,3 +54,12 @@ def test_an_integer_id_is_read_as_a_file_states_it(text: str) -> None:
 def test_what_only_python_takes_for_an_integer_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="64 bits"):
         parsed("int64", text)
+
+
+@pytest.mark.parametrize(
+    ("column", "text"),
+    [("weight", "3.5e38"), ("weight", "-inf"), ("pieces", str(2**53)), ("price", "0.001")],
+)
+def test_a_number_that_a_file_may_not_state_is_refused(column: str, text: str) -> None:
+    with pytest.raises(ValueError, match=column):
+        parsed("string", "x", **{column: text})

@@ -16,6 +16,9 @@ from feature_runtime.core.functions import CLOCK_FUNCTIONS, DERIVED_FUNCTIONS, F
 from feature_runtime.core.policy import Applied, PolicyTable, apply_policies, policy_table
 from feature_runtime.core.service import Computed, Service
 
+MODEL_LIMIT = 2.0**128 - 2.0**103
+"""The least number that is infinite in the model's type, float32."""
+
 
 @dataclass(frozen=True)
 class Encoded:
@@ -55,7 +58,12 @@ class Encoder:
             named[str(ref)] = applied.values[:, k]
         derived = [_derived_feature(f, named) for f in self.service.derived_features]
         vector = np.column_stack([*columns.values(), applied.values, *derived])
-        return Encoded(vector.astype(np.float32), applied)
+        return Encoded(_in_range(vector).astype(np.float32), applied)
+
+
+def _in_range(vector: Floats) -> Floats:
+    """What the model's type cannot hold is missing, such as a ratio to a tiny number."""
+    return np.where(np.abs(vector) < MODEL_LIMIT, vector, np.nan)
 
 
 def _request_feature(feature: Computed, fields: Mapping[str, Floats], at: Moments) -> Floats:
