@@ -7,7 +7,7 @@ backfilled beside the stable's before it gets traffic; this is the gate's eviden
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -141,7 +141,8 @@ def _measure(context: CheckContext, options: CoverageOptions) -> Evidence:
     check_contract(release, context.contract)
     t = store.clock() if options.as_of is None else options.as_of
     found = cover(context.contract, context.views, options.history, store, t, context.progress)
-    return evidence_of(release.id, found, t)
+    evidence = evidence_of(release.id, found, t)
+    return replace(evidence, warnings=(*evidence.warnings, *store.warnings()))
 
 
 def _text(evidence: Evidence) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import blake2b
 from itertools import islice
 from pathlib import Path
@@ -341,7 +341,8 @@ def _measure(context: CheckContext, options: FreshnessOptions) -> Evidence:
         bound=bound_of(contract),
     )
     found = measure(contract, context.views, store, target, context.progress)
-    return evidence_of(context.release_id, found, target)
+    evidence = evidence_of(context.release_id, found, target)
+    return replace(evidence, warnings=(*evidence.warnings, *store.warnings()))
 
 
 def _text(evidence: Evidence) -> str:

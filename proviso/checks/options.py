@@ -11,7 +11,7 @@ from typing import Annotated
 from proviso.checks.registry import Option
 from proviso.online.store import OnlineStore
 
-Store = Annotated[OnlineStore, Option("Online store, redis://host:port.")]
+Store = Annotated[OnlineStore, Option("Online store, redis://HOST:PORT/DB.")]
 History = Annotated[Path, Option("Directory of the feature history.")]
 Records = Annotated[tuple[Path, ...], Option("Prediction record, JSONL (repeatable).")]
 AsOf = Annotated[int | None, Option("Moment to measure at, or `now`.", moment=True)]

@@ -23,7 +23,8 @@ def catalog(
         typer.Option("--history", help="Directory of the feature history: adds its figures."),
     ] = None,
     store: Annotated[
-        str | None, typer.Option("--store", help="Online store, redis://HOST:PORT: adds freshness.")
+        str | None,
+        typer.Option("--store", help="Online store, redis://HOST:PORT/DB: adds freshness."),
     ] = None,
     store_password_file: StorePasswordFile = None,
     as_of: AsOf = "now",

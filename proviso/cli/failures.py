@@ -14,6 +14,7 @@ from typing import Any
 
 from typer.exceptions import TyperException
 
+from feature_runtime.core.masking import masked
 from proviso.contracts.base import Problem
 
 _CODES = {
@@ -30,19 +31,18 @@ _CODES = {
 
 
 def print_problems(problems: Sequence[Problem], as_json: bool) -> None:
-    """Every problem, on stderr."""
+    """Every problem, on stderr, without credentials: a value that is repeated may be a URL."""
     if as_json:
         print(json.dumps({"errors": [_as_dict(one) for one in problems]}), file=sys.stderr)
         return
     for problem in problems:
-        print(problem.printed, file=sys.stderr)
+        print(masked(problem.printed), file=sys.stderr)
 
 
 def _as_dict(problem: Problem) -> dict[str, Any]:
-    return {
-        name: getattr(problem, name)
-        for name in ("code", "path", "line", "column", "found", "wanted", "why", "message")
-    }
+    names = ("code", "path", "line", "column", "found", "wanted", "why", "message")
+    values = {name: getattr(problem, name) for name in names}
+    return {name: masked(v) if isinstance(v, str) else v for name, v in values.items()}
 
 
 def usage_problem(error: TyperException) -> Problem:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,6 +12,7 @@ import typer
 from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
+from feature_runtime.core.masking import masked
 from proviso import __version__
 from proviso.cli.console import note
 from proviso.cli.deprecated import current_spelling, mark_old_name
@@ -31,6 +34,24 @@ class Program(TyperGroup):
             note(f"deprecated: use proviso {deprecated.new}")
             mark_old_name(ctx)
         return super().resolve_command(ctx, words)
+
+    def make_context(self, *args: Any, **settings: Any) -> Any:
+        with _masked_usage():
+            return super().make_context(*args, **settings)
+
+    def invoke(self, ctx: Any) -> Any:
+        with _masked_usage():
+            return super().invoke(ctx)
+
+
+@contextmanager
+def _masked_usage() -> Iterator[None]:
+    """A wrong command line is repeated without the credentials of its URLs."""
+    try:
+        yield
+    except TyperException as error:
+        error.message = masked(error.message)
+        raise
 
 
 app = typer.Typer(

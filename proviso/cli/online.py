@@ -99,6 +99,8 @@ def materialize(
     with closing(OnlineStore(store, store_password_file)) as online:
         clocks = Clocks(clock, plan.clock_margin, plan.write_deadline)
         writer = Materializer(contract, history, online, clocks)
+        for warning in online.warnings():
+            note(f"warning: {warning}")
         if following:
             settings = FollowSettings(settle_ms * 1_000, max_batch, until_drained)
             _follow(writer, views, source, settings, as_json)
@@ -144,7 +146,8 @@ def _follow(
 def _write(writer: Materializer, views: list[FeatureView], as_json: bool) -> None:
     written = writer.bring_up(views, progress=note)
     rows = [asdict(one) for one in written]
-    emit({"views": rows}, as_json, lambda: "\n".join(map(_line, written)))
+    found = {"views": rows, "warnings": writer.store.warnings()}
+    emit(found, as_json, lambda: "\n".join(map(_line, written)))
 
 
 def _line(done: Written) -> str:

@@ -28,7 +28,7 @@ Memory = Annotated[
     str, Option("--memory", help="Memory limit of the engine, as in 4GB; beyond it spills to disk.")
 ]
 
-StoreUrl = Annotated[str, Option("--store", help="Online store, redis://HOST:PORT.")]
+StoreUrl = Annotated[str, Option("--store", help="Online store, redis://HOST:PORT/DB.")]
 StorePasswordFile = Annotated[
     Path | None, Option("--store-password-file", help="File with the online store's password.")
 ]

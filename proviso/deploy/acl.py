@@ -20,13 +20,13 @@ KEEPER = "keeper"
 """The user that the store's own pod reloads the file with."""
 
 RIGHTS: Mapping[str, str] = {
-    "serving": "resetchannels %R~fs:* -@all +mget +ping +client|setinfo",
+    "serving": "resetchannels ~fs:* -@all +mget +ping",
     "writer": (
-        "resetchannels ~* -@all +ping +time +client|setinfo +script|load +evalsha +multi +exec"
+        "resetchannels ~* -@all +ping +time +info +script|load +evalsha +multi +exec"
         " +get +set +mget +hget +hset +hmget +hsetnx +scan +unlink"
         " +xadd +xgroup|create +xinfo|groups +xreadgroup +xautoclaim +xpending +xack"
     ),
-    KEEPER: "resetchannels -@all +acl|load +acl|getuser +acl|log +client|setinfo",
+    KEEPER: "resetchannels -@all +acl|load +acl|getuser +acl|log",
 }
 REPLICATION: Mapping[str, str] = {
     "replica": "resetchannels -@all +ping +psync +replconf",

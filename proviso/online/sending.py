@@ -17,7 +17,8 @@ from proviso.contracts.base import InputError
 from proviso.contracts.contract import Contract, FeatureView
 from proviso.history.journal import Journal, Stamped
 from proviso.history.values import EntityRow
-from proviso.online.store import TIMELINE_FULL, Merged, OnlineStore
+from proviso.online.connecting import TIMELINE_FULL
+from proviso.online.store import Merged, OnlineStore
 
 BATCH = 1_000
 _SAY_EVERY = 5.0  # seconds

@@ -8,20 +8,19 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import redis
-from redis.backoff import ExponentialBackoff
-from redis.retry import Retry
 
 from feature_runtime.core.availability import ViewTimes
 from feature_runtime.core.keys import timeline_key, watermark_key
 from feature_runtime.core.timeline import MERGE_LUA
+from feature_runtime.serving.store_faults import CLUSTER
 from proviso.contracts.base import InputError
+from proviso.online.connecting import open_client, store_errors
 
 # KEYS[1] the watermark hash; ARGV: watermark, merge clock. Both only ever rise.
 _WATERMARK_LUA = """
@@ -45,6 +44,8 @@ if old == nil or clock > old then
 end
 return now
 """
+
+NO_EVICTION = "noeviction"
 
 KEYS_A_CALL = 100
 """About a millisecond of the store's time; ten times fewer calls to encode and to answer."""
@@ -74,85 +75,39 @@ class Watermark:
     merge_clock: int
 
 
-@dataclass(frozen=True)
-class _Place:
-    host: str
-    port: int
-    encrypted: bool
-    user: str | None
-
-
-def open_client(url: str, password_file: Path | None = None) -> tuple[str, Any]:
-    """An address that may be printed, and a client that connects when it is first used."""
-    place = _place(url)
-    client: Any = redis.Redis(
-        host=place.host,
-        port=place.port,
-        ssl=place.encrypted,
-        username=place.user,
-        password=_password(password_file),
-        socket_timeout=30,
-        socket_connect_timeout=5,
-        retry=Retry(ExponentialBackoff(cap=1, base=0.1), 3),
-    )
-    return f"{place.host}:{place.port}", client
-
-
-TIMELINE_FULL = "timeline_full"
-"""Code of a merge that the store refuses because a key would hold too many rows."""
-
-GROUP_EXISTS = "group_exists"
-"""Code of making a consumer group that is there already."""
-
-
-@contextmanager
-def store_errors(address: str) -> Iterator[None]:
-    """Turns the client's errors into InputError, each with its code."""
-    try:
-        yield
-    except redis.RedisError as error:
-        code, what = _fault(error)
-        raise InputError.event(code, what, f"online store {address}") from error
-
-
-def _fault(error: redis.RedisError) -> tuple[str, str]:
-    """(code, message) of a client's error.
-
-    The server's and our script's errors begin with a word that says which they are.
-    """
-    text = " ".join(str(error).split())[:200] or type(error).__name__
-    for part, code in _REFUSED.items():
-        if part in text:
-            return code, f"refused: {text}"
-    for kinds, code, what in _FAULTS:
-        if isinstance(error, kinds):
-            return code, f"{what}: {text}"
-    return "store_error", f"command failed: {text}"
-
-
-_REFUSED = {
-    "rows for one key": TIMELINE_FULL,
-    "TIMELINE found event_ts beyond": "row_in_future",
-    "TIMELINE found another schema": "timeline_of_other_schema",
-    "Consumer Group name already exists": GROUP_EXISTS,
-}
-_FAULTS: tuple[tuple[tuple[type[redis.RedisError], ...], str, str], ...] = (
-    (
-        (redis.exceptions.AuthenticationError, redis.exceptions.NoPermissionError),
-        "store_access_denied",
-        "access denied",
-    ),
-    ((redis.TimeoutError,), "store_timeout", "no answer in time"),
-    ((redis.ConnectionError,), "store_unreachable", "cannot connect"),
-)
-
-
 class OnlineStore:
     """A connection that writes timelines and watermarks. Raises InputError when unreachable."""
 
     def __init__(self, url: str, password_file: Path | None = None) -> None:
         self.address, self._client = open_client(url, password_file)
+        self._refuse_cluster()
         self._load()
+
+    def _refuse_cluster(self) -> None:
+        """HELLO needs no right; a store that does not know it is older than its mode."""
+        said: Any = {}
+        with self._errors(), suppress(redis.ResponseError):
+            said = self._client.execute_command("HELLO", 2)
+        facts = said if isinstance(said, dict) else dict(zip(said[::2], said[1::2], strict=False))
+        if facts.get(b"mode") == b"cluster":
+            place = f"online store {self.address}"
+            raise InputError.event(CLUSTER.code, CLUSTER.message, place)
+
+    def warnings(self) -> tuple[str, ...]:
+        """What about the store's settings endangers what is written; empty if that is not known.
+
+        A timeline that is evicted looks like an entity that was never seen.
+        """
+        try:
+            with self._errors():
+                memory = self._client.info("memory")
+        except InputError:
+            return ()
+        limit, policy = int(memory.get("maxmemory", 0)), memory.get("maxmemory_policy", NO_EVICTION)
+        if not limit or policy == NO_EVICTION:
+            return ()
+        dropped = f"maxmemory-policy {policy} can drop timelines at {limit:,} bytes"
+        return (f"online store {self.address}: {dropped}; wanted {NO_EVICTION}",)
 
     def _load(self) -> None:
         with self._errors():
@@ -299,34 +254,3 @@ def _batched(
     timelines: Sequence[tuple[bytes, bytes]], size: int
 ) -> Iterator[Sequence[tuple[bytes, bytes]]]:
     return (timelines[at : at + size] for at in range(0, len(timelines), size))
-
-
-_URL = "redis://host:port"
-
-
-def _place(url: str) -> _Place:
-    """Parses a store URL. No part of a URL that may hold a password is put into a message."""
-    try:
-        parts = urlsplit(url)
-        port = parts.port or 6379
-    except ValueError:
-        raise InputError.of("--store", "no URL", _URL, code="store_url_invalid") from None
-    if parts.password:
-        found, wanted, why = "a password in the URL", "--store-password-file", "URLs end up in logs"
-        raise InputError.of("--store", found, wanted, why, code="store_password_in_url")
-    if parts.scheme not in {"redis", "rediss"} or not parts.hostname:
-        raise InputError.of("--store", repr(url), _URL, code="store_url_invalid")
-    return _Place(parts.hostname, port, parts.scheme == "rediss", parts.username)
-
-
-def _password(path: Path | None) -> str | None:
-    if path is None:
-        return None
-    try:
-        return path.read_text(encoding="utf-8").strip()
-    except UnicodeDecodeError:
-        code = "password_file_invalid"
-        raise InputError.of(path, "no text", "a password file", code=code) from None
-    except OSError as error:
-        reason = f"cannot read the password file: {error.strerror or error}"
-        raise InputError.event("file_unreadable", reason, path) from None

@@ -26,6 +26,7 @@ from feature_runtime.serving.record import Recorder
 from feature_runtime.serving.scoring import Ports, Scorer, replay_clock
 from feature_runtime.serving.server import Listener, PodServer, Settings
 from feature_runtime.serving.sinks import FileSink, SinkSettings
+from feature_runtime.serving.store_url import parse_store_url
 from tests.local.pod_stack import RISK, VELOCITY, make_release
 
 T = TypeVar("T")
@@ -205,8 +206,9 @@ def open_pod(directory: Path) -> Iterator[OpenPod]:
     scorer = Scorer(release, ports, Recorder(release, None, "pod-1"), metrics)
     pod = Pod(release, scorer, ports, metrics, fault=None, max_in_flight=64)
     listener = Listener("live", _port(), _port())
+    unused = parse_store_url("redis://unused")
     settings = Settings(
-        release=release, fault=None, model_name="risk", store="", store_password_file=None,
+        release=release, fault=None, model_name="risk", store=unused, store_password_file=None,
         predictor="", record_sink="file", record=SinkSettings(str(record)), hash_key=None,
         replay_clock=True, host="127.0.0.1", listener=listener, shadow=None, max_in_flight=64,
         pod="pod-1",

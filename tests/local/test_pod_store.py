@@ -23,7 +23,7 @@ from tests.local.pod_calls import until
 from tests.local.pod_stack import PodStack, predict_v1, rows
 
 GOOD = rows(("c1", "m1"))
-RIGHTS = ("+mget", "+ping", "+client|setinfo", "%R~fs:*")
+RIGHTS = ("resetchannels", "~fs:*", "+mget", "+ping")
 """All that the pod needs (docs/serving.md)."""
 OLD, NEW = "password-of-the-old-days", "password-of-the-new-days"
 

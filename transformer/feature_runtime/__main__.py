@@ -22,7 +22,7 @@ def _arguments() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("--release", type=Path, required=True, help="The release's release.yml.")
     add("--predictor", help="host:port of its predictors. Wins over KServe's --predictor_host.")
-    add("--store", required=True, help="redis://[user@]host:port of the online store.")
+    add("--store", required=True, help="Online store, redis://[USER@]HOST[:PORT][/DB].")
     add("--store-password-file", type=Path, help="Its password; read at every connection.")
     add("--record", required=True, help="Where prediction records go: for sink file, its path.")
     add("--record-sink", default="file", help="Kind of sink for them (file).")

@@ -15,9 +15,9 @@ from feature_runtime.core.moments import SECOND
 from proviso.contracts.base import InputError
 from proviso.contracts.contract import FeatureView
 from proviso.history.ports import Arrivals
+from proviso.online.connecting import TIMELINE_FULL
 from proviso.online.materialize import Materializer
 from proviso.online.sending import Progress, Tally
-from proviso.online.store import TIMELINE_FULL
 from proviso.online.stream.landing import Landing
 from proviso.online.stream.messages import ReceivedTransaction, parse_transaction
 from proviso.online.stream.valkey import Message, Stream

@@ -1,7 +1,7 @@
 """The stream of transactions: a port, and its implementation with Valkey streams.
 
 The port needs no more than a log with a consumer group, so Kafka can implement it, with offsets as
-ids. The client belongs to `proviso.online.store`.
+ids. The client belongs to `proviso.online.connecting`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from proviso.contracts.base import InputError
-from proviso.online.store import GROUP_EXISTS, open_client, store_errors
+from proviso.online.connecting import GROUP_EXISTS, open_client, store_errors
 
 REFUSED_KEPT = 100_000
 _FIELDS_KEPT, _BYTES_KEPT = 64, 4096

@@ -19,6 +19,7 @@ from feature_runtime.serving.addresses import AddressError, Name, parse_predicto
 from feature_runtime.serving.record import HashKeyError
 from feature_runtime.serving.server import Listener, Settings, serve
 from feature_runtime.serving.sinks import SINKS, SinkSettings
+from feature_runtime.serving.store_url import StoreUrl, StoreUrlError, parse_store_url
 
 _MAX_KEY = 4096
 
@@ -58,7 +59,7 @@ def _settings(own: argparse.Namespace, kserve: argparse.Namespace) -> Settings:
         release=release,
         fault=own_fault(parsed),
         model_name=kserve.model_name or release.model_name,
-        store=own.store,
+        store=_store(own),
         store_password_file=own.store_password_file,
         predictor=predictor,
         record_sink=_sink(own.record_sink),
@@ -71,6 +72,17 @@ def _settings(own: argparse.Namespace, kserve: argparse.Namespace) -> Settings:
         max_in_flight=own.max_in_flight,
         pod=socket.gethostname(),
     )
+
+
+def _store(own: argparse.Namespace) -> StoreUrl:
+    try:
+        url = parse_store_url(own.store)
+    except StoreUrlError as error:
+        raise CommandError(f"--store: {error} [{error.code}]") from None
+    if url.password and own.store_password_file is not None:
+        found = "found a password beside --store-password-file, wanted the file alone"
+        raise CommandError(f"--store: {found} [store_password_in_url]")
+    return url
 
 
 def _sink(name: str) -> str:

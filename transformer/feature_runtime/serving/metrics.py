@@ -78,6 +78,15 @@ class Metrics:
             "proviso_dependency_up", "1 while the dependency answers.", ["dependency"],
             registry=self.registry,
         )  # fmt: skip
+        self._store_faults = Counter(
+            "proviso_store_faults_total", "Reads and probes of the store that failed, by code.",
+            ["code"], registry=self.registry,
+        )  # fmt: skip
+        self._store_replaced = Counter(
+            "proviso_store_connections_replaced_total",
+            "Connections that did not answer: idle ones before use, others lost with a command.",
+            ["reason"], registry=self.registry,
+        )  # fmt: skip
         info = Gauge(
             "proviso_release_info", "1, labelled with what this pod serves.",
             ["release", "model", "service", "service_digest", "model_digest", "contract_digest"],
@@ -150,6 +159,14 @@ class Metrics:
     def dependency(self, name: str, *, up: bool) -> None:
         """Whether the store or the predictor answered last time."""
         self._up.labels(name).set(1 if up else 0)
+
+    def store_fault(self, code: str) -> None:
+        """The store did not answer, or not with what was asked for."""
+        self._store_faults.labels(code).inc()
+
+    def store_replaced(self, reason: str) -> None:
+        """A connection to the store was given up: `idle` or `lost`."""
+        self._store_replaced.labels(reason).inc()
 
     def features(
         self,

@@ -37,7 +37,8 @@ from feature_runtime.serving.rest import Rest
 from feature_runtime.serving.rpc import RpcServer, Servicer
 from feature_runtime.serving.scoring import Ports, Scorer, live_clock, replay_clock
 from feature_runtime.serving.sinks import SINKS, SinkSettings
-from feature_runtime.serving.store import RedisStore
+from feature_runtime.serving.store import RedisStore, StoreWatch
+from feature_runtime.serving.store_url import StoreUrl
 
 _GRACE = 10
 _KEEP_ALIVE = 65  # seconds, kserve's
@@ -62,7 +63,7 @@ class Settings:
     release: Release
     fault: str | None
     model_name: str
-    store: str
+    store: StoreUrl
     store_password_file: Path | None
     predictor: str | Name
     record_sink: str
@@ -182,13 +183,14 @@ async def serve(settings: Settings) -> None:
     """A pod from its settings, until it is told to stop."""
     release = settings.release
     limits = release.service.limits
+    metrics = Metrics(release)
+    watch = StoreWatch(settings.store.address, metrics.store_fault, metrics.store_replaced)
     ports = Ports(
         clock=replay_clock if settings.replay_clock else live_clock(limits.max_client_skew),
-        store=RedisStore(settings.store, settings.store_password_file, limits.deadline),
+        store=RedisStore(settings.store, settings.store_password_file, limits.deadline, watch),
         predictor=PredictorPool(settings.predictor, release, limits.deadline),
         sink=SINKS[settings.record_sink](settings.record),
     )
-    metrics = Metrics(release)
     scorer = Scorer(release, ports, Recorder(release, settings.hash_key, settings.pod), metrics)
     pod = Pod(
         release, scorer, ports, metrics,
