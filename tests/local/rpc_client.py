@@ -3,7 +3,7 @@
 tritonclient.grpc and kserve register the same protobuf symbols, so no process may import both.
 
 Actions: `infer` (tritonclient's own API), `raw` (its generated messages, for requests that the
-API would not send), `health`, `statistics`, `load`, `flood`.
+API would not send), `bytes` (a message as it is), `health`, `statistics`, `load`, `flood`.
 """
 
 from __future__ import annotations
@@ -52,6 +52,7 @@ def infer(job: dict[str, Any]) -> dict[str, Any]:
         headers=job.get("headers"),
         request_id=job.get("id", ""),
         client_timeout=job.get("timeout"),
+        compression_algorithm=job.get("compression"),
     )
     response = result.get_response()
     outputs = {o.name: result.as_numpy(o.name).reshape(-1).tolist() for o in response.outputs}
@@ -65,7 +66,9 @@ def infer(job: dict[str, Any]) -> dict[str, Any]:
 
 def raw(job: dict[str, Any]) -> dict[str, Any]:
     """A hand-made request: inputs [{name, datatype, shape, raw (hex) | contents}]."""
-    request = service_pb2.ModelInferRequest(model_name=job["model"], id=job.get("id", ""))
+    request = service_pb2.ModelInferRequest(
+        model_name=job["model"], model_version=job.get("version", ""), id=job.get("id", "")
+    )
     for tensor in job["inputs"]:
         made = request.inputs.add(
             name=tensor["name"], datatype=tensor["datatype"], shape=tensor["shape"]
@@ -83,12 +86,21 @@ def raw(job: dict[str, Any]) -> dict[str, Any]:
     )
     named = {o.name: o for o in response.outputs}
     return {
+        "id": response.id,
+        "size": response.ByteSize(),
         "probability": [_plain(v) for v in named["probability"].contents.fp64_contents]
         if "probability" in named
         else None,
         "outputs": list(named),
         "trailing": {k: v for k, v in call.trailing_metadata() if isinstance(v, str)},
     }
+
+
+def bytes_(job: dict[str, Any]) -> dict[str, Any]:
+    """Bytes (hex) as the message of a method, `/package.Service/Method`; sizes of the answers."""
+    stub_of(job["address"])
+    call = _channels[job["address"]].stream_stream(job["method"])
+    return {"sizes": [len(one) for one in call(iter([bytes.fromhex(job["bytes"])]), timeout=10)]}
 
 
 def health(job: dict[str, Any]) -> dict[str, Any]:
@@ -144,7 +156,7 @@ def _plain(value: Any) -> Any:
     return None if value != value else value
 
 
-ACTIONS = {f.__name__: f for f in (infer, raw, health, statistics, load, flood)}
+ACTIONS = {f.__name__.rstrip("_"): f for f in (infer, raw, bytes_, health, statistics, load, flood)}
 
 
 def main() -> None:

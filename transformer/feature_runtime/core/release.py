@@ -23,7 +23,7 @@ MODEL_PATTERN = r"[a-z][a-z0-9_]*:\d+\.\d+\.\d+"
 
 _MAX_BYTES = 4 * 1024 * 1024
 # libyaml reads a release seven times faster than Python; the pod's start waits for it.
-_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_SAFE: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _TEXTS = {
     "id": (r"r-[0-9a-f]{16}", "r- and 16 hex digits"),
     "model": (MODEL_PATTERN, "a model and its version such as fraud_model:2.5.0"),
@@ -33,6 +33,17 @@ _TEXTS = {
     "output.name": (r".*\S.*", "the name of a tensor"),
 }
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+
+
+class _Loader(_SAFE):  # type: ignore[misc]
+    """YAML in which a mapping states each key once; PyYAML would keep the last."""
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> Any:
+        mapping = super().construct_mapping(node, deep)
+        if len(mapping) != len(node.value):
+            at = node.start_mark
+            raise yaml.constructor.ConstructorError(None, None, "a key stated twice", at)
+        return mapping
 
 
 class Fault(NamedTuple):
@@ -90,7 +101,7 @@ def read_release(path: Path) -> dict[str, Any]:
     try:
         if path.stat().st_size > _MAX_BYTES:
             raise _unreadable(path, f"more than {_MAX_BYTES} bytes")
-        parsed = yaml.load(path.read_text(encoding="utf-8"), Loader=_LOADER)
+        parsed = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         reason = getattr(error, "strerror", None) or " ".join(str(error).split())[:200]
         raise _unreadable(path, reason) from error

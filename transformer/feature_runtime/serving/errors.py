@@ -143,6 +143,11 @@ def too_large(code: str, field: str, found: str, wanted: str) -> ServingError:
     return ServingError(ErrorStatus.TOO_LARGE, "too_large", code, field, found=found, wanted=wanted)
 
 
+def message_too_large(size: int, limit: int) -> ServingError:
+    """A gRPC message that needs few bytes has many."""
+    return too_large("body_too_large", "message", f"{size} bytes", f"at most {limit}")
+
+
 def model_not_found(name: str, served: str) -> ServingError:
     """The request names another model than the one that this pod serves."""
     return _not_found("model_not_found", "model", name, served)

@@ -162,7 +162,9 @@ def check_client_id(value: str) -> None:
 
 
 def _fits_header(text: str) -> bool:
-    return len(text) <= MAX_REQUEST_ID and text.isascii() and text.isprintable()
+    """Whether the text can be a header's value; a space at its edge would be lost there."""
+    short = len(text) <= MAX_REQUEST_ID
+    return short and text.isascii() and text.isprintable() and text == text.strip()
 
 
 def _ids(name: str, values: Sequence[EntityId]) -> Sequence[EntityId]:

@@ -1,7 +1,7 @@
 """gRPC services of a pod beside inference: what it says about itself, health and reflection.
 
-A message that is not protobuf is refused here for all of them: grpc would answer it with the name
-of a Python class.
+A message that is not protobuf, or much too long, is refused here for all of them: grpc would answer
+the first with the name of a Python class.
 """
 
 from __future__ import annotations
@@ -22,14 +22,21 @@ from kserve.protocol.grpc.servicer import InferenceServicer
 
 from feature_runtime.serving import model_config
 from feature_runtime.serving.description import Description
-from feature_runtime.serving.errors import ServingError, invalid_protobuf, service_not_found
+from feature_runtime.serving.errors import (
+    ServingError,
+    invalid_protobuf,
+    message_too_large,
+    service_not_found,
+)
 from feature_runtime.serving.pod import Pod
 
 INFERENCE = "inference.GRPCInferenceService"
 HEALTH = "grpc.health.v1.Health"
 
 _COUNTED = "ModelInfer"
-"""Gets a message that is no protobuf too, as None: a refused prediction is counted."""
+"""Gets what is no message too, as the error that says so: a refused prediction is counted."""
+_MAX_QUESTION = 4096
+"""Bytes of a message that is no prediction: a name and a version. Reflection repeats it."""
 _WATCH_SECONDS = 1.0
 
 Refuse = Callable[[Any, ServingError], Awaitable[None]]
@@ -134,7 +141,7 @@ def add_services(server: grpc.aio.Server, servicer: DescribedServicer, pod: Pod)
 class _Guarded:
     """Stands for a server while generated code adds its services.
 
-    Each method gets messages that are protobuf, and the client an error of the pod's otherwise.
+    Where a client's bytes are no message of the method, the method does not see them.
     """
 
     def __init__(self, server: grpc.aio.Server, refuse: Refuse) -> None:
@@ -152,9 +159,10 @@ class _Guarded:
         self._server.add_registered_method_handlers(service, guarded)
 
     def _guard(self, name: str, handler: Any) -> Any:
-        handler = handler._replace(request_deserializer=_read(handler.request_deserializer))
+        parse = handler.request_deserializer
         if name == _COUNTED:
-            return handler
+            return handler._replace(request_deserializer=_read(parse, None))
+        handler = handler._replace(request_deserializer=_read(parse, _MAX_QUESTION))
         if handler.unary_unary:
             return handler._replace(unary_unary=self._one(handler.unary_unary))
         if handler.unary_stream:
@@ -163,40 +171,45 @@ class _Guarded:
 
     def _one(self, answer: Callable[[Any, Any], Awaitable[Any]]) -> Any:
         async def guarded(request: Any, context: Any) -> Any:
-            if request is None:
-                await self._refuse(context, invalid_protobuf())
+            await self._check(request, context)
             return await answer(request, context)
 
         return guarded
 
     def _one_to_many(self, answer: Callable[[Any, Any], AsyncIterator[Any]]) -> Any:
         async def guarded(request: Any, context: Any) -> AsyncIterator[Any]:
-            if request is None:
-                await self._refuse(context, invalid_protobuf())
+            await self._check(request, context)
             async for response in answer(request, context):
                 yield response
 
         return guarded
 
     def _many(self, answer: Callable[[Any, Any], AsyncIterator[Any]]) -> Any:
-        async def readable(requests: AsyncIterator[Any], context: Any) -> AsyncIterator[Any]:
+        async def checked(requests: AsyncIterator[Any], context: Any) -> AsyncIterator[Any]:
             async for request in requests:
-                if request is None:
-                    await self._refuse(context, invalid_protobuf())
+                await self._check(request, context)
                 yield request
 
         async def guarded(requests: AsyncIterator[Any], context: Any) -> AsyncIterator[Any]:
-            async for response in answer(readable(requests, context), context):
+            async for response in answer(checked(requests, context), context):
                 yield response
 
         return guarded
 
+    async def _check(self, request: Any, context: Any) -> None:
+        if isinstance(request, ServingError):
+            await self._refuse(context, request)
 
-def _read(parse: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
+
+def _read(parse: Callable[[bytes], Any], limit: int | None) -> Callable[[bytes], Any]:
+    """A deserializer that gives the error, because grpc answers one that raises by itself."""
+
     def message(data: bytes) -> Any:
+        if limit is not None and len(data) > limit:
+            return message_too_large(len(data), limit)
         try:
             return parse(data)
         except DecodeError:
-            return None
+            return invalid_protobuf()
 
     return message

@@ -22,7 +22,7 @@ from feature_runtime.serving.codecs.tensors import (
     text_output,
     texts,
 )
-from feature_runtime.serving.errors import bad_input, invalid_protobuf
+from feature_runtime.serving.errors import ServingError, bad_input
 from feature_runtime.serving.outcome import Answer
 from feature_runtime.serving.request import (
     Columns,
@@ -39,7 +39,7 @@ _CONTENTS = {"BYTES": "bytes_contents", "INT64": "int64_contents", "FP64": "fp64
 
 @dataclass(frozen=True)
 class GrpcMessage:
-    """A ModelInferRequest, None where the bytes were none, and its metadata's x-request-id."""
+    """A ModelInferRequest, or why the bytes are none, and its metadata's x-request-id."""
 
     request: Any
     request_id: str | None
@@ -68,8 +68,8 @@ class GrpcCodec:
     def decode(self, message: GrpcMessage) -> GrpcCall:
         """A message as a request; the metadata's request id wins over the message's id."""
         asked = message.request
-        if asked is None:
-            raise invalid_protobuf()
+        if isinstance(asked, ServingError):
+            raise asked
         self._served.check(asked.model_name, asked.model_version)
         check_client_id(asked.id)
         columns = columns_of(self._inputs, asked)
