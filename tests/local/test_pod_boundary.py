@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import json
+import socket
 import zlib
 from typing import Any
 
@@ -239,6 +241,29 @@ def test_a_strange_length_of_the_json_is_refused(pod: Transformer, length: str) 
     headers = {b"inference-header-content-length": length.encode("latin-1")}
     answer = httpx.post(f"{pod.url}/v2/models/risk/infer", content=body, headers=headers)
     assert (answer.status_code, answer.json()["code"]) == (400, "wrong_json_length")
+
+
+@pytest.mark.parametrize(
+    ("request_bytes", "code"),
+    [
+        (b"NOPE\r\n\r\n", "invalid_http"),
+        (b"GET /v2 HTTP/1.1\r\ncontent-length: x\r\n\r\n", "invalid_http"),
+        (b"\x16\x03\x01\x02\x00\x01\x00", "invalid_http"),  # a client that speaks TLS
+        (b"GET /v2 HTTP/1.1\r\nx-long: " + b"h" * 2_000_000, "head_too_large"),
+    ],
+)
+def test_what_is_no_http_request_is_refused_in_the_same_form(
+    pod: Transformer, request_bytes: bytes, code: str
+) -> None:
+    with socket.create_connection(("127.0.0.1", pod.http_port), 10) as connection:
+        with contextlib.suppress(ConnectionError):  # it need not take all before it answers
+            connection.sendall(request_bytes)
+        answer = b""
+        with contextlib.suppress(ConnectionError):
+            while part := connection.recv(65_536):
+                answer += part
+    assert not answer or json.loads(answer.partition(b"\r\n\r\n")[2])["code"] == code
+    assert answer or code == "head_too_large"
 
 
 # --- protobuf --------------------------------------------------------------------------------

@@ -7,19 +7,26 @@ from its first byte to its last; a connection on which none begins is closed as 
 from __future__ import annotations
 
 import asyncio
+from http import HTTPStatus
 from typing import Any
 
+import orjson
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+from feature_runtime.serving.errors import (
+    ErrorStatus,
+    ServingError,
+    bad_input,
+    request_timeout,
+)
+from feature_runtime.serving.request import header_request_id
 
 HEAD_SECONDS = 10.0
 HEAD_BYTES = 64 * 1024
 
-_TIMEOUT = (408, "Request Timeout")
-_TOO_LARGE = (431, "Request Header Fields Too Large")
-
 
 class BoundedHeadProtocol(HttpToolsProtocol):
-    """Answers 408 or 431 and closes the connection where a head is over a bound."""
+    """Refuses a head that is over a bound, or no HTTP, in the pod's form; closes the connection."""
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
@@ -45,9 +52,9 @@ class BoundedHeadProtocol(HttpToolsProtocol):
             return
         self._head_bytes += 0 if self._began else len(data)
         if self._head_bytes > HEAD_BYTES:
-            self._refuse(*_TOO_LARGE)
+            self._refuse(_head_too_large())
         elif self._head is None:
-            self._head = self.loop.call_later(HEAD_SECONDS, self._refuse, *_TIMEOUT)
+            self._head = self.loop.call_later(HEAD_SECONDS, self._too_late)
 
     def on_message_begin(self) -> None:
         self._in_head = self._began = True
@@ -63,12 +70,41 @@ class BoundedHeadProtocol(HttpToolsProtocol):
             self._head.cancel()
             self._head = None
 
-    def _refuse(self, code: int, phrase: str) -> None:
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002
+        self._refuse(bad_input("invalid_http", "request", "bytes that are none", "HTTP/1.1"))
+
+    def _too_late(self) -> None:
+        self._refuse(request_timeout(int(HEAD_SECONDS * 1e6)))
+
+    def _refuse(self, error: ServingError) -> None:
         """Closes the connection; says why unless an earlier request on it is still unanswered."""
         if self.transport.is_closing():
             return
         cycle: RequestResponseCycle | None = self.cycle  # uvicorn says that it is never None
         if cycle is None or cycle.response_complete:
-            head = f"HTTP/1.1 {code} {phrase}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
-            self.transport.write(head.encode())
+            self.transport.write(_whole(error))
         self.transport.close()
+
+
+def _head_too_large() -> ServingError:
+    found = f"more than {HEAD_BYTES} bytes of request line and headers"
+    return ServingError(
+        ErrorStatus.HEAD_TOO_LARGE,
+        "too_large",
+        "head_too_large",
+        "head",
+        found=found,
+        wanted=f"at most {HEAD_BYTES}",
+    )
+
+
+def _whole(error: ServingError) -> bytes:
+    """An answer of HTTP/1.1, where there is no request that the application could answer."""
+    named = header_request_id(None)
+    body = orjson.dumps(error.body(named))
+    phrase = HTTPStatus(error.status.http).phrase
+    head = (
+        f"HTTP/1.1 {error.status.http} {phrase}\r\ncontent-type: application/json\r\n"
+        f"x-request-id: {named}\r\ncontent-length: {len(body)}\r\nconnection: close\r\n\r\n"
+    )
+    return head.encode() + body
