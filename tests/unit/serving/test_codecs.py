@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from feature_runtime.core.service import parse_service
 from feature_runtime.serving.codecs import tensors, v1, v2
+from feature_runtime.serving.codecs.values import json_object
 from feature_runtime.serving.errors import ErrorStatus, ServingError
 from feature_runtime.serving.request import Input, Inputs, Served, request_id
 from tests.local.pod_stack import section
@@ -63,6 +64,30 @@ def test_an_integer_id_is_an_integer_of_64_bits(wrong: Any) -> None:
     error = refused.value
     assert (error.code, error.field) == ("wrong_type", "courier_id[0]")
     assert error.wanted == "a 64-bit integer"
+
+
+@pytest.mark.parametrize("key", ["a", "\\n"])
+@pytest.mark.parametrize(
+    "value", ["[" * 254 + "]" * 254, "[" * 1000 + "]" * 1000, '{"a":' * 300 + "1" + "}" * 300]
+)
+def test_a_deeply_nested_body_is_read_or_refused(key: str, value: str) -> None:
+    """orjson reads deeper than it writes, and Python's own parser has another limit."""
+    with suppress(ServingError):
+        assert isinstance(json_object(f'{{"{key}":{value}}}'.encode()), dict)
+
+
+@pytest.mark.parametrize("number", ["9" * 5000, "1" + "0" * 5000 + ".5", "1e400", "-1e400"])
+def test_a_number_beyond_every_type_is_refused_beside_an_escaped_key(number: str) -> None:
+    with pytest.raises(ServingError) as refused:
+        json_object(f'{{"\\n":{number}}}'.encode())
+    assert refused.value.code == "invalid_json"
+
+
+@pytest.mark.parametrize("second", ["a", "\\u0061"])
+def test_a_key_stands_once_however_it_is_spelled(second: str) -> None:
+    with pytest.raises(ServingError) as refused:
+        json_object(f'{{"x":{{"a":1,"{second}":{"9" * 50}}}}}'.encode())
+    assert refused.value.code == "json_key_repeated"
 
 
 @pytest.mark.parametrize("cut", range(len(BODY)))
