@@ -18,7 +18,7 @@ from feature_runtime.core.moments import DAY
 from proviso.bench.join_data import DAYS, DELAY, FEATURES, LOOKBACK, START, Data, contract
 from proviso.bench.join_data import exact_answers as by_definition
 from proviso.bench.peak import peak_memory
-from proviso.history.duckdb.engine import Engine, connect, literal, names, write_parquet
+from proviso.history.duckdb.engine import Engine, connect, names, parquet_rows, write_parquet
 from proviso.history.duckdb.join import build_dataset
 
 
@@ -115,14 +115,14 @@ def _visible() -> str:
 
 
 def _asked(task: Task) -> str:
-    file = literal(task.data.transactions)
-    return f"select id, customer_id, epoch_us(asked_at) as asked_us from read_parquet({file})"
+    rows = parquet_rows(task.data.transactions)
+    return f"select id, customer_id, epoch_us(asked_at) as asked_us from {rows}"
 
 
 def _rows(task: Task) -> str:
     return (
         f"select customer_id, epoch_us(event_ts) as event_us, epoch_us(created_ts) as created_us,"
-        f" {names(*FEATURES)} from read_parquet({literal(task.data.rows)})"
+        f" {names(*FEATURES)} from {parquet_rows(task.data.rows)}"
     )
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from feature_runtime.core.moments import DAY, HOUR, MINUTE, parse_moment
 from proviso.contracts.contract import Contract, FeatureView
 from proviso.contracts.loading import load_model
-from proviso.history.duckdb.engine import Engine, connect, literal, write_parquet
+from proviso.history.duckdb.engine import Engine, connect, parquet_rows, write_parquet
 from proviso.history.files import history_file
 
 START = parse_moment("2025-06-01T00:00:00Z")
@@ -85,8 +85,7 @@ def make_data(size: Size, folder: Path) -> Data:
         visible = f"greatest(epoch_us(event_ts) + {DELAY:d}, epoch_us(created_ts))"
         write_parquet(
             engine,
-            f"select *, make_timestamptz({visible}) as available_ts"
-            f" from read_parquet({literal(data.rows)})",
+            f"select *, make_timestamptz({visible}) as available_ts from {parquet_rows(data.rows)}",
             data.available,
         )
     return data
@@ -139,7 +138,7 @@ def exact_answers(engine: Engine, data: Data, out: Path) -> int:
 
     Every pair of a question and a row of its entity is looked at.
     """
-    asked, rows = (f"read_parquet({literal(path)})" for path in (data.transactions, data.rows))
+    asked, rows = (parquet_rows(path) for path in (data.transactions, data.rows))
     fields = ", ".join(f"'{name}': {name}" for name in ("event_ts", "created_ts", *FEATURES))
     return write_parquet(
         engine,
@@ -156,7 +155,7 @@ def wrong_answers(engine: Engine, data: Data, out: Path, prefix: str = "") -> in
     """How many transactions have no row in the answers, or other values than the exact ones."""
     differs = " or ".join(f'a."{prefix}{name}" is distinct from e.{name}' for name in FEATURES)
     found = engine.row(
-        f"select count(*) from read_parquet({literal(data.exact)}) e"
-        f" left join read_parquet({literal(out)}) a using (id) where {differs}"
+        f"select count(*) from {parquet_rows(data.exact)} e"
+        f" left join {parquet_rows(out)} a using (id) where {differs}"
     )
     return int(found[0])

@@ -12,8 +12,8 @@ from typing import Any
 from proviso.bench.sweep import Curve, Point, Spread
 from proviso.bench.sweep_charts import batch_picture, latency_picture
 from proviso.bench.sweep_choice import Budget, Choice
-from proviso.contracts.files import replacing
-from proviso.pages.shell import environment, write_page
+from proviso.contracts.files import replacing_together
+from proviso.pages.shell import environment, page_text
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _HEADER = (
@@ -136,13 +136,14 @@ def _ratio(point: Point, first: Point) -> str:
 
 
 def write_report(found: Found, out: Path) -> None:
-    """Writes sweep.json, sweep.md and sweep.html into `out`, each whole or not at all."""
+    """Writes sweep.json, sweep.md and sweep.html into `out`, all or none."""
     contents = {"json": json.dumps(as_data(found), indent=1), "md": as_text(found)}
-    for ending, content in contents.items():
-        with replacing(out / f"sweep.{ending}") as unfinished:
-            unfinished.write_text(f"{content}\n", encoding="utf-8")
-    if any(curve.known for curve in found.curves):
-        write_page(environment(_TEMPLATES), "sweep.html.j2", _context(found), out / "sweep.html")
+    with replacing_together() as files:
+        for ending, content in contents.items():
+            files.write_text(out / f"sweep.{ending}", f"{content}\n")
+        if any(curve.known for curve in found.curves):
+            page = page_text(environment(_TEMPLATES), "sweep.html.j2", _context(found))
+            files.write_text(out / "sweep.html", page)
 
 
 def _context(found: Found) -> dict[str, Any]:

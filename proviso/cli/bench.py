@@ -24,9 +24,10 @@ from proviso.bench.sweep_report import as_data, as_text, write_report
 from proviso.bench.sweep_run import Sweep, run_sweep
 from proviso.cli.console import day, emit, note
 from proviso.cli.options import Json, Rounds, Transactions
+from proviso.cli.outputs import check_written
 from proviso.contracts.base import InputError
 from proviso.contracts.contract import Scheduled
-from proviso.contracts.files import replacing
+from proviso.contracts.files import replacing_together
 from proviso.contracts.loading import load_contract, load_plan
 from proviso.local import triton, valkey
 from proviso.local.processes import Stack
@@ -152,7 +153,11 @@ def sweep(
 ) -> None:
     """Measure the predictor's rate and latency by batching."""
     plan = load_plan(ctx.obj)
-    chosen = read_release(release or Path("model_repository") / plan.model_version)
+    directory = release or Path("model_repository") / plan.model_version
+    if out is not None:
+        written = [out / f"sweep.{ending}" for ending in ("html", "md", "json")]
+        check_written(ctx.obj, written, releases=[directory])
+    chosen = read_release(directory)
     asked = Sweep(
         release=chosen,
         plan=plan,
@@ -192,11 +197,10 @@ def _embedded(stack: Stack, release: Release, log: Path) -> str:
 
 def _write(out: Path, name: str, contents: dict[str, str]) -> None:
     """Writes `<name>.<ending>` for every content that is not empty."""
-    out.mkdir(parents=True, exist_ok=True)
-    for ending, content in contents.items():
-        if content:
-            with replacing(out / f"{name}.{ending}") as unfinished:
-                unfinished.write_text(content, encoding="utf-8")
+    with replacing_together() as files:
+        for ending, content in contents.items():
+            if content:
+                files.write_text(out / f"{name}.{ending}", content)
 
 
 @contextmanager

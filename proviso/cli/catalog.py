@@ -12,6 +12,7 @@ from proviso.catalog.measuring import Sources, measured
 from proviso.catalog.page import check_views, summary, write_catalog
 from proviso.cli.console import emit, given_moment, note
 from proviso.cli.options import AsOf, Json, StorePasswordFile
+from proviso.cli.outputs import check_written
 from proviso.contracts.loading import load_contract, load_plan
 
 
@@ -36,6 +37,7 @@ def catalog(
 ) -> None:
     """Write a page of features, owners and consumers."""
     contract = load_contract(ctx.obj)
+    check_written(ctx.obj, [out], history=history, releases=release or ())
     check_views(contract)
     margin = load_plan(ctx.obj).clock_margin if store else 0
     at = given_moment("--as-of", as_of)

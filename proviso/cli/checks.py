@@ -22,6 +22,7 @@ from proviso.cli.console import emit, given_moment, note
 from proviso.cli.deprecated import called_by_old_name
 from proviso.cli.lazy import LazyCommand, command_of, group, lazy_command
 from proviso.cli.options import EvidenceDir, Json, ReleaseDir, StorePasswordFile, StoreUrl
+from proviso.cli.outputs import check_written
 from proviso.contracts.base import InputError
 from proviso.contracts.loading import load_contract, load_plan
 from proviso.online.store import OnlineStore
@@ -108,6 +109,10 @@ def _run(chosen: Check[Any], ctx: typer.Context, given: dict[str, Any]) -> None:
     release = None if directory is None else read_release(directory)
     if release is not None:
         folder = folder or EVIDENCE / release.id
+    if folder is not None:
+        read = [path for path in _paths(given) if path.is_file()]
+        own = [] if directory is None else [directory]
+        check_written(ctx.obj, [folder / chosen.file], *read, releases=own)
     with ExitStack() as stack:
         values = _values(chosen, given, stack)
         evidence = chosen.run(CheckContext(contract, plan, release, folder, note), values)
@@ -119,6 +124,14 @@ def _run(chosen: Check[Any], ctx: typer.Context, given: dict[str, Any]) -> None:
     emit(result, as_json, lambda: chosen.text(evidence))
     if not evidence.passed:
         raise typer.Exit(1)
+
+
+def _paths(given: Mapping[str, Any]) -> Iterator[Path]:
+    """The files and folders that the check's options name."""
+    for value in given.values():
+        for one in value if isinstance(value, list) else [value]:
+            if isinstance(one, Path):
+                yield one
 
 
 def _values(chosen: Check[Any], given: Mapping[str, Any], stack: ExitStack) -> dict[str, Any]:

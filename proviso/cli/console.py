@@ -48,6 +48,28 @@ def optional_moment(option: str, text: str | None) -> int | None:
     return None if text is None else moment(option, text)
 
 
+def span(start: str, end: str) -> tuple[int, int]:
+    """--start and --end of a command, which are [start, end). Raises InputError."""
+    first, last = moment("--start", start), moment("--end", end)
+    _check_order(first, last)
+    return first, last
+
+
+def optional_span(start: str | None, end: str | None) -> tuple[int | None, int | None]:
+    """As `span`; None where an option is not given."""
+    first, last = optional_moment("--start", start), optional_moment("--end", end)
+    if first is not None and last is not None:
+        _check_order(first, last)
+    return first, last
+
+
+def _check_order(start: int, end: int) -> None:
+    if end <= start:
+        found = f"[{moments.format_moment(start)}, {moments.format_moment(end)})"
+        wanted, why = "--start before --end", "--start is included, --end is not"
+        raise InputError.of("--start, --end", found, wanted, why, code="span_empty")
+
+
 def given_moment(option: str, text: str) -> int | None:
     """As `moment`; None for `now`, where a clock other than this machine's counts."""
     return None if text == "now" else moment(option, text)

@@ -27,6 +27,7 @@ _CODES = {
     errno.EEXIST: "file_exists",
     errno.ENOSPC: "disk_full",
     errno.EDQUOT: "disk_full",
+    errno.EFBIG: "disk_full",
 }
 
 
@@ -55,8 +56,8 @@ def usage_problem(error: TyperException) -> Problem:
 
 def file_problem(error: OSError) -> Problem:
     """A file or directory that cannot be read or written. Raises what names neither."""
-    if error.filename is None and error.errno not in (errno.ENOSPC, errno.EDQUOT):
-        raise error
     code = _CODES.get(error.errno or 0, "file_unusable")
+    if error.filename is None and code != "disk_full":
+        raise error
     message = os.strerror(error.errno).lower() if error.errno else str(error)
     return Problem(str(error.filename or "disk"), code=code, message=message)

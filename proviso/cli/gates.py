@@ -9,6 +9,7 @@ import typer
 
 from proviso.cli.console import emit
 from proviso.cli.options import DryRun, EvidenceDir, Json, ReleaseDir
+from proviso.cli.outputs import check_written
 from proviso.gates.gate import EVIDENCE, judge
 from proviso.gates.verdict import text_of
 
@@ -34,8 +35,10 @@ def gate(
     Exit 1 when it may not. The verdict is written beside the evidence.
     """
     verdict = judge(ctx.obj, release, stage.value, evidence)
+    folder = evidence or EVIDENCE / verdict.release
+    check_written(ctx.obj, [folder / verdict.file], releases=[release])
     if not dry_run:
-        verdict.write(evidence or EVIDENCE / verdict.release)
+        verdict.write(folder)
     emit(verdict.as_dict(), as_json, lambda: text_of(verdict))
     if not verdict.passed:
         raise typer.Exit(1)

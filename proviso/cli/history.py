@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from feature_runtime.core import moments
-from proviso.cli.console import emit, moment, note, optional_moment, step
+from proviso.cli.console import emit, moment, note, optional_moment, optional_span, span, step
 from proviso.cli.options import (
     DryRun,
     End,
@@ -20,10 +20,12 @@ from proviso.cli.options import (
     Start,
     Transactions,
 )
+from proviso.cli.outputs import check_written
 from proviso.contracts.base import InputError
-from proviso.contracts.loading import load_contract
+from proviso.contracts.loading import PLAN_FILE, load_contract, load_plan
+from proviso.history.clock import source_clock
 from proviso.history.engines import history_engine
-from proviso.history.values import DEFAULT_MEMORY, ViewHistory
+from proviso.history.values import DEFAULT_MEMORY, HistorySummary, SourceClock, ViewHistory
 from proviso.simulation.ongoing import append_events, simulate_ongoing, whole_until
 from proviso.simulation.simulate import simulate as run_simulation
 
@@ -61,6 +63,7 @@ def simulate(
 ) -> None:
     """Make up transactions; the same seed gives the same file."""
     contract = load_contract(ctx.obj)
+    check_written(ctx.obj, [out])
     if append and (ahead is None or out.exists()):
         with step("simulating"):
             added = append_events(ctx.obj, contract, out, moment("--end", end or "now"))
@@ -98,9 +101,9 @@ def features(
         str | None,
         typer.Option(
             "--as-of",
-            help="With --update or --backfill: the transactions hold everything that arrived"
-            " before this moment (default: up to their last arrival, or as far as a simulated"
-            " file goes; a backfill is of now).",
+            help="The clock: nothing later is used. With --update or --backfill: the transactions"
+            " hold everything that arrived before it (default: up to their last arrival, or as far"
+            " as a simulated file goes; a backfill is of now).",
         ),
     ] = None,
     memory: Memory = DEFAULT_MEMORY,
@@ -112,33 +115,57 @@ def features(
     One row per view, run and entity, in <view>.parquet.
     """
     contract = load_contract(ctx.obj)
-    first, last = optional_moment("--start", start), optional_moment("--end", end)
+    first, last = optional_span(start, end)
     whole = optional_moment("--as-of", as_of)
+    _check_combination(update, backfill, first, last)
+    files = [out / f"{name}.parquet" for name in view or contract.view_by_name]
+    check_written(ctx.obj, files, transactions)
+    clock = _clock(ctx.obj, transactions, whole, grows=update or backfill)
     if update and whole is None:
         whole = whole_until(transactions)
-    _check_combination(update, backfill, first, last, whole)
     engine = history_engine()
     if update:
         done = engine.update_history(
-            contract, transactions, out, whole, view, note, memory, dry_run
+            contract, transactions, out, whole, view, note, memory, dry_run, clock
         )
     elif backfill and first is not None:
         done = engine.backfill_history(
-            contract, transactions, out, first, last, whole, view, note, memory, dry_run
+            contract, transactions, out, first, last, whole, view, note, memory, dry_run, clock
         )
     elif dry_run:
-        files = [str(out / f"{v}.parquet") for v in view or contract.view_by_name]
-        emit({"would_write": files}, as_json, lambda: "would write " + ", ".join(files))
+        names = [str(path) for path in files]
+        emit({"would_write": names}, as_json, lambda: "would write " + ", ".join(names))
         return
     else:
-        done = engine.compute_history(contract, transactions, out, first, last, view, note, memory)
+        done = engine.compute_history(
+            contract, transactions, out, first, last, view, note, memory, clock
+        )
     would = "would compute " if dry_run else ""
-    emit(asdict(done), as_json, lambda: "\n".join(would + _line(v) for v in done.views))
+    lines = [*(would + _line(one) for one in done.views), *_set_aside(done)]
+    emit(asdict(done), as_json, lambda: "\n".join(lines))
 
 
-def _check_combination(
-    update: bool, backfill: bool, start: int | None, end: int | None, as_of: int | None
-) -> None:
+def _clock(contracts: Path, transactions: Path, as_of: int | None, *, grows: bool) -> SourceClock:
+    """The clock that the transactions are read by.
+
+    A history that grows may have been computed after --as-of, so only a later one moves its clock.
+    """
+    margin = load_plan(contracts).clock_margin if (contracts / PLAN_FILE).exists() else 0
+    if as_of is not None and not grows:
+        return SourceClock(as_of, margin)
+    return source_clock(transactions, margin, as_of)
+
+
+def _set_aside(done: HistorySummary) -> list[str]:
+    """A line of the transactions that were set aside, if there are any."""
+    if not done.set_aside or done.latest is None:
+        return []
+    latest = moments.format_moment(done.latest)
+    example = done.set_aside_example
+    return [f"set aside: {done.set_aside:,} transactions later than {latest}, such as {example}"]
+
+
+def _check_combination(update: bool, backfill: bool, start: int | None, end: int | None) -> None:
     """Raises InputError for options that contradict or need each other."""
     if update and backfill:
         raise _conflict("--update", "also --backfill", "one of them", "a backfill updates as well")
@@ -148,8 +175,6 @@ def _check_combination(
     if backfill and start is None:
         wanted = "the moment of the first run to correct"
         raise InputError.of("--backfill", "no --start", wanted, code="option_missing")
-    if as_of is not None and not (update or backfill):
-        raise _conflict("--as-of", "neither --update nor --backfill", "one of them")
 
 
 def _conflict(option: str, found: str, wanted: str, why: str = "") -> InputError:
@@ -178,7 +203,8 @@ def dataset(
     One row per transaction, with each view's newest row that was readable at its moment.
     """
     contract = load_contract(ctx.obj)
-    first, last = moment("--start", start), moment("--end", end)
+    first, last = span(start, end)
+    check_written(ctx.obj, [out], transactions, history=history)
     if dry_run:
         emit({"would_write": [str(out)]}, as_json, lambda: f"would write {out}")
         return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable
 from importlib import import_module
 from inspect import cleandoc
@@ -9,6 +10,33 @@ from typing import Any
 
 import typer
 from typer.core import TyperCommand, TyperGroup
+
+from proviso.contracts.base import InputError
+
+
+class OnceCommand(TyperCommand):
+    """A command that refuses an option of one value that is given twice."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        refuse_repeated(self, ctx, args)
+        return super().parse_args(ctx, args)
+
+
+def refuse_repeated(command: Any, ctx: Any, args: list[str]) -> None:
+    """Raises InputError where an option that takes one value is given more than once.
+
+    The parser would take the last and drop the others. A plain flag may be repeated.
+    """
+    if ctx.resilient_parsing:
+        return
+    _, _, given = command.make_parser(ctx).parse_args(args=list(args))
+    for option, count in Counter(map(id, given)).items():
+        one = next(each for each in given if id(each) == option)
+        flag = getattr(one, "is_flag", False) and not one.secondary_opts
+        if count > 1 and one.param_type_name == "option" and not (one.multiple or flag):
+            name = max(one.opts, key=len)
+            found, why = f"{count} times", "only the last one would be used"
+            raise InputError.of(name, found, "once", why, code="option_repeated")
 
 
 class LazyCommand(TyperCommand):
@@ -46,7 +74,7 @@ def command_of(name: str, function: Callable[..., None], summary: str | None = N
     """A command without a group around it; its help is the function's docstring by default."""
     text = summary or _paragraphs(function.__doc__ or "")
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-    app.command(name, help=text)(function)
+    app.command(name, cls=OnceCommand, help=text)(function)
     return typer.main.get_command(app)
 
 

@@ -9,6 +9,7 @@ import typer
 
 from proviso.cli.console import day, duration, emit, note
 from proviso.cli.options import FeatureService, Json
+from proviso.cli.outputs import check_written
 from proviso.contracts.base import InputError
 from proviso.leakage.report import as_text
 from proviso.leakage.study import Study, run_study
@@ -44,6 +45,8 @@ def leakage(
     as_json: Json = False,
 ) -> None:
     """Compare joins that ignore time with the exact one."""
+    written = [out / f"leakage.{ending}" for ending in ("html", "json")]
+    check_written(ctx.obj, written, transactions)
     project = load_project(ctx.obj, service)
     delay = project.contract.source.label.delay
     study = Study(

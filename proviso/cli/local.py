@@ -10,6 +10,7 @@ import typer
 
 from proviso.cli.console import emit, note
 from proviso.cli.options import Json, ReleaseDir
+from proviso.cli.outputs import check_written
 from proviso.contracts.base import InputError
 from proviso.demo.run import Settings
 from proviso.demo.run import demo as run_demo
@@ -85,6 +86,8 @@ def demo(
     keep: Annotated[bool, typer.Option("--keep", help="Leave the processes running.")] = False,
 ) -> None:
     """Run the whole path, from data to gates and a report."""
+    written = [report / "index.html", *(work / "history").glob("*.parquet")]
+    check_written(ctx.obj, written, transactions)
     try:
         run_demo(Settings(ctx.obj, work, report, transactions, sample, keep))
     except KeyboardInterrupt:

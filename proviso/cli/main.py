@@ -17,6 +17,7 @@ from proviso import __version__
 from proviso.cli.console import note
 from proviso.cli.deprecated import current_spelling, mark_old_name
 from proviso.cli.failures import file_problem, print_problems, usage_problem
+from proviso.cli.lazy import refuse_repeated
 from proviso.cli.registry import commands
 from proviso.contracts.base import InputError, ValidationFailed
 
@@ -27,6 +28,10 @@ class Program(TyperGroup):
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
         self.commands = {command.name: command for command in commands()}
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        refuse_repeated(self, ctx, args)
+        return super().parse_args(ctx, args)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         words, deprecated = current_spelling(args)

@@ -12,6 +12,7 @@ from typer.core import TyperGroup
 from proviso.cli.deprecated import SPELLINGS
 from proviso.cli.lazy import LazyCommand
 from proviso.cli.main import app
+from proviso.contracts.files import replacing
 
 PAGE = Path("docs/cli.md")
 _MARK = "<!-- generated from here on by python -m proviso.cli.reference -->"
@@ -82,4 +83,5 @@ def _facts(param: Any) -> str:
 
 
 if __name__ == "__main__":
-    PAGE.write_text(page(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+    with replacing(PAGE) as temporary:
+        temporary.write_text(page(PAGE.read_text(encoding="utf-8")), encoding="utf-8")

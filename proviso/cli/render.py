@@ -10,6 +10,7 @@ import typer
 
 from proviso.cli.console import emit
 from proviso.cli.options import DryRun, Json, ReleaseMode
+from proviso.cli.outputs import check_written
 from proviso.contracts.base import InputError
 from proviso.contracts.loading import load_contract, load_plan
 from proviso.manifests.checks import Request
@@ -44,6 +45,8 @@ def render(
     )
     rendering = render_release(request)
     directory = out / rendering.version
+    read = [release] if stable == "none" else [release, Path(stable)]
+    check_written(ctx.obj, [directory / name for name in rendering.files], releases=read)
     files = changes(rendering, directory) if dry_run else write(rendering, directory)
     result = _as_data(rendering, directory, files, dry_run)
     emit(result, as_json, lambda: _text(result, rendering))

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from proviso.cli.console import emit, moment, note
+from proviso.cli.console import emit, note, span
 from proviso.cli.options import (
     End,
     EvidenceDir,
@@ -24,12 +24,14 @@ from proviso.cli.options import (
     Target,
     Transactions,
 )
+from proviso.cli.outputs import check_written
 from proviso.clients.endpoint import clients_of
 from proviso.contracts.loading import load_contract, load_plan
 from proviso.online.materialize import Clocks
 from proviso.online.store import OnlineStore
 from proviso.release.directory import read_release
 from proviso.replay.endpoint import replay_endpoint
+from proviso.replay.evidence import REPLAY_FILE, SKEW_FILE
 from proviso.replay.replay import ReplayContext, ReplaySettings
 
 
@@ -59,14 +61,14 @@ def replay(
     an answer differs.
     """
     contract, plan, candidate = load_contract(ctx.obj), load_plan(ctx.obj), read_release(release)
-    settings = ReplaySettings(
-        transactions, moment("--start", start), moment("--end", end), sample, seed, drill
-    )
+    settings = ReplaySettings(transactions, *span(start, end), sample, seed, drill)
+    out = evidence or Path("evidence") / candidate.id
+    files = [out / REPLAY_FILE, out / SKEW_FILE]
+    check_written(ctx.obj, files, transactions, history=history, releases=[release])
     with closing(OnlineStore(store, store_password_file)) as online:
         clocks = Clocks(None, plan.clock_margin, plan.write_deadline)
         context = ReplayContext(contract, candidate, history, online, clocks)
         clients = clients_of(candidate.model_name, candidate.service, target, grpc_target)
-        out = evidence or Path("evidence") / candidate.id
         summary = replay_endpoint(context, settings, clients, out, note)
     emit(summary, as_json, lambda: _text(summary))
     if summary["reasons"] or summary["skew"].get("REVIEW"):

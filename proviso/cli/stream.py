@@ -17,6 +17,7 @@ from proviso.cli.options import (
     Stream,
     Transactions,
 )
+from proviso.cli.outputs import check_written
 from proviso.contracts.loading import load_contract
 from proviso.online.stream.landing import snapshot
 from proviso.online.stream.producer import produce as send_file
@@ -48,12 +49,14 @@ def produce(
 
 
 def export(
+    ctx: typer.Context,
     landing: Annotated[Path, typer.Option("--landing", help="Directory of the landing.")],
     out: ParquetFile,
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
     """Write a stream's landed transactions to one file."""
+    check_written(ctx.obj, [out], landing)
     if dry_run:
         emit({"would_write": str(out)}, as_json, lambda: f"would write {out}")
         return

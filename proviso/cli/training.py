@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from proviso.cli.console import day, duration, emit, moment, note, step
+from proviso.cli.console import day, duration, emit, note, span, step
 from proviso.cli.options import (
     ComputedHistory,
     End,
@@ -21,9 +21,10 @@ from proviso.cli.options import (
     Start,
     Transactions,
 )
+from proviso.cli.outputs import check_written
 from proviso.contracts.base import ContractError
 from proviso.contracts.loading import load_contract
-from proviso.release.directory import Release, read_release
+from proviso.release.directory import BASELINE_FILE, RELEASE_FILE, Release, read_release
 from proviso.simulation.spec import load_simulation
 from proviso.training.certificate_renewal import certify_again, renew
 from proviso.training.data import Request
@@ -31,7 +32,7 @@ from proviso.training.examples import build_examples, rebind_examples
 from proviso.training.model_card import named_metrics
 from proviso.training.project import load_project
 from proviso.training.score import score_file
-from proviso.training.train import Trained
+from proviso.training.train import PREDICTIONS_FILE, Trained
 from proviso.training.train import train as train_model
 from proviso.training.weeks import Days
 
@@ -67,6 +68,8 @@ def train(
         duration("--label-delay", label_delay),
         history,
     )
+    written = [out / name for name in (RELEASE_FILE, BASELINE_FILE, PREDICTIONS_FILE)]
+    check_written(ctx.obj, written, transactions, history=history)
     project = load_project(ctx.obj, service)
     with step(f"train {project.plan.model}"):
         trained = train_model(project, request, out, note)
@@ -85,9 +88,10 @@ def score(
     as_json: Json = False,
 ) -> None:
     """Score a span of transactions in a batch."""
-    span = (moment("--start", start), moment("--end", end))
+    first_and_end = span(start, end)
+    check_written(ctx.obj, [out], transactions, history=history, releases=[release])
     chosen = read_release(release)
-    counts = score_file(chosen, load_contract(ctx.obj), history, transactions, span, out)
+    counts = score_file(chosen, load_contract(ctx.obj), history, transactions, first_and_end, out)
     result = {"release": chosen.id, "out": str(out), **counts}
     text = ", ".join(f"{name} {n}" for name, n in counts.items())
     emit(result, as_json, lambda: f"{chosen.id}: {text} -> {out}")

@@ -7,6 +7,7 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 
 from proviso.contracts.base import InputError
+from proviso.contracts.files import replacing_together
 
 
 def template_files() -> list[str]:
@@ -26,9 +27,9 @@ def write_template(directory: Path) -> list[str]:
         wanted, why = "an empty or new directory", "nothing is overwritten"
         raise InputError.of(directory, found, wanted, why, code="directory_not_empty")
     try:
-        directory.mkdir(parents=True, exist_ok=True)
-        for name in template_files():
-            (directory / name).write_text(template_text(name), encoding="utf-8")
+        with replacing_together() as files:
+            for name in template_files():
+                files.write_text(directory / name, template_text(name))
     except OSError as error:
         message = f"cannot write: {(error.strerror or 'error').lower()}"
         raise InputError.event("directory_unwritable", message, directory) from None

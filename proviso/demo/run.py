@@ -42,7 +42,7 @@ from proviso.replay.replay import (
     run_replay,
 )
 from proviso.simulation.simulate import simulate
-from proviso.training.data import Project, Request
+from proviso.training.data import Project, Request, clock_of
 from proviso.training.spec import load_spec
 from proviso.training.train import Trained, train
 from proviso.training.weeks import Weeks, last_weeks
@@ -129,7 +129,8 @@ def _prepare(settings: Settings, steps: Steps) -> Prepared:
     with steps.step("validate contract, payloads, skew cases and release plan"):
         _validate(settings, steps)
         project = _project(settings)
-        weeks = last_weeks(project.contract, transactions, project.contract.source.label.delay)
+        delay, margin = project.contract.source.label.delay, project.plan.clock_margin
+        weeks = last_weeks(project.contract, transactions, delay, margin)
         steps.say(weeks.text)
     with steps.step("features, point-in-time join, training, ONNX, release"):
         trained = _train(settings, project, transactions, weeks, steps)
@@ -210,6 +211,8 @@ def _train(
     settings: Settings, project: Project, transactions: Path, weeks: Weeks, steps: Steps
 ) -> Trained:
     """History from the earliest lookback of the training days to the end of the test."""
+    delay = project.contract.source.label.delay
+    request = Request(transactions, weeks.train, weeks.test, delay, settings.history)
     for view in consumed_views(project.contract, service_of(project.contract, project.plan)):
         begin = weeks.train.first - view.temporal_join_lookback
         history_engine().compute_history(
@@ -220,9 +223,8 @@ def _train(
             weeks.test.end,
             [view.name],
             steps.tick,
+            clock=clock_of(project, request),
         )
-    delay = project.contract.source.label.delay
-    request = Request(transactions, weeks.train, weeks.test, delay, settings.history)
     trained = train(project, request, settings.release, steps.tick)
     for name in ("model", "baseline"):
         metrics = trained.release.card["metrics"][name]

@@ -10,6 +10,7 @@ from typing import Any
 from feature_runtime.core.moments import format_moment
 from proviso.checks.registry import Stage
 from proviso.contracts.base import InputError, ValidationFailed
+from proviso.contracts.files import replacing
 
 _LONGEST = 2_000
 
@@ -74,12 +75,18 @@ class Verdict:
             "evidence": self.evidence,
         }
 
+    @property
+    def file(self) -> str:
+        """Name of the verdict's file in the evidence folder."""
+        return f"gate-{self.stage}.json"
+
     def write(self, directory: Path) -> Path:
         """Keeps the verdict beside its evidence. Raises InputError where it cannot be kept."""
-        path = directory / f"gate-{self.stage}.json"
+        path = directory / self.file
         try:
-            directory.mkdir(parents=True, exist_ok=True)
-            path.write_text(json.dumps(self.as_dict(), indent=1) + "\n", encoding="utf-8")
+            with replacing(path) as temporary:
+                text = json.dumps(self.as_dict(), indent=1)
+                temporary.write_text(text + "\n", encoding="utf-8")
         except OSError as error:
             reason = f"cannot write the verdict: {error.strerror or error}"
             raise InputError.event("file_unwritable", reason, directory, "--evidence") from error

@@ -34,6 +34,7 @@ from proviso.history.values import (
     Population,
     Progress,
     SampleRequest,
+    SourceClock,
     TransactionSummary,
     ViewStatistics,
     silent,
@@ -174,8 +175,12 @@ class ComputesHistory(Protocol):
         views: Sequence[str] | None = None,
         progress: Progress = silent,
         memory: str = DEFAULT_MEMORY,
+        clock: SourceClock | None = None,
     ) -> HistorySummary:
-        """Writes `out/<view>.parquet` for the runs in [start, end)."""
+        """Writes `out/<view>.parquet` for the runs in [start, end).
+
+        clock: transactions beyond it are set aside; by default none.
+        """
 
     def update_history(
         self,
@@ -187,6 +192,7 @@ class ComputesHistory(Protocol):
         progress: Progress = silent,
         memory: str = DEFAULT_MEMORY,
         dry_run: bool = False,
+        clock: SourceClock | None = None,
     ) -> HistorySummary:
         """Adds the runs, and arrivals, that `out/<view>.parquet` lacks."""
 
@@ -202,6 +208,7 @@ class ComputesHistory(Protocol):
         progress: Progress = silent,
         memory: str = DEFAULT_MEMORY,
         dry_run: bool = False,
+        clock: SourceClock | None = None,
     ) -> HistorySummary:
         """Corrects the runs in [start, end) by what had arrived before `as_of`."""
 
@@ -216,8 +223,12 @@ class ReadsTransactions(Protocol):
         start: int | None = None,
         end: int | None = None,
         memory: str = DEFAULT_MEMORY,
+        clock: SourceClock | None = None,
     ) -> AbstractContextManager[Transactions]:
-        """Loads and checks the transactions with start <= event_ts < end, once."""
+        """Loads and checks the transactions with start <= event_ts < end, once.
+
+        clock: transactions beyond it are set aside; by default none.
+        """
 
     def build_dataset(
         self,

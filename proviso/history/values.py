@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from feature_runtime.core.availability import Row
 from feature_runtime.core.keys import EntityId
+from feature_runtime.core.moments import format_moment
 
 Ids = tuple[EntityId, ...]
 Progress = Callable[[str], None]
@@ -58,10 +59,17 @@ class ViewHistory:
 
 @dataclass(frozen=True)
 class HistorySummary:
-    """What was read and written."""
+    """What was read and written.
+
+    set_aside: transactions beyond `latest` (microseconds), which were left out;
+    set_aside_example: the id of one of them.
+    """
 
     transactions: int
     views: tuple[ViewHistory, ...]
+    set_aside: int = 0
+    set_aside_example: str | None = None
+    latest: int | None = None
 
 
 @dataclass(frozen=True)
@@ -87,8 +95,28 @@ class DatasetSummary:
 
 
 @dataclass(frozen=True)
+class SourceClock:
+    """The clock that a file of transactions is read by (docs/time.md).
+
+    now: nothing has happened after it, in microseconds. margin: how far the clocks that
+    stamp transactions may be ahead.
+    """
+
+    now: int
+    margin: int
+
+    @property
+    def latest(self) -> int:
+        """The last moment that a transaction may state."""
+        return self.now + self.margin
+
+
+@dataclass(frozen=True)
 class TransactionSummary:
-    """What was loaded; moments are None where there is no row."""
+    """What was loaded; moments are None where there is no row.
+
+    set_aside: rows beyond the clock, which were left out; set_aside_example: the id of one.
+    """
 
     path: Path
     rows: int
@@ -96,6 +124,9 @@ class TransactionSummary:
     first_event: int | None
     last_event: int | None
     last_arrival: int | None
+    clock: SourceClock | None = None
+    set_aside: int = 0
+    set_aside_example: str | None = None
 
     @property
     def last_moment(self) -> int | None:
@@ -107,7 +138,24 @@ class TransactionSummary:
     @property
     def whole_until(self) -> int:
         """All that has arrived before this moment is here, if the file was cut between moments."""
-        return 0 if self.last_arrival is None else self.last_arrival + 1
+        last = 0 if self.last_arrival is None else self.last_arrival + 1
+        return last if self.clock is None else min(last, self.clock.now)
+
+    @property
+    def set_aside_text(self) -> str:
+        """One line for a person; empty where nothing was set aside."""
+        if not self.set_aside or self.clock is None:
+            return ""
+        latest = format_moment(self.clock.latest)
+        one = self.set_aside_example
+        return f"{self.set_aside:,} transactions later than {latest} set aside (such as {one})"
+
+    def of_views(self, views: Sequence[ViewHistory]) -> HistorySummary:
+        """What was read, and the views that were written from it."""
+        latest = None if self.clock is None else self.clock.latest
+        return HistorySummary(
+            self.rows, tuple(views), self.set_aside, self.set_aside_example, latest
+        )
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from proviso.contracts.contract import FeatureView, OnEvent
 from proviso.history.engines import history_engine
 from proviso.leakage.incident import changed_values, scores_of
 from proviso.leakage.joins import Join, believed, views_of, with_views
-from proviso.training.data import Progress, Project, Request, check_days, write_history
+from proviso.training.data import Progress, Project, Request, check_days, clock_of, write_history
 from proviso.training.metrics import Metrics
 from proviso.training.train import Run, prepare
 
@@ -83,7 +83,9 @@ def _delayed(view: FeatureView, delay: int) -> FeatureView:
 
 
 def _history(project: Project, request: Request, out: Path) -> Path:
-    opened = history_engine().open_transactions(project.contract, request.transactions)
+    opened = history_engine().open_transactions(
+        project.contract, request.transactions, clock=clock_of(project, request)
+    )
     with opened as transactions:
         write_history(project, request, transactions, out, _quiet)
     return out

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from feature_runtime.core.moments import format_duration
-from proviso.contracts.files import replacing
+from proviso.contracts.files import replacing_together
 from proviso.leakage.delays import Effect, Raised
 from proviso.leakage.incident import Outcome
 from proviso.leakage.joins import Join
 from proviso.pages.charts import Key, levels
-from proviso.pages.shell import environment, write_page
+from proviso.pages.shell import environment, page_text
 from proviso.training.data import Project, Request
 from proviso.training.model_card import data_section, named_metrics
 
@@ -152,10 +152,11 @@ def _figure(value: float | None) -> str:
 
 
 def write_report(data: dict[str, Any], out: Path) -> None:
-    """Writes `leakage.json` and `leakage.html` into `out`, each whole or not at all."""
-    with replacing(out / "leakage.json") as unfinished:
-        unfinished.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
-    write_page(environment(_TEMPLATES), "leakage.html.j2", _context(data), out / "leakage.html")
+    """Writes `leakage.json` and `leakage.html` into `out`, both or none."""
+    page = page_text(environment(_TEMPLATES), "leakage.html.j2", _context(data))
+    with replacing_together() as files:
+        files.write_text(out / "leakage.json", json.dumps(data, indent=1) + "\n")
+        files.write_text(out / "leakage.html", page)
 
 
 def _context(data: dict[str, Any]) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from proviso.contracts.base import InputError
-from proviso.contracts.files import replacing
+from proviso.contracts.files import replacing_together
 from proviso.manifests.render import STEPS_FILE, Rendering
 
 _OURS = ("rollout/*.yaml", "prometheus/*.yml")
@@ -26,12 +26,12 @@ def changes(rendering: Rendering, directory: Path) -> dict[str, str]:
 def write(rendering: Rendering, directory: Path) -> dict[str, str]:
     """Writes the rendering; files that did not change are not touched."""
     made = changes(rendering, directory)
-    for name, change in made.items():
-        if change == "removed":
-            (directory / name).unlink()
-        elif change != "unchanged":
-            with replacing(directory / name) as temporary:
-                temporary.write_text(rendering.files[name], encoding="utf-8")
+    with replacing_together() as files:
+        for name, change in made.items():
+            if change not in {"removed", "unchanged"}:
+                files.write_text(directory / name, rendering.files[name])
+    for name in (name for name, change in made.items() if change == "removed"):
+        (directory / name).unlink()
     return made
 
 

@@ -34,9 +34,14 @@ def environment(templates: Path = _SHARED) -> Environment:
 
 def write_page(where: Environment, template: str, context: Mapping[str, Any], path: Path) -> None:
     """Writes a page to `path`, whole or not at all; its folder is made."""
-    page = where.get_template(template).render(context)
     with replacing(path) as unfinished:
-        unfinished.write_text(page, encoding="utf-8", errors="replace")
+        unfinished.write_text(page_text(where, template, context), encoding="utf-8")
+
+
+def page_text(where: Environment, template: str, context: Mapping[str, Any]) -> str:
+    """A page that can be written as UTF-8: what is no character in a value becomes `?`."""
+    page = where.get_template(template).render(context)
+    return page.encode(errors="replace").decode()
 
 
 def picture(title: str, charts: Sequence[Chart], legend: Sequence[Key]) -> str:

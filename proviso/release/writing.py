@@ -13,7 +13,7 @@ from feature_runtime.core import identity
 from feature_runtime.core.service import Service
 from proviso.contracts.base import ContractError, InputError, Problem
 from proviso.contracts.contract import Contract
-from proviso.contracts.files import replacing
+from proviso.contracts.files import Replacements, replacing, replacing_together
 from proviso.contracts.plan import Plan
 from proviso.contracts.section import runtime_service, service_section
 from proviso.release.directory import BASELINE_FILE, RELEASE_FILE, Release, read_release
@@ -40,15 +40,23 @@ def write_release(draft: Draft, directory: Path) -> Release:
 
     Raises InputError when the directory holds something else.
     """
+    with replacing_together() as files:
+        place_release(draft, directory, files)
+    return read_release(directory)
+
+
+def place_release(draft: Draft, directory: Path, files: Replacements) -> None:
+    """Writes a release's files, which take their places with the others of `files`.
+
+    Raises InputError when the directory holds something else.
+    """
     check_target(directory)
     parsed, config = _assemble(draft)
     model_directory = directory / parsed["triton_model"]
-    (model_directory / "1").mkdir(parents=True, exist_ok=True)
-    (model_directory / "1" / "model.onnx").write_bytes(draft.model)
-    (model_directory / "config.pbtxt").write_text(config)
-    (directory / BASELINE_FILE).write_bytes(draft.baseline)
-    write_release_file(parsed, directory)
-    return read_release(directory)
+    files.write_bytes(model_directory / "1" / "model.onnx", draft.model)
+    files.write_text(model_directory / "config.pbtxt", config)
+    files.write_bytes(directory / BASELINE_FILE, draft.baseline)
+    files.write_text(directory / RELEASE_FILE, _text_of(parsed))
 
 
 def replace_certificate(release: Release, certificate: Mapping[str, Any]) -> Release:
@@ -96,9 +104,13 @@ def check_target(directory: Path) -> None:
 
 def write_release_file(parsed: Mapping[str, Any], directory: Path) -> None:
     """Writes release.yml into the directory, whole or not at all."""
-    text = yaml.safe_dump(dict(parsed), sort_keys=False, allow_unicode=True, width=100)
     with replacing(directory / RELEASE_FILE) as temporary:
-        temporary.write_text(_HEADER + text)
+        temporary.write_text(_text_of(parsed), encoding="utf-8")
+
+
+def _text_of(parsed: Mapping[str, Any]) -> str:
+    text = yaml.safe_dump(dict(parsed), sort_keys=False, allow_unicode=True, width=100)
+    return _HEADER + text
 
 
 def _assemble(draft: Draft) -> tuple[dict[str, Any], str]:

@@ -14,9 +14,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from feature_runtime.core.availability import Status
 from feature_runtime.core.identity import digest
 from feature_runtime.core.moments import format_moment, now
-from proviso.checks.skew.rows import write_rows
+from proviso.checks.skew.rows import SkewRow, write_rows
 from proviso.contracts.base import ValidationFailed
 from proviso.contracts.contract import Contract
+from proviso.contracts.files import replacing_together
 from proviso.contracts.loading import parse_model
 from proviso.replay.replay import CaseResult, PreparedReplay
 from proviso.replay.sampling import FLOORS
@@ -93,12 +94,27 @@ def write_replay_evidence(
     out: Path,
 ) -> dict[str, Any]:
     """Writes both files into `out` and returns the content of replay.json."""
-    out.mkdir(parents=True, exist_ok=True)
     rows = list(skew_rows(contract, results))
-    write_rows(out / SKEW_FILE, rows)
+    with replacing_together() as files:
+        with files.writing(out / SKEW_FILE) as temporary:
+            write_rows(temporary, rows)
+        written = digest(files.newest(out / SKEW_FILE).read_bytes())
+        summary = _summary(release_id, prepared, results, rows, written)
+        files.write_text(out / REPLAY_FILE, json.dumps(summary, indent=1) + "\n")
+    return summary
+
+
+def _summary(
+    release_id: str,
+    prepared: PreparedReplay,
+    results: Sequence[CaseResult],
+    rows: Sequence[SkewRow],
+    rows_digest: str,
+) -> dict[str, Any]:
+    """The content of replay.json."""
     wrong = [m for result in results for m in mismatches(result)]
     gap = prepared.left_out
-    summary = {
+    return {
         "release": release_id,
         "made_at": format_moment(now()),
         "releases_answering": sorted({str(o.answer.release) for o in results}),
@@ -111,13 +127,11 @@ def write_replay_evidence(
         "mismatch_count": len(wrong),
         "max_probability_difference": max(map(difference, results), default=0.0),
         "skew": dict(Counter(row.verdict for row in rows)),
-        "skew_digest": digest((out / SKEW_FILE).read_bytes()),
+        "skew_digest": rows_digest,
         "statuses": _statuses(results),
         "latency_ms": _latencies(results),
         "feature_age_s": _ages(results),
     }
-    (out / REPLAY_FILE).write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
-    return summary
 
 
 def replay_failures(summary: Mapping[str, Any], *, strata: bool = True) -> list[str]:

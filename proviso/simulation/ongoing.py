@@ -19,7 +19,7 @@ from pydantic import ValidationError
 from feature_runtime.core.moments import DAY, format_moment
 from proviso.contracts.base import InputError, Strict
 from proviso.contracts.contract import Contract
-from proviso.simulation.simulate import Made, Simulated, chosen, make_up, write_events
+from proviso.simulation.simulate import END_KEY, Made, Simulated, chosen, make_up, write_events
 from proviso.simulation.spec import Simulation, load_simulation
 
 WORLD_KEY = b"proviso.simulation"
@@ -105,11 +105,19 @@ def append_events(directory: Path, contract: Contract, out: Path, end: int) -> A
 
 def whole_until(path: Path) -> int | None:
     """The moment before which a file has every arrival; None without a note in the file."""
+    end = simulated_until(path)
+    return None if end is None else end + 1
+
+
+def simulated_until(path: Path) -> int | None:
+    """The end that a simulated file states; None where it states none."""
     try:
         notes = pq.read_schema(path).metadata or {}
-    except (OSError, pa.ArrowInvalid):
+        if WORLD_KEY in notes:
+            return _note_in(notes).end
+        return int(notes[END_KEY]) if END_KEY in notes else None
+    except (OSError, ValueError, pa.ArrowInvalid):
         return None  # the reader of the rows reports the error
-    return _note_in(notes).end + 1 if WORLD_KEY in notes else None
 
 
 def _world_of(contract: Contract, spec: Simulation, note: WorldNote) -> Made:

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from feature_runtime.core.moments import DAY, HOUR, SECOND, format_moment
+from feature_runtime.core.moments import DAY, HOUR, SECOND, format_moment, now
 from proviso.contracts.base import InputError
 from proviso.contracts.contract import Column, Contract
 from proviso.contracts.files import replacing
@@ -31,6 +31,9 @@ from proviso.simulation.spec import (
 from proviso.simulation.world import Crowd, Floats, Integers, ids_of, reach_of, settle
 
 Bools = NDArray[np.bool_]
+END_KEY = b"proviso.simulation.end"
+"""Key of a file's metadata that holds the end of its world, in microseconds, where that was still
+to come when the file was made: readers take it for the clock."""
 MAX_EVENTS = 50_000_000
 _THURSDAY = 3  # 1970-01-01; Monday is 0
 _MILLISECOND = 1_000
@@ -133,7 +136,8 @@ def simulate(
     """Writes `days` days of events up to `end` (microseconds) to a Parquet file.
 
     directory: where simulation.yml is, which also has the defaults. The same contract,
-    simulation, days, seed and end give the same bytes. Raises ContractError, InputError.
+    simulation, days, seed and end give the same rows, and the same bytes where
+    the end is past. Raises ContractError, InputError.
     """
     return simulate_transactions(contract, chosen(directory, contract, days, seed, end), out)
 
@@ -152,7 +156,10 @@ def simulate_transactions(contract: Contract, spec: Simulation, out: Path) -> Si
     made = make_up(contract, spec)
     arrived = np.flatnonzero(made.arrival <= spec.end)
     row_ids = pa.array(ids_of(len(arrived), spec.row_ids))
-    write_events(made.table.take(arrived).set_column(0, contract.source.id, row_ids), out)
+    table = made.table.take(arrived).set_column(0, contract.source.id, row_ids)
+    if spec.end > now():
+        table = table.replace_schema_metadata({END_KEY: str(spec.end)})
+    write_events(table, out)
     return made.written(contract, arrived, out, spec.end)
 
 

@@ -24,8 +24,10 @@ from proviso.contracts.contract import Contract, FeatureView
 from proviso.contracts.plan import Plan
 from proviso.contracts.section import consumed_views, runtime_service, service_of
 from proviso.history.arrays import EncoderInputs, read_inputs
+from proviso.history.clock import source_clock
 from proviso.history.engines import history_engine
 from proviso.history.ports import Transactions
+from proviso.history.values import SourceClock
 from proviso.training.metrics import Events
 from proviso.training.spec import TrainingSpec, card_join_key
 from proviso.training.weeks import Days
@@ -113,14 +115,23 @@ def training_data(
 
     What is computed lies beside `out` and is removed at the end. Raises InputError.
     """
-    opened = history_engine().open_transactions(project.contract, request.transactions)
+    opened = history_engine().open_transactions(
+        project.contract, request.transactions, clock=clock_of(project, request)
+    )
     with opened as transactions, _working_folder(out) as work:
         progress(f"{transactions.summary.rows:,} transactions")
+        if transactions.summary.set_aside:
+            progress(transactions.summary.set_aside_text)
         history = request.history
         if history is None:
             history = work / "history"
             write_history(project, request, transactions, history, progress)
         yield TrainingData(project, request, transactions, history, work)
+
+
+def clock_of(project: Project, request: Request) -> SourceClock:
+    """The clock of a request's transactions; its days are as they are stated."""
+    return source_clock(request.transactions, project.plan.clock_margin, request.test.end)
 
 
 def write_history(

@@ -19,6 +19,7 @@ from feature_runtime.core.decision import decide
 from feature_runtime.core.encode import Encoded, Encoder
 from proviso.contracts.base import InputError, Problem
 from proviso.contracts.contract import Contract
+from proviso.contracts.files import replacing
 from proviso.history.arrays import EncoderInputs, read_inputs
 from proviso.history.engines import history_engine
 from proviso.release.directory import Release
@@ -63,7 +64,9 @@ def score_file(
     Raises InputError when the contract no longer means what the release was trained on.
     """
     check_contract(release, contract)
-    with TemporaryDirectory(prefix="proviso-score-", dir=out.absolute().parent) as work:
+    parent = out.absolute().parent
+    parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(prefix=".proviso-score-", dir=parent) as work:
         dataset = Path(work) / "dataset.parquet"
         views = [view.name for view in release.service.views]
         history_engine().build_dataset(
@@ -71,7 +74,8 @@ def score_file(
         )
         inputs = read_inputs(dataset, contract, release.service)
     scores = score_dataset(release, inputs)
-    pq.write_table(_table(release, contract, inputs, scores), out, compression="zstd")
+    with replacing(out) as temporary:
+        pq.write_table(_table(release, contract, inputs, scores), temporary, compression="zstd")
     decisions, counts = np.unique(scores.decision, return_counts=True)
     return {
         "rows": len(inputs.at),

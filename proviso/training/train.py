@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 
 from feature_runtime.core.moments import DAY
 from proviso.contracts.base import InputError
+from proviso.contracts.files import replacing_together
 from proviso.history.arrays import EncoderInputs
-from proviso.release.directory import Release
+from proviso.release.directory import Release, read_release
 from proviso.release.signature import TOLERANCE
-from proviso.release.writing import Draft, check_target, write_release
+from proviso.release.writing import Draft, check_target, place_release
 from proviso.training import model_card
 from proviso.training.certificate import CertifiedRows, certify, with_model
 from proviso.training.data import (
@@ -84,9 +85,11 @@ def train(project: Project, request: Request, out: Path, progress: Progress) -> 
         _card(run, evaluation),
         with_model(certificate, model.onnx),
     )
-    release = write_release(draft, out)
-    _write_predictions(run, model.scores, out / PREDICTIONS_FILE)
-    return Trained(release, evaluation.model, evaluation.baseline)
+    with replacing_together() as files:
+        place_release(draft, out, files)
+        with files.writing(out / PREDICTIONS_FILE) as temporary:
+            _write_predictions(run, model.scores, temporary)
+    return Trained(read_release(out), evaluation.model, evaluation.baseline)
 
 
 def certified(

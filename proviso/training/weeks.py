@@ -9,6 +9,7 @@ from pathlib import Path
 from feature_runtime.core.moments import DAY, format_moment, parse_day
 from proviso.contracts.base import InputError
 from proviso.contracts.contract import Contract
+from proviso.history.clock import source_clock
 from proviso.history.engines import history_engine
 
 WEEK = 7 * DAY
@@ -61,12 +62,14 @@ def weeks_until(end: int, label_delay: int) -> Weeks:
     return weeks_from(end - end % DAY - 2 * WEEK - _whole_days(label_delay), label_delay)
 
 
-def last_weeks(contract: Contract, transactions: Path, label_delay: int) -> Weeks:
+def last_weeks(contract: Contract, transactions: Path, label_delay: int, margin: int) -> Weeks:
     """The last weeks of a file; a last day with less than half of its hours does not count.
 
-    Raises InputError when the file cannot be used or is too short.
+    margin: how far a transaction may be ahead of the clock; later ones do not count. Raises
+    InputError when the file cannot be used or is too short.
     """
-    with history_engine().open_transactions(contract, transactions) as loaded:
+    clock = source_clock(transactions, margin)
+    with history_engine().open_transactions(contract, transactions, clock=clock) as loaded:
         summary = loaded.summary
     first, last = summary.first_event or 0, summary.last_event or 0
     weeks = weeks_until(last + DAY // 2, label_delay)

@@ -7,7 +7,9 @@ signed. Rows of critical features, whose policy is `reject`, cannot be signed.
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -165,8 +167,12 @@ def append_signature(rows: Path, signature: Signature) -> Path:
         "signed_at": format_moment(signature.signed_at),
         "expires": format_moment(signature.expires),
     }
+    line = json.dumps(stated).encode() + b"\n"
     with path.open("ab", buffering=0) as file:
-        file.write(json.dumps(stated).encode() + b"\n")
+        before = file.seek(0, os.SEEK_END)
+        if file.write(line) != len(line):
+            file.truncate(before)  # a torn line would make all signatures unreadable
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
     return path
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from proviso.contracts.contract import Contract, FeatureView
-from proviso.history.duckdb.engine import Engine, literal, names, write_parquet
+from proviso.contracts.files import Replacements
+from proviso.history.duckdb.engine import Engine, names, parquet_rows, write_parquet
 from proviso.history.extent import Extent, notes_of
 from proviso.history.files import history_columns
 
@@ -15,7 +16,7 @@ _PLACED = "placed"
 def rows_before(engine: Engine, path: Path, until: int | None) -> int:
     """How many rows of a file have event_ts < until; None: all."""
     kept = _between(None, until)
-    return int(engine.row(f"select count(*) from read_parquet({literal(path)}) where {kept}")[0])
+    return int(engine.row(f"select count(*) from {parquet_rows(path)} where {kept}")[0])
 
 
 def insert_rows(
@@ -26,15 +27,18 @@ def insert_rows(
     table: str,
     until: int | None,
     extent: Extent,
+    files: Replacements,
 ) -> None:
-    """Puts a table's rows among those of the file with event_ts < until, all or nothing.
+    """Writes a table's rows among those of the file with event_ts < until.
+
+    files: where the file is read, if it was written before, and with which it takes its place.
 
     The order stays event_ts, keys, created_ts: only rows from the table's first event_ts on are
     sorted, those before it pass through. extent: what the file then says of itself.
     """
     first = engine.row(f"select epoch_us(min(event_ts)) from {table}")[0]
     columns = names(*history_columns(contract, view).names)
-    source = f"select {columns} from read_parquet({literal(path)}) where"
+    source = f"select {columns} from {parquet_rows(files.newest(path))} where"
     untouched = min((m for m in (first, until) if m is not None), default=None)
     query = f"{source} {_between(None, untouched)}"
     with engine.in_order():
@@ -47,7 +51,7 @@ def insert_rows(
                 f" order by event_ts, {keys}, created_ts"
             )
             query += f" union all select {columns} from {_PLACED}"
-        write_parquet(engine, query, path, notes_of(contract, view, extent))
+        write_parquet(engine, query, path, notes_of(contract, view, extent), files)
 
 
 def _between(start: int | None, end: int | None) -> str:

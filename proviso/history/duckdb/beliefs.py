@@ -8,7 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from proviso.contracts.contract import Contract, FeatureView
-from proviso.history.duckdb.engine import connect, literal, names, quoted, write_parquet
+from proviso.history.duckdb.engine import connect, names, parquet_rows, quoted, write_parquet
 from proviso.history.duckdb.relation import history_relation
 from proviso.history.values import Belief
 
@@ -50,7 +50,7 @@ def used_too_early(
     with connect() as engine:
         engine.lend("used", used)
         rows = engine.execute(
-            f"select u._number from used u join read_parquet({literal(path)}) r on {same}"
+            f"select u._number from used u join {parquet_rows(path)} r on {same}"
             f" and u._event = epoch_us(r.event_ts) and u._created = epoch_us(r.created_ts)"
             f" where greatest(u._event + {delay:d}, epoch_us(r.{_TRUE_CREATED})) > u._at"
         ).fetchall()

@@ -8,6 +8,9 @@ into SQL quoted and only after the contract's pattern; values as parameters or l
 
 from __future__ import annotations
 
+import errno
+import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,16 +21,39 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from proviso.contracts.base import InputError
-from proviso.contracts.files import replacing
+from proviso.contracts.base import InputError, Problem
+from proviso.contracts.files import Replacements, replacing
 from proviso.history.files import unreadable
 from proviso.history.values import DEFAULT_MEMORY
 
+_FILE_ERRORS = (
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EFBIG,
+    errno.EACCES,
+    errno.EPERM,
+    errno.EROFS,
+    errno.ENOENT,
+    errno.ENOTDIR,
+    errno.EISDIR,
+    errno.EMFILE,
+    errno.EIO,
+)
 _TYPES = {"string": "VARCHAR", "int64": "BIGINT", "float64": "DOUBLE", "bool": "BOOLEAN"}
 
 
-class EngineError(RuntimeError):
-    """The engine refused a query."""
+class EngineError(InputError):
+    """The engine refused a query: a file that it cannot read, or SQL of the contract.
+
+    Callers that know which of them it was raise another error in its place.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__([Problem("engine", code="engine_failed", message=reason)])
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return self.reason
 
 
 class Engine:
@@ -76,7 +102,10 @@ class Engine:
 
 @contextmanager
 def _errors() -> Iterator[None]:
-    """Raises EngineError for an error of DuckDB, InputError where it ran out of memory."""
+    """Raises EngineError for an error of DuckDB, InputError where it ran out of memory.
+
+    An error of a file is an OSError, as it is of any other code that reads or writes it.
+    """
     try:
         yield
     except duckdb.OutOfMemoryException as error:
@@ -84,12 +113,23 @@ def _errors() -> Iterator[None]:
         why = "raise --memory"
         raise InputError.event("engine_out_of_memory", message, "--memory", why) from error
     except duckdb.Error as error:
+        if isinstance(error, duckdb.IOException) and (known := _file_error(str(error))):
+            raise known from error
         raise EngineError(_reason(error)) from error
 
 
 def _reason(error: duckdb.Error) -> str:
     """The error's first paragraph: behind it come the text of our query and DuckDB's stack."""
     return " ".join(str(error).split("\n\n")[0].split())[:500]
+
+
+def _file_error(text: str) -> OSError | None:
+    """The operating system's error that DuckDB reports in its own words, and the file's name."""
+    number = next((number for number in _FILE_ERRORS if os.strerror(number) in text), None)
+    if number is None:
+        return None
+    named = re.search(r'(?:file|directory) \\?"([^"\\]+)', text)
+    return OSError(number, os.strerror(number), named[1] if named else None)
 
 
 @contextmanager
@@ -134,6 +174,17 @@ def literal(text: str | Path) -> str:
     return "'" + str(text).replace("'", "''") + "'"
 
 
+def parquet_rows(*paths: Path, more: str = "") -> str:
+    """Parquet files as a table of SQL: these very files, with the columns that are in them.
+
+    Neither is a name read as a pattern nor a folder such as `amount=5` as a column. more: further
+    options, as in `file_row_number = true`.
+    """
+    files = ", ".join(literal(re.sub(r"([\[*?])", r"[\1]", str(path))) for path in paths)
+    options = f", {more}" if more else ""
+    return f"read_parquet([{files}], hive_partitioning = false{options})"
+
+
 def column_type(dtype: str) -> str:
     """The engine's type of a contract's dtype."""
     return _TYPES[dtype]
@@ -144,21 +195,27 @@ def parquet_columns(engine: Engine, path: Path) -> dict[str, str]:
     if not path.is_file():
         raise InputError.of(path, "no such file", "a Parquet file", code="file_not_found")
     try:
-        engine.execute(f"describe select * from read_parquet({literal(path)})")
+        engine.execute(f"describe select * from {parquet_rows(path)}")
     except EngineError as error:
         raise unreadable(path, error) from error
     return {name: kind for name, kind, *_ in engine.fetchall()}
 
 
 def write_parquet(
-    engine: Engine, query: str, path: Path, notes: Mapping[str, str] | None = None
+    engine: Engine,
+    query: str,
+    path: Path,
+    notes: Mapping[str, str] | None = None,
+    files: Replacements | None = None,
 ) -> int:
-    """Writes a query's rows to `path`, all or nothing; returns how many. Raises EngineError.
+    """Writes a query's rows to `path`, all or nothing; returns how many.
 
-    notes: the file's key-value metadata.
+    notes: the file's key-value metadata. files: with which others it takes its place together.
+    Raises EngineError, OSError.
     """
     stated = ", ".join(f"{literal(key)}: {literal(text)}" for key, text in (notes or {}).items())
     note = f", kv_metadata {{{stated}}}" if stated else ""
-    options = f"format parquet, compression zstd, compression_level 1{note}"
-    with replacing(path) as temporary:
+    # DuckDB would write beside the file and rename it, too: this file is beside its place already.
+    options = f"format parquet, compression zstd, compression_level 1, use_tmp_file false{note}"
+    with replacing(path) if files is None else files.writing(path) as temporary:
         return int(engine.row(f"copy ({query}) to {literal(temporary)} ({options})")[0])

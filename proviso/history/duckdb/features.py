@@ -13,8 +13,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from feature_runtime.core.moments import format_moment
 from proviso.contracts.base import ContractError, InputError, Problem
 from proviso.contracts.contract import Contract, FeatureView, Scheduled
+from proviso.contracts.files import Replacements, replacing_together
 from proviso.history.duckdb.aggregates import (
     Group,
     change_columns,
@@ -42,6 +44,7 @@ from proviso.history.values import (
     DEFAULT_MEMORY,
     HistorySummary,
     Progress,
+    SourceClock,
     TransactionSummary,
     ViewHistory,
     silent,
@@ -69,6 +72,14 @@ class Span:
 
 
 @dataclass(frozen=True)
+class _Files:
+    """The file of a view, and those that it takes its place with."""
+
+    path: Path
+    files: Replacements
+
+
+@dataclass(frozen=True)
 class Computed:
     """A query of a span's rows in the order of a file, and how many runs and rows they are.
 
@@ -91,16 +102,19 @@ def compute_history(
     views: Sequence[str] | None = None,
     progress: Progress = silent,
     memory: str = DEFAULT_MEMORY,
+    clock: SourceClock | None = None,
 ) -> HistorySummary:
     """Writes `out/<view>.parquet` for the runs in [start, end), sorted by event_ts and keys.
 
     start, end: microseconds; by default the first run at or after the first event to the last
     run at or before the last event or arrival. views: names; by default all of the contract.
-    memory: the engine's bound; what does not fit is spilled to disk. Raises InputError.
+    memory: the engine's bound; what does not fit is spilled to disk. clock: transactions beyond
+    it are set aside. The files take their places together. Raises InputError, OSError.
     """
     chosen = chosen_views(contract, views)
     with connect(memory) as engine:
-        loaded = load_some(engine, contract, transactions)
+        loaded = load_some(engine, contract, transactions, clock)
+        _check_span(loaded, start, end)
         progress(f"{loaded.rows:,} transactions")
         return computed_views(engine, contract, loaded, chosen, out, start, end, progress)
 
@@ -117,11 +131,13 @@ def computed_views(
 ) -> HistorySummary:
     """Writes the files of some views from transactions that are loaded and digested."""
     written = []
-    for view in views:
-        done = _compute(engine, contract, view, loaded, history_file(out, view), start, end)
-        progress(f"{view.name}: {done.rows:,} rows, {done.seconds:.1f} s")
-        written.append(done)
-    return HistorySummary(loaded.rows, tuple(written))
+    with replacing_together() as files:
+        for view in views:
+            work = _Files(history_file(out, view), files)
+            done = _compute(engine, contract, view, loaded, work, start, end)
+            progress(f"{view.name}: {done.rows:,} rows, {done.seconds:.1f} s")
+            written.append(done)
+    return loaded.of_views(written)
 
 
 def chosen_views(contract: Contract, views: Sequence[str] | None) -> list[FeatureView]:
@@ -135,15 +151,20 @@ def chosen_views(contract: Contract, views: Sequence[str] | None) -> list[Featur
     return chosen
 
 
-def load_some(engine: Engine, contract: Contract, transactions: Path) -> TransactionSummary:
+def load_some(
+    engine: Engine, contract: Contract, transactions: Path, clock: SourceClock | None
+) -> TransactionSummary:
     """Loads and digests a file that has transactions. Raises InputError."""
-    loaded = load_transactions(engine, contract, transactions)
+    loaded = load_transactions(engine, contract, transactions, clock=clock)
     digest_loaded(engine, contract, loaded)
     return loaded
 
 
 def digest_loaded(engine: Engine, contract: Contract, loaded: TransactionSummary) -> None:
     """Digests loaded transactions, of which there must be some. Raises InputError."""
+    if loaded.rows == 0 and loaded.set_aside:
+        why = "--as-of, or the end of a simulated file, names a later clock"
+        raise InputError.event("transactions_in_future", loaded.set_aside_text, loaded.path, why)
     if loaded.rows == 0:
         wanted = "transactions to compute features from"
         raise InputError.of(loaded.path, "no row", wanted, code="no_transactions")
@@ -155,7 +176,7 @@ def _compute(
     contract: Contract,
     view: FeatureView,
     loaded: TransactionSummary,
-    path: Path,
+    work: _Files,
     start: int | None,
     end: int | None,
 ) -> ViewHistory:
@@ -164,9 +185,10 @@ def _compute(
     final = final_end(view, loaded.whole_until, span.end)
     with computed(engine, contract, view, span) as made:
         extent = measured(engine, view, start or 0, final, made.rows)
-        write_parquet(engine, made.query, path, notes_of(contract, view, extent))
+        notes = notes_of(contract, view, extent)
+        write_parquet(engine, made.query, work.path, notes, work.files)
     seconds = time.monotonic() - began
-    return ViewHistory(view.name, path, made.rows, span.start, span.end, seconds, made.runs)
+    return ViewHistory(view.name, work.path, made.rows, span.start, span.end, seconds, made.runs)
 
 
 def _span(
@@ -177,8 +199,21 @@ def _span(
     last = loaded.last_moment if end is None else end - 1
     if first is None or last is None:
         raise ValueError("found no transactions, wanted some: the caller checks")
+    if loaded.clock is not None and not isinstance(view.publication, Scheduled):
+        last = min(last, loaded.clock.now - 1)  # the file holds no arrival beyond its extent
     first = first_run(view, first)
     return Span(first, max(first, last + 1))
+
+
+def _check_span(loaded: TransactionSummary, start: int | None, end: int | None) -> None:
+    """Raises InputError where no run can have a row: the files would be emptied."""
+    first, last = loaded.first_event, loaded.last_moment
+    if first is not None and end is not None and end <= first:
+        found, wanted = format_moment(end), f"later than the first event, {format_moment(first)}"
+        raise InputError.of("--end", found, wanted, code="span_without_events")
+    if last is not None and end is None and start is not None and start > last:
+        found, wanted = format_moment(start), f"at most the last moment, {format_moment(last)}"
+        raise InputError.of("--start", found, wanted, code="span_without_events")
 
 
 def first_run(view: FeatureView, moment: int) -> int:

@@ -14,13 +14,14 @@ from pathlib import Path
 from feature_runtime.core.moments import format_moment, now
 from proviso.contracts.base import InputError
 from proviso.contracts.contract import Contract, FeatureView, OnEvent, Scheduled
+from proviso.contracts.files import Replacements, replacing_together
 from proviso.history.duckdb.append import insert_rows, rows_before
 from proviso.history.duckdb.digests import measured, rebased, verified
 from proviso.history.duckdb.engine import (
     Engine,
     connect,
-    literal,
     names,
+    parquet_rows,
     quoted,
     write_parquet,
 )
@@ -32,6 +33,7 @@ from proviso.history.values import (
     DEFAULT_MEMORY,
     HistorySummary,
     Progress,
+    SourceClock,
     TransactionSummary,
     ViewHistory,
     silent,
@@ -53,12 +55,16 @@ class _Growth:
 
 @dataclass(frozen=True)
 class _Work:
-    """What all views of one call share. moment: all that has arrived before it is here."""
+    """What all views of one call share. moment: all that has arrived before it is here.
+
+    files: what was written; the files take their places together.
+    """
 
     engine: Engine
     contract: Contract
     moment: int
     dry_run: bool
+    files: Replacements
 
 
 def update_history(
@@ -70,33 +76,46 @@ def update_history(
     progress: Progress = silent,
     memory: str = DEFAULT_MEMORY,
     dry_run: bool = False,
+    clock: SourceClock | None = None,
 ) -> HistorySummary:
     """Adds the runs, and arrivals, that `out/<view>.parquet` lacks; makes a file that is absent.
 
     transactions: all so far, not only the new ones. as_of: everything that has arrived before it
-    is in the file; by default the file is whole up to its last arrival. Raises InputError when
-    transactions that were used have changed, before anything is written.
+    is in the file; by default the file is whole up to its last arrival. clock: transactions
+    beyond it are set aside. Raises InputError when transactions that were used have changed,
+    before anything is written.
     """
     chosen = chosen_views(contract, views)
-    with connect(memory) as engine:
-        loaded = load_some(engine, contract, transactions)
+    with connect(memory) as engine, replacing_together() as files:
+        loaded = load_some(engine, contract, transactions, clock)
         moment = loaded.whole_until if as_of is None else as_of
-        work = _Work(engine, contract, moment, dry_run)
+        work = _Work(engine, contract, moment, dry_run, files)
         growths = [_missing(work, view, history_file(out, view), loaded) for view in chosen]
         written = []
         for growth in growths:
             done = _update(work, growth)
             progress(f"{done.view}: {done.runs:,} runs, {done.rows:,} rows, {done.seconds:.1f} s")
             written.append(done)
-    return HistorySummary(loaded.rows, tuple(written))
+    return loaded.of_views(written)
 
 
 def _missing(work: _Work, view: FeatureView, path: Path, loaded: TransactionSummary) -> _Growth:
     extent = _NOTHING
     if path.is_file():
+        _refuse_future(work, view, path, loaded)
         extent = verified(work.engine, work.contract, view, path, loaded)
     start = first_run(view, max(extent.start, extent.end))
     return _Growth(view, path, extent, Span(start, final_end(view, work.moment)))
+
+
+def _refuse_future(work: _Work, view: FeatureView, path: Path, loaded: TransactionSummary) -> None:
+    """Refuses a file whose runs are final beyond the clock: one row of the future made it so."""
+    end = read_extent(work.contract, view, path).end
+    if loaded.clock is not None and end > loaded.clock.latest:
+        found = f"final until {format_moment(end)}"
+        wanted = f"at most until {format_moment(loaded.clock.latest)}, by the clock"
+        why = "compute it again with `proviso features`"
+        raise InputError.of(path, found, wanted, why, code="history_in_future")
 
 
 def _update(work: _Work, growth: _Growth) -> ViewHistory:
@@ -111,9 +130,10 @@ def _update(work: _Work, growth: _Growth) -> ViewHistory:
         grown = grown.model_copy(update={"backfills": extent.backfills})
         if not work.dry_run and path.is_file():
             work.engine.execute(f"create or replace temp table {_FRESH} as {made.query}")
-            insert_rows(work.engine, work.contract, view, path, _FRESH, until, grown)
+            insert_rows(work.engine, work.contract, view, path, _FRESH, until, grown, work.files)
         elif not work.dry_run:
-            write_parquet(work.engine, made.query, path, notes_of(work.contract, view, grown))
+            notes = notes_of(work.contract, view, grown)
+            write_parquet(work.engine, made.query, path, notes, work.files)
     end = first_run(view, span.end)
     seconds = time.monotonic() - began
     return ViewHistory(view.name, path, made.rows, made.first, end, seconds, made.runs, kept)
@@ -130,22 +150,25 @@ def backfill_history(
     progress: Progress = silent,
     memory: str = DEFAULT_MEMORY,
     dry_run: bool = False,
+    clock: SourceClock | None = None,
 ) -> HistorySummary:
     """Corrects the runs in [start, end) by what had arrived before `as_of`, as if it had in time.
 
     First adds what the file lacks up to then. Then appends a row, readable from as_of + duration
     on, wherever the winner of that moment differs or there is none. The transactions may have
     changed; from now on they are the ones that were used. as_of: as of an update; by default
-    now, though the file be whole only up to its last arrival. Raises InputError.
+    now, though the file be whole only up to its last arrival. clock: as of an update. Raises
+    InputError.
     """
     chosen = chosen_views(contract, views)
-    with connect(memory) as engine:
-        loaded = load_some(engine, contract, transactions)
+    with connect(memory) as engine, replacing_together() as files:
+        loaded = load_some(engine, contract, transactions, clock)
         moment = now() if as_of is None else as_of
         whole = min(moment, loaded.whole_until) if as_of is None else moment
-        known, work = (_Work(engine, contract, m, dry_run) for m in (whole, moment))
+        known, work = (_Work(engine, contract, m, dry_run, files) for m in (whole, moment))
         for view in chosen:
             _refuse_earlier(work, history_file(out, view), view)
+            _refuse_future(work, view, history_file(out, view), loaded)
         growths = [_corrected(known, view, history_file(out, view)) for view in chosen]
         _arrive_in_time(work)
         written = []
@@ -153,7 +176,7 @@ def backfill_history(
             done = _backfill(work, growth, Span(start, moment if end is None else end))
             progress(f"{done.view}: {done.runs:,} runs, {done.rows:,} rows, {done.seconds:.1f} s")
             written.append(done)
-    return HistorySummary(loaded.rows, tuple(written))
+    return loaded.of_views(written)
 
 
 def _refuse_earlier(work: _Work, path: Path, view: FeatureView) -> None:
@@ -170,7 +193,7 @@ def _corrected(work: _Work, view: FeatureView, path: Path) -> _Growth:
     extent = read_extent(work.contract, view, path)
     start = first_run(view, max(extent.start, extent.end))
     _update(work, _Growth(view, path, extent, Span(start, final_end(view, work.moment))))
-    extent = read_extent(work.contract, view, path)
+    extent = read_extent(work.contract, view, work.files.newest(path))
     extent = rebased(work.engine, view, extent)
     return _Growth(view, path, extent, Span(extent.start, extent.end))
 
@@ -203,7 +226,7 @@ def _backfill(work: _Work, growth: _Growth, asked: Span) -> ViewHistory:
         more = {"rows": extent.rows + rows, "backfills": (*extent.backfills, done)}
         if not work.dry_run:
             grown = extent.model_copy(update=more)
-            insert_rows(work.engine, work.contract, view, path, _FRESH, None, grown)
+            insert_rows(work.engine, work.contract, view, path, _FRESH, None, grown, work.files)
     seconds = time.monotonic() - began
     return ViewHistory(view.name, path, rows, span.start, span.end, seconds, made.runs, extent.rows)
 
@@ -213,7 +236,7 @@ def _winners(work: _Work, growth: _Growth, span: Span) -> str:
     keys = names(*work.contract.join_keys(growth.view))
     corrected = f"make_timestamptz({work.moment + _takes(growth.view):d}::bigint)"
     return (
-        f"select *, epoch_us(event_ts) as _at from read_parquet({literal(growth.path)})"
+        f"select *, epoch_us(event_ts) as _at from {parquet_rows(work.files.newest(growth.path))}"
         f" where event_ts >= make_timestamptz({span.start:d}::bigint)"
         f" and event_ts < make_timestamptz({span.end:d}::bigint) and created_ts < {corrected}"
         f" qualify row_number()"

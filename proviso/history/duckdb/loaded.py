@@ -25,6 +25,7 @@ from proviso.history.values import (
     Ids,
     LeftOut,
     Progress,
+    SourceClock,
     TransactionSummary,
     silent,
 )
@@ -41,12 +42,15 @@ def open_transactions(
     start: int | None = None,
     end: int | None = None,
     memory: str = DEFAULT_MEMORY,
+    clock: SourceClock | None = None,
 ) -> Iterator[LoadedTransactions]:
-    """Loads and checks the transactions with start <= event_ts < end. Raises InputError."""
+    """Loads and checks the transactions with start <= event_ts < end. Raises InputError.
+
+    clock: rows beyond it are set aside; by default none.
+    """
     with connect(memory) as engine:
-        yield LoadedTransactions(
-            engine, contract, load_transactions(engine, contract, path, start, end)
-        )
+        loaded = load_transactions(engine, contract, path, start, end, clock)
+        yield LoadedTransactions(engine, contract, loaded)
 
 
 class LoadedTransactions:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from proviso.contracts.contract import Contract, FeatureView
-from proviso.history.duckdb.engine import literal, names
+from proviso.history.duckdb.engine import literal, names, parquet_rows
 from proviso.history.files import check_history, history_file
 from proviso.history.segments import segments, stamps_file
 
@@ -60,13 +60,12 @@ def stamps_relation(
     if stamps.is_file():
         parts.append(
             f"{columns}, _store, epoch_us(acknowledged_ts) as acknowledged_us"
-            f" from read_parquet({literal(stamps)})"
+            f" from {parquet_rows(stamps)}"
         )
     if journal := segments(history, view):
-        files = ", ".join(literal(segment.path) for segment in journal)
+        files = parquet_rows(*(segment.path for segment in journal), more="filename = true")
         parts.append(
-            f"{columns}, {_STORE} as _store, {_ACKNOWLEDGED} as acknowledged_us"
-            f" from read_parquet([{files}], filename = true)"
+            f"{columns}, {_STORE} as _store, {_ACKNOWLEDGED} as acknowledged_us from {files}"
         )
     if not parts:
         return None
@@ -92,10 +91,11 @@ def stored_rows(
     """The same query without stamps: every row of the file once, `created_us` as planned."""
     bounds = [f"event_ts >= make_timestamptz({start:d}::bigint)"] if start is not None else []
     bounds += [f"event_ts < make_timestamptz({end:d}::bigint)"] if end is not None else []
+    rows = parquet_rows(history_file(history, view), more="file_row_number = true")
     return (
         f"select {names(*contract.join_keys(view))}, epoch_us(event_ts) as event_us,"
         f" epoch_us(created_ts) as created_us, {names(*(f.name for f in view.features))},"
         f" file_row_number as _row"
-        f" from read_parquet({literal(history_file(history, view))}, file_row_number = true)"
+        f" from {rows}"
         f" where {' and '.join(bounds) or 'true'}"
     )

@@ -17,13 +17,13 @@ from proviso.history.duckdb.engine import (
     Engine,
     EngineError,
     connect,
-    literal,
     names,
     parquet_columns,
+    parquet_rows,
     quoted,
 )
 from proviso.history.duckdb.source import SourceColumn, source_columns
-from proviso.history.values import TransactionSummary
+from proviso.history.values import SourceClock, TransactionSummary
 
 EVENTS = "_events"
 """The table of loaded transactions: the id, join keys and numeric columns under the contract's
@@ -38,9 +38,12 @@ def load_transactions(
     path: Path,
     start: int | None = None,
     end: int | None = None,
+    clock: SourceClock | None = None,
 ) -> TransactionSummary:
     """Makes the table `_events` of the transactions with start <= event_ts < end.
 
+    clock: rows that happen or arrive beyond it are set aside, so that no figure of how far the
+    data goes is theirs; by default none. What is wrong with such a row is reported all the same.
     Raises InputError with every problem: a missing column, a wrong type, a value that would make
     a feature wrong, each with its count and the first row.
     """
@@ -58,7 +61,8 @@ def load_transactions(
     problems = [*(_bad_values(engine, source) if bad else ()), *_repeated(engine, contract, path)]
     if problems:
         raise InputError(problems)
-    return _measured(engine, contract, path)
+    aside = (0, None) if clock is None else _set_aside(engine, contract, clock)
+    return _measured(engine, contract, path, clock, *aside)
 
 
 def _missing(path: Path, contract: Contract, found: Mapping[str, str]) -> Iterator[Problem]:
@@ -106,13 +110,10 @@ class _Source:
         after = "true" if self.start is None else f"{event} >= {self.start:d}"
         before = "true" if self.end is None else f"{event} < {self.end:d}"
         return (
-            f"select *, {event} as _event from (select {raw}{more} from"
-            f" {_file(self.path, options)}) where {event} is null or ({after} and {before})"
+            f"select *, {event} as _event from"
+            f" (select {raw}{more} from {parquet_rows(self.path, more=options)})"
+            f" where {event} is null or ({after} and {before})"
         )
-
-
-def _file(path: Path, options: str = "") -> str:
-    return f"read_parquet({literal(path)}{options})"
 
 
 def _convert(engine: Engine, source: _Source) -> None:
@@ -141,7 +142,7 @@ def _unreadable(engine: Engine, source: _Source, error: EngineError) -> InputErr
     problems = []
     for column in source.columns:
         try:
-            engine.execute(f"select max(hash({column.raw})) from {_file(source.path)}")
+            engine.execute(f"select max(hash({column.raw})) from {parquet_rows(source.path)}")
         except EngineError as reason:
             where, wanted = f"{source.path}: {column.name}", f"{column.wanted} that can be read"
             problems.append(Problem(where, str(reason), wanted, code="source_column_unreadable"))
@@ -152,7 +153,7 @@ def _unreadable(engine: Engine, source: _Source, error: EngineError) -> InputErr
 def _bad_values(engine: Engine, source: _Source) -> Iterator[Problem]:
     """What is wrong in each column: in how many rows, and the first of them with its value."""
     row_id = quoted(source.contract.source.id)
-    numbered = source.rows(", file_row_number as _row", ", file_row_number = true")
+    numbered = source.rows(", file_row_number as _row", "file_row_number = true")
     for column in source.columns:
         checks = list(column.checks)
         cases = " ".join(f"when {check.condition} then {n}" for n, check in enumerate(checks))
@@ -184,12 +185,31 @@ def _repeated(engine: Engine, contract: Contract, path: Path) -> Iterator[Proble
         yield Problem(where, found, "each id once", code=code)
 
 
-def _measured(engine: Engine, contract: Contract, path: Path) -> TransactionSummary:
+def _set_aside(engine: Engine, contract: Contract, clock: SourceClock) -> tuple[int, str | None]:
+    """Removes the rows beyond the clock; how many they were, and the id of one."""
+    beyond = f"_event > {clock.latest:d} or _arrival > {clock.latest:d}"
+    count, example = engine.row(
+        f"select count(*), min({quoted(contract.source.id)})::varchar from {EVENTS} where {beyond}"
+    )
+    if count:
+        engine.execute(f"delete from {EVENTS} where {beyond}")
+    return count, example
+
+
+def _measured(
+    engine: Engine,
+    contract: Contract,
+    path: Path,
+    clock: SourceClock | None,
+    set_aside: int,
+    example: str | None,
+) -> TransactionSummary:
     label = quoted(contract.source.label.column)
     row = engine.row(
         f"select count(*), count({label}), min(_event), max(_event), max(_arrival) from {EVENTS}"
     )
-    return TransactionSummary(path, *row)
+    rows, labelled, first, last, arrival = row
+    return TransactionSummary(path, rows, labelled, first, last, arrival, clock, set_aside, example)
 
 
 def by_arrival(contract: Contract, path: Path, size: int) -> Iterator[list[dict[str, Any]]]:

@@ -200,7 +200,7 @@ def test_json_is_one_object(name: str, options: list[str]) -> None:
         (["validate", "--nonsense"], "usage", "proviso validate"),
         (["nonsense"], "usage", "proviso"),
         (["gate", "--stage", "register"], "usage", "proviso gate"),
-        (["simulate", "--days", "2", "--out", f"{NOWHERE}/x"], "file_exists", NOWHERE),
+        (["simulate", "--days", "2", "--out", f"{NOWHERE}/x"], "not_a_directory", NOWHERE),
     ],
 )
 def test_with_json_an_error_is_one_object_on_stderr(

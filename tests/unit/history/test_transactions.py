@@ -44,7 +44,9 @@ def _columns(rows: int = 2) -> dict[str, Any]:
 
 def _load(engine: Engine, path: Path, columns: dict[str, Any], **span: int) -> TransactionSummary:
     pq.write_table(pa.table(columns), path / "sales.parquet", version="2.6")
-    return load_transactions(engine, contract(), path / "sales.parquet", **span)
+    return load_transactions(
+        engine, contract(), path / "sales.parquet", span.get("start"), span.get("end")
+    )
 
 
 def _problems(engine: Engine, path: Path, columns: dict[str, Any]) -> list[Problem]:
