@@ -13,6 +13,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+
 from feature_runtime.core.moments import format_moment
 from proviso.contracts.base import ContractError, InputError, Problem
 from proviso.contracts.contract import Contract, FeatureView, Scheduled
@@ -114,7 +117,6 @@ def compute_history(
     chosen = chosen_views(contract, views)
     with connect(memory) as engine:
         loaded = load_some(engine, contract, transactions, clock)
-        _check_span(loaded, start, end)
         progress(f"{loaded.rows:,} transactions")
         return computed_views(engine, contract, loaded, chosen, out, start, end, progress)
 
@@ -137,6 +139,7 @@ def computed_views(
             done = _compute(engine, contract, view, loaded, work, start, end)
             progress(f"{view.name}: {done.rows:,} rows, {done.seconds:.1f} s")
             written.append(done)
+        _refuse_emptying(written)
     return loaded.of_views(written)
 
 
@@ -205,15 +208,22 @@ def _span(
     return Span(first, max(first, last + 1))
 
 
-def _check_span(loaded: TransactionSummary, start: int | None, end: int | None) -> None:
-    """Raises InputError where no run can have a row: the files would be emptied."""
-    first, last = loaded.first_event, loaded.last_moment
-    if first is not None and end is not None and end <= first:
-        found, wanted = format_moment(end), f"later than the first event, {format_moment(first)}"
-        raise InputError.of("--end", found, wanted, code="span_without_events")
-    if last is not None and end is None and start is not None and start > last:
-        found, wanted = format_moment(start), f"at most the last moment, {format_moment(last)}"
-        raise InputError.of("--start", found, wanted, code="span_without_events")
+def _refuse_emptying(written: Sequence[ViewHistory]) -> None:
+    """Raises InputError where the span has no row and the files that are there have some."""
+    if any(view.rows for view in written) or not any(_rows_of(view.path) for view in written):
+        return
+    span = f"[{format_moment(written[0].start)}, {format_moment(written[0].end)})"
+    found, wanted = f"no row in {span}", "a span with rows, as the files have that are there"
+    why = "remove the files if they are to go"
+    raise InputError.of("--start, --end", found, wanted, why, code="span_without_rows")
+
+
+def _rows_of(path: Path) -> int:
+    """How many rows a file has; 0 where there is none that can be read."""
+    try:
+        return int(pq.read_metadata(path).num_rows)
+    except (OSError, pa.ArrowInvalid):
+        return 0
 
 
 def first_run(view: FeatureView, moment: int) -> int:

@@ -120,8 +120,8 @@ class Join:
         try:
             sources = [_Source(contract, history, view, self.left_out) for view in chosen]
             joined = tuple(_join(engine, source, span) for source in sources)
-            reader = engine.batches(_dataset(contract, history, chosen, span))
-            rows = _write(reader, contract, request_features, self.out)
+            with engine.batches(_dataset(contract, history, chosen, span)) as reader:
+                rows = _write(reader, contract, request_features, self.out)
         except EngineError as error:
             wanted = "feature history that can be read"
             raise InputError.of(history, str(error), wanted, code="history_unreadable") from error
