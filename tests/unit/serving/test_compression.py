@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import tracemalloc
 import zlib
 
 import pytest
@@ -34,11 +35,15 @@ def test_a_body_is_inflated_to_the_limit_only(size: int) -> None:
         ("gzip", gzip.compress(bytes(size), 1)),
         ("deflate", zlib.compress(bytes(size), 1)),
     ):
+        tracemalloc.start()
         with pytest.raises(ServingError) as refused:
             inflate(compressed, coding, LIMIT)  # type: ignore[arg-type]
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
         assert (refused.value.status, refused.value.code) == (
             ErrorStatus.TOO_LARGE, "body_too_large",
         )  # fmt: skip
+        assert peak < 1_000_000
 
 
 @given(st.binary(max_size=60))
