@@ -8,12 +8,11 @@ import signal
 import socket
 from collections.abc import Coroutine, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 import grpc.aio
-import httptools
 import numpy as np
 import orjson
 from kserve.protocol.grpc import grpc_predict_v2_pb2_grpc as pb_grpc
@@ -67,23 +66,13 @@ class BrokenPredictor:
     async def close(self) -> None: ...
 
 
-@dataclass
+@dataclass(frozen=True)
 class Answer:
     """An HTTP response."""
 
-    code: int = 0
-    headers: dict[str, str] = field(default_factory=dict)
-    body: bytes = b""
-    whole: bool = False
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        self.headers[name.decode().lower()] = value.decode()
-
-    def on_body(self, body: bytes) -> None:
-        self.body += body
-
-    def on_message_complete(self) -> None:
-        self.whole = True
+    code: int
+    headers: dict[str, str]
+    body: bytes
 
     @property
     def json(self) -> dict[str, Any]:
@@ -141,25 +130,23 @@ class Http:
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
         self._writer = writer
-        self._left = b""
 
     async def send(self, data: bytes) -> None:
         self._writer.write(data)
         await self._writer.drain()
 
     async def answer(self, seconds: float = 10) -> Answer | None:
-        """The next response; None when the connection has ended before one began."""
-        found = Answer()
-        parser = httptools.HttpResponseParser(found)
+        """The next response; None when the connection ends before one is whole."""
         async with asyncio.timeout(seconds):
-            while not found.whole:
-                data = self._left or await self._reader.read(65536)
-                self._left = b""
-                if not data:
-                    return None
-                self._left = _feed(parser, found, data)
-        found.code = parser.get_status_code()
-        return found
+            try:
+                head = (await self._reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+                status, *lines = head.rstrip().split("\r\n")
+                pairs = (line.partition(": ") for line in lines)
+                headers = {name.lower(): value for name, _, value in pairs}
+                body = await self._reader.readexactly(int(headers["content-length"]))
+            except (asyncio.IncompleteReadError, ConnectionError):
+                return None
+        return Answer(int(status.split()[1]), headers, body)
 
     async def ask(self, path: str, body: bytes, **headers: str) -> Answer | None:
         await self.send(request_bytes(path, body, **headers))
@@ -168,15 +155,6 @@ class Http:
     async def close(self) -> None:
         self._writer.close()
         await asyncio.gather(self._writer.wait_closed(), return_exceptions=True)
-
-
-def _feed(parser: Any, found: Answer, data: bytes) -> bytes:
-    """Feeds up to the end of one message; what is behind it comes back."""
-    for at in range(len(data)):
-        parser.feed_data(data[at : at + 1])
-        if found.whole:
-            return data[at + 1 :]
-    return b""
 
 
 def request_bytes(path: str, body: bytes, **headers: str) -> bytes:

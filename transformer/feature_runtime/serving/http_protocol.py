@@ -64,6 +64,9 @@ class BoundedHeadProtocol(HttpToolsProtocol):
         self._end_head()
         super().on_headers_complete()
 
+    def _unsupported_upgrade_warning(self) -> None:
+        """Nothing: clients that offer another protocol are not worth a line each."""
+
     def _end_head(self) -> None:
         self._in_head, self._head_bytes = False, 0
         if self._head is not None:

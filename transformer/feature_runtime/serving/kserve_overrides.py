@@ -80,6 +80,11 @@ OVERRIDES = (
         "uvicorn bounds neither the size of a head nor the time that it takes",
     ),
     Override(f"{_HTTP}.send_400_response", "ae5a4a3782b646fd", "uvicorn's answers with plain text"),
+    Override(
+        f"{_HTTP}._unsupported_upgrade_warning",
+        "55bbd2762b189d9a",
+        "two lines for each request that offers another protocol",
+    ),
     Override(f"{_HTTP}.on_message_begin", "96d377fdc7c2baef", "a head begins"),
     Override(f"{_HTTP}.on_headers_complete", "1ea8589acfad92d8", "a head ends"),
     Override(

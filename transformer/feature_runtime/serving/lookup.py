@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from feature_runtime.core import timeline
 from feature_runtime.core.availability import Row, Status, availability, value_status
+from feature_runtime.core.encode import MODEL_LIMIT
 from feature_runtime.core.keys import entity_key, timeline_key
 from feature_runtime.core.moments import representable
 from feature_runtime.core.service import Service, View
@@ -117,6 +118,8 @@ def _fill(
     for column in columns:
         value = found.row.values[column.position]
         fits = value_status(value, column.dtype)
-        status[column.k] = fits
         if fits is Status.OK:
             values[column.k] = value
+            if not abs(values[column.k]) < MODEL_LIMIT:
+                fits = Status.TYPE  # of the contract's type, and beyond the model's
+        status[column.k] = fits

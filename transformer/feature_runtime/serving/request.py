@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from feature_runtime.core import moments
+from feature_runtime.core.encode import MODEL_LIMIT
 from feature_runtime.core.keys import INTEGER_ID, STRING_ID, EntityId, valid_id
 from feature_runtime.core.record import Protocol
 from feature_runtime.core.service import Service
@@ -176,10 +177,12 @@ def _ids(name: str, values: Sequence[EntityId]) -> Sequence[EntityId]:
 
 
 def _finite(name: str, values: NDArray[np.float64]) -> NDArray[np.float64]:
-    wrong = np.flatnonzero(~np.isfinite(values))
+    """Refuses what is not finite in the model's type: the record could not say what it got."""
+    wrong = np.flatnonzero(~(np.abs(values) < MODEL_LIMIT))
     if wrong.size:
         at = int(wrong[0])
-        raise bad_input("not_finite", f"{name}[{at}]", str(values[at]), "a finite number")
+        wanted = "a number that is finite as float32, the model's type"
+        raise bad_input("not_finite", f"{name}[{at}]", str(values[at]), wanted)
     return values
 
 
