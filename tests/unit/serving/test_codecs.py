@@ -15,7 +15,7 @@ from feature_runtime.core.service import parse_service
 from feature_runtime.serving.codecs import tensors, v1, v2
 from feature_runtime.serving.codecs.values import json_object
 from feature_runtime.serving.errors import ErrorStatus, ServingError
-from feature_runtime.serving.request import Input, Inputs, Served, request_id
+from feature_runtime.serving.request import Input, Inputs, ScoringRequest, Served, request_id
 from tests.local.pod_stack import section
 
 COURIER = {
@@ -147,6 +147,40 @@ def test_raw_integers_and_numbers_keep_their_bits() -> None:
     floats = np.array([0.1, -0.0], dtype="<f8")
     found = tensors.raw_values(Input("weight", "FP64"), floats.tobytes(), 2)
     assert found.tobytes() == floats.tobytes()
+
+
+BEYOND = [3.4028235677973366e38, -3.5e38, 1e39, 1.7e308]
+WITHIN = [3.4028235e38, -3.4028235e38, 5e-324, -0.0, 2.0**53 + 2]
+
+
+@pytest.mark.parametrize("value", [*BEYOND, *WITHIN])
+@pytest.mark.parametrize("form", ["v1", "v2", "binary"])
+def test_a_number_is_finite_in_the_models_type(form: str, value: float) -> None:
+    def read() -> ScoringRequest:
+        row = ROW | {"distance": value}
+        if form == "v1":
+            body = orjson.dumps({"instances": [ROW, row]})
+            return INPUTS.request(v1.columns_of(INPUTS, body), "id", "live", "v1")
+        document: dict[str, list[dict[str, Any]]] = {"inputs": []}
+        tail = b""
+        for tensor in INPUTS.all:
+            inputs: dict[str, Any] = {"name": tensor.name, "datatype": tensor.datatype}
+            inputs |= {"shape": [2, 1], "data": [ROW[tensor.name], row[tensor.name]]}
+            if form == "binary" and tensor.name == "distance":
+                tail = np.array(inputs.pop("data"), dtype="<f8").tobytes()
+                inputs["parameters"] = {"binary_data_size": len(tail)}
+            document["inputs"].append(inputs)
+        head = orjson.dumps(document)
+        columns, _ = v2.parse(INPUTS, SERVED, head + tail, str(len(head)) if tail else None)
+        return INPUTS.request(columns, "id", "live", "v2")
+
+    if value in WITHIN:
+        assert read().fields["distance"].tolist() == [3.5, value]
+        return
+    with pytest.raises(ServingError) as refused:
+        read()
+    error = refused.value
+    assert (error.status.http, error.code, error.field) == (400, "not_finite", "distance[1]")
 
 
 def test_a_binary_length_beyond_the_body_is_refused() -> None:

@@ -97,6 +97,30 @@ def test_bytes_that_are_no_timeline_are_type(blob: bytes) -> None:
     assert (found.row, found.status) == (None, Status.TYPE)
 
 
+@pytest.mark.parametrize("value", [3.5e38, -1e39, float("inf"), 1.7e308, 2.0**128 - 2.0**103])
+def test_a_stored_number_beyond_the_models_type_is_type(value: float) -> None:
+    view = SERVICE.view_by_name[VELOCITY]
+    keys = FeatureLookup(SERVICE).keys(request(T))
+    blobs: dict[bytes, bytes | None] = {k: None for row in keys for k in row}
+    rows = [Row(T - moments.HOUR, T - moments.HOUR, (2**24 + 1, value, True))]
+    blobs[keys[0][0]] = timeline.pack(view.schema, rows)
+    found = FeatureLookup(SERVICE).read(keys, blobs, np.array([T], dtype=np.int64))
+    assert found.status[0, :2].tolist() == [Status.OK, Status.TYPE]
+    fields = {"amount": np.ones(1)}
+    at = np.array([T], dtype=np.int64)
+    encoded = Encoder(SERVICE).encode(fields, at, found.values, found.status)
+    assert not np.isinf(encoded.vector).any()
+    assert encoded.vector[0, 2] == 2**24, "as training rounds it"
+
+
+@pytest.mark.parametrize("far", [-(2**63), moments.parse_moment("0001-01-01T00:00:00Z") - 1])
+def test_a_stored_row_whose_moment_no_record_can_say_is_type(far: int) -> None:
+    view = SERVICE.view_by_name[VELOCITY]
+    blob = timeline.pack(view.schema, [Row(T - moments.HOUR, far, (1, 1.0, True))])
+    found = winner(view, blob, T)
+    assert (found.row, found.status) == (None, Status.TYPE)
+
+
 def some_record(index: int) -> PredictionRecord:
     """A record of a release; its values do not matter."""
     release = parse_release(read_release(COMMITTED))

@@ -1,9 +1,10 @@
 """The pod's Prometheus metrics, under the names that rules, gates and dashboards rely on.
 
 The registry is the pod's own: kserve's histograms of its unused hooks stay out of /metrics.
-Children are bound once, because looking up labels costs more than counting. Former names and
-labels (docs/adr/0070) are exposed beside the present ones for one release, and cost nothing per
-request: a label is fixed when a child is made, and a former metric re-emits what another counted.
+A child is looked up at its first use and kept, because looking up labels costs more than counting.
+Former names and labels (docs/adr/0070) are exposed beside the present ones for one release, and
+cost nothing per request: a label is fixed when a child is made, and a former metric re-emits what
+another counted.
 """
 
 from __future__ import annotations
@@ -74,7 +75,7 @@ class Metrics:
         self._make_request_metrics()
         self._make_feature_metrics()
         self._bind()
-        self._up = Gauge(
+        up = Gauge(
             "proviso_dependency_up", "1 while the dependency answers.", ["dependency"],
             registry=self.registry,
         )  # fmt: skip
@@ -94,8 +95,7 @@ class Metrics:
         )  # fmt: skip
         service, model = release.digests["service"], release.digests["model"]
         info.labels(release.id, release.model, release.service.name, service, model, service).set(1)
-        for dependency in DEPENDENCIES:
-            self.dependency(dependency, up=False)
+        self._up_of = {name: up.labels(name) for name in DEPENDENCIES}
 
     def _make_request_metrics(self) -> None:
         self._requests = Counter(
@@ -158,7 +158,7 @@ class Metrics:
 
     def dependency(self, name: str, *, up: bool) -> None:
         """Whether the store or the predictor answered last time."""
-        self._up.labels(name).set(1 if up else 0)
+        self._up_of[name].set(1 if up else 0)
 
     def store_fault(self, code: str) -> None:
         """The store did not answer, or not with what was asked for."""
