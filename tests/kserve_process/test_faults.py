@@ -296,6 +296,44 @@ def test_a_head_that_is_too_slow_or_too_large_ends_its_connection(
     assert good.code == 200
 
 
+@pytest.mark.parametrize("behind", [b"no HTTP at all\r\n\r\n", b"GET / HTTP/1.1\r\nx: "])
+def test_what_is_behind_a_request_does_not_cost_its_answer(
+    open_: OpenPod, monkeypatch: pytest.MonkeyPatch, behind: bytes
+) -> None:
+    monkeypatch.setattr(http_protocol, "HEAD_SECONDS", 0.1)
+
+    async def both() -> list[int]:
+        open_.predictor.wait = asyncio.Event()
+        http = await open_.connect()
+        await http.send(request_bytes(V1, GOOD_V1) + behind)
+        await asyncio.sleep(0.3)
+        await http.send(behind)
+        open_.predictor.wait.set()
+        codes = []
+        while (answer := await http.answer()) is not None:
+            codes.append(answer.code)
+        await http.close()
+        return codes
+
+    assert open_.run(both()) == [200]
+
+
+def test_a_damaged_body_is_refused_at_once(open_: OpenPod) -> None:
+    async def damaged() -> tuple[Answer | None, Answer | None]:
+        http = await open_.connect()
+        head = f"POST {V1} HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n"
+        await http.send(head.encode() + b"5\r\n{}   \r\n")
+        await asyncio.sleep(0.05)
+        await http.send(b"zz\r\n")
+        answers = await http.answer(), await http.answer()
+        await http.close()
+        return answers
+
+    first, second = open_.run(damaged())
+    assert first is not None
+    assert (first.code, first.json["code"], second) == (400, "invalid_http", None)
+
+
 def test_a_large_body_before_a_split_head_is_no_large_head(open_: OpenPod) -> None:
     async def both() -> list[int]:
         http = await open_.connect()

@@ -80,11 +80,14 @@ class BoundedHeadProtocol(HttpToolsProtocol):
         self._refuse(request_timeout(int(HEAD_SECONDS * 1e6)))
 
     def _refuse(self, error: ServingError) -> None:
-        """Closes the connection; says why unless an earlier request on it is still unanswered."""
+        """Says why and closes the connection, when a whole request before it is answered."""
         if self.transport.is_closing():
             return
         cycle: RequestResponseCycle | None = self.cycle  # uvicorn says that it is never None
-        if cycle is None or cycle.response_complete:
+        if cycle is not None and not cycle.response_complete and not cycle.more_body:
+            cycle.keep_alive = False
+            return
+        if cycle is None or cycle.response_complete or not cycle.response_started:
             self.transport.write(_whole(error))
         self.transport.close()
 
