@@ -55,7 +55,13 @@ FIGURES: dict[str, dict[str, Any]] = {
     "coverage": {"feature_missing_rate": 0.0},
     "freshness": {"freshness_breach_rate": 0.0},
     "skew": {"skew_failure_rate": 0.0, "strata": {view: {"fresh": 100} for view in VIEWS}},
-    "drift": {"feature_drift_psi": 0.01, "feature_null_rate": 0.1, "default_used_rate": 0.1},
+    "drift": {
+        "verdict": "PASS",
+        "feature_drift_psi": 0.01,
+        "feature_drift_psi_least": 0.0,
+        "feature_null_rate": 0.1,
+        "default_used_rate": 0.1,
+    },
     "shadow": {
         "requests": 10_000,
         "seconds": 86_400.0,
@@ -73,6 +79,11 @@ FIGURES: dict[str, dict[str, Any]] = {
         "http_error_rate": 0.0,
         "requests_per_second": 700.0,
         "seconds": 30.0,
+        "refused_share": 0.0,
+        "other_releases": 0,
+        "answered_at_1": 900,
+        "answered_at_8": 7_000,
+        "answered_at_32": 21_000,
     },
 }
 Edit = Callable[[dict[str, Any]], object]

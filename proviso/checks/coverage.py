@@ -12,6 +12,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from feature_runtime.core import timeline
 from feature_runtime.core.keys import EntityId, entity_key, timeline_key
 from feature_runtime.core.moments import format_moment, now
 from feature_runtime.core.service import View
@@ -33,7 +34,8 @@ _EXAMPLES = 5
 class ViewCoverage:
     """One view of a release: how far its schema is written, and how many entities have no key.
 
-    live: entities with a visible row in the history; examples: some of the `missing` ones.
+    live: entities with a visible row in the history; missing: those without a key, or with one
+    that holds no row of the view; examples: some of them.
     """
 
     view: View
@@ -86,34 +88,48 @@ def cover(
         stated = contract.view_by_name[view.name]
         mark = store.watermark(view.name, view.schema)
         found.append(
-            _asked(
+            view_coverage(
                 view, mark, history_engine().visible_entities(contract, history, stated, t), store
             )
         )
     return found
 
 
-def _asked(
+def view_coverage(
     view: View,
     mark: Watermark | None,
     entities: Iterable[tuple[EntityId, ...]],
     store: OnlineStore,
 ) -> ViewCoverage:
+    """Asks the store for the keys of some entities of a view, which must hold a row of it."""
     live = missing = 0
     examples: list[str] = []
     source = iter(entities)
     while some := list(islice(source, BATCH)):
         names = [entity_key(view.entities, ids) for ids in some]
         blobs = store.read([timeline_key(name, view.name, view.schema) for name in names])
-        absent = [name for name, blob in zip(names, blobs, strict=True) if blob is None]
+        absent = [name for name, blob in zip(names, blobs, strict=True) if not _holds(view, blob)]
         live, missing = live + len(some), missing + len(absent)
         examples = sorted([*examples, *absent])[:_EXAMPLES]
     return ViewCoverage(view, mark, live, missing, tuple(examples))
 
 
+def _holds(view: View, blob: bytes | None) -> bool:
+    """Whether a key has at least one row that the pod can read."""
+    if blob is None:
+        return False
+    try:
+        rows = timeline.unpack(view.schema, blob)
+    except timeline.TimelineError:
+        return False
+    return any(len(row.values) == len(view.features) for row in rows)
+
+
 def evidence_of(release: str, found: Sequence[ViewCoverage], t: int) -> Evidence:
     """The evidence. A watermark behind `t` is a warning: the freshness check judges it."""
     reasons = [reason for one in found for reason in one.reasons()]
+    if not found:
+        reasons.append("the release reads no view: nothing was verified")
     warnings = [
         f"{one.view.name}: written up to {format_moment(one.complete)} only"
         for one in found

@@ -1,23 +1,29 @@
 """Drift: compares the distribution of served features with that of training.
 
-PSI over the bins of training is what the contract bounds; KS stands beside it. A small sample
-differs from any other by chance, so a verdict needs a size at which chance explains little:
-without drift PSI is about chi-squared of bins - 1 degrees of freedom times (1/n + 1/m), and the
-99th percentile of that must be at most half of the bound. Below that size nothing is concluded.
+A feature is DRIFT when its PSI over the bins of training is beyond both its bound and what chance
+gives at the samples' sizes, when its null, default or unusable rate has jumped, or when a value
+that varied is served as a constant. Where chance could hide a great drift it is INCONCLUSIVE, with
+the reason. KS stands beside PSI and bounds nothing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from math import ceil, sqrt
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
-import numpy as np
-from numpy.typing import NDArray
-from scipy import stats
-
+from feature_runtime.core.availability import Status
 from feature_runtime.core.moments import now
+from proviso.checks.drift_statistics import (
+    at_size,
+    chance_of_constant,
+    chance_of_rise,
+    ks,
+    psi,
+    psi_by_chance,
+    psi_by_draws,
+    smallest_size,
+)
 from proviso.checks.evidence import Evidence
 from proviso.checks.options import Records
 from proviso.checks.registry import Check, CheckContext
@@ -28,28 +34,34 @@ from proviso.release.directory import Release
 from proviso.training.distribution import Reference, references_of
 
 KIND = "drift"
+METRIC = "feature_drift_psi"
 USUAL_BOUND = 0.25
 """Bound of PSI where the contract has none: the customary one for a changed population."""
+JUMP = 0.05
+"""A rate that is above training's by more than this share of predictions has jumped."""
+HIDDEN = 4.0
+"""Where chance gives more than so many times the bound, it could hide a great drift."""
+FALSE_ALARMS = 0.01
+"""Share of checks without drift in which chance makes some feature's PSI (or rate) DRIFT."""
 
-_CONFIDENCE = 0.99
-_SMOOTHING = 0.5  # of a value in each bin, so that an empty one is unlikely and not impossible
+_LEAST = 5.0  # independent predictions; a constant or a rate of fewer says nothing
 _SHOWN = 5
 
 Verdict = Literal["PASS", "DRIFT", "INCONCLUSIVE"]
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class FeatureDrift:
     """A feature, training against served.
 
-    Sizes are effective ones; psi_by_chance: what PSI stays below without drift (None without
-    values); needs: the smallest served size for a verdict, None when training itself was too
-    small. Rates are shares of all predictions.
+    codes: why the verdict is not PASS. Sizes are effective ones; psi_by_chance: what PSI exceeds
+    by chance in a small share of checks (None without values); needs: the smallest served size
+    that allows a verdict, None when training itself was too small. Rates are of all predictions.
     """
 
     feature: str
     verdict: Verdict
+    codes: tuple[str, ...]
     psi: float
     ks: float
     ks_p_value: float
@@ -61,6 +73,13 @@ class FeatureDrift:
     reference_null_rate: float
     default_rate: float
     reference_default_rate: float
+    unusable_rate: float
+    reference_unusable_rate: float
+
+    @property
+    def psi_beyond_chance(self) -> float:
+        """PSI where chance does not explain it, else 0."""
+        return self.psi if self.psi > (self.psi_by_chance or 0.0) else 0.0
 
 
 @dataclass(frozen=True)
@@ -88,13 +107,12 @@ def evidence_of(release: str, served: Served, found: Drift, made_at: int) -> Evi
 
 def measure(contract: Contract, references: Mapping[str, Reference], served: Served) -> Drift:
     """Every feature's drift, held to the contract's gates."""
-    gates = {gate.metric: gate for gate in contract.quality_gates}
-    gate = gates.get("feature_drift_psi")
-    bound = USUAL_BOUND
-    if gate is not None and gate.bound.side == "upper":
-        bound = gate.bound.limit
+    gates = [gate for gate in contract.quality_gates if gate.metric in _FIELDS]
+    upper = (g.bound for g in gates if _bounds_psi(g) and g.bound.side == "upper")
+    bound = min((one.limit for one in upper), default=USUAL_BOUND)
+    terms = DriftTerms(bound, FALSE_ALARMS / max(1, len(references)))
     found = tuple(
-        feature_drift(name, reference, served.features[name], served.predictions, bound)
+        feature_drift(name, reference, served.features[name], terms)
         for name, reference in references.items()
     )
     said = list(_findings(gates, found, bound))
@@ -106,124 +124,183 @@ def measure(contract: Contract, references: Mapping[str, Reference], served: Ser
     )
 
 
+@dataclass(frozen=True)
+class DriftTerms:
+    """bound: of PSI; level: how often chance may make one feature's finding."""
+
+    bound: float
+    level: float
+
+
 def feature_drift(
-    name: str, reference: Reference, served: ServedFeature, predictions: int, bound: float
+    name: str, reference: Reference, served: ServedFeature, terms: DriftTerms
 ) -> FeatureDrift:
     """One feature's figures and verdict."""
-    before, after = reference.distribution.whole, served.counts
-    sizes = (reference.distribution.effective, served.effective)
-    needs = smallest_size(len(before), sizes[0], bound)
-    shift = psi(before, after)
-    apart, chance = ks(before, after, *sizes)
-    enough = needs is not None and sizes[1] >= needs
-    moved: Verdict = "DRIFT" if shift > bound else "PASS"
-    every = max(1, predictions)
-    return FeatureDrift(
+    known = reference.distribution.effective
+    before = at_size(reference.distribution.whole, known)
+    after = at_size(served.counts, served.effective)
+    shift, (apart, p_value) = psi(before, after), ks(before, after)
+    chance = psi_by_chance(before, after, terms.level)
+    if chance is not None and terms.bound < shift <= chance:
+        chance = psi_by_draws(before, after, terms.level)
+    bins = int((before > 0).sum())
+    found = FeatureDrift(
         feature=name,
-        verdict=moved if enough else "INCONCLUSIVE",
+        verdict="PASS",
+        codes=(),
         psi=shift,
         ks=apart,
-        ks_p_value=chance,
-        psi_by_chance=noise(len(before), *sizes),
-        reference_size=sizes[0],
-        served_size=round(sizes[1], 1),
-        needs=needs,
-        null_rate=served.statuses["NULL"] / every,
+        ks_p_value=p_value,
+        psi_by_chance=chance,
+        reference_size=known,
+        served_size=round(served.effective, 1),
+        needs=smallest_size(bins, known, HIDDEN * terms.bound, terms.level),
+        null_rate=served.share(Status.NULL),
         reference_null_rate=reference.null_rate,
-        default_rate=served.defaults / every,
+        default_rate=served.defaults / max(1, served.predictions),
         reference_default_rate=reference.default_rate,
+        unusable_rate=1 - served.share(Status.OK),
+        reference_unusable_rate=reference.unusable_rate,
     )
+    return _judged(found, reference, served, terms)
 
 
-def psi(before: Floats, after: Floats) -> float:
-    """The population stability index of two histograms [bins]; an empty bin counts a half."""
-    p, q = (_shares(counts) for counts in (before, after))
-    return float(((p - q) * np.log(p / q)).sum())
+def _judged(
+    found: FeatureDrift, reference: Reference, served: ServedFeature, terms: DriftTerms
+) -> FeatureDrift:
+    drifted = tuple(_drift_codes(found, reference, served, terms))
+    if drifted:
+        return replace(found, verdict="DRIFT", codes=drifted)
+    unsure = _inconclusive_code(found, terms.bound)
+    return replace(found, verdict="INCONCLUSIVE", codes=(unsure,)) if unsure else found
 
 
-def ks(before: Floats, after: Floats, n: float, m: float) -> tuple[float, float]:
-    """The greatest distance of the two distribution functions at the bins' edges, and its p-value.
-    Between edges the distance may be greater, so the true p-value may be smaller."""
-    if not before.sum() or not after.sum() or not n or not m:
-        return 0.0, 1.0
-    apart = float(np.abs(np.cumsum(before) / before.sum() - np.cumsum(after) / after.sum()).max())
-    return apart, float(stats.kstwobign.sf(apart * sqrt(n * m / (n + m))))
+def _drift_codes(
+    found: FeatureDrift, reference: Reference, served: ServedFeature, terms: DriftTerms
+) -> Iterator[str]:
+    if found.psi_by_chance is not None and found.psi > max(terms.bound, found.psi_by_chance):
+        yield "drift_psi"
+    sizes = (found.reference_size, served.effective_predictions)
+    for code, before, after in (
+        ("drift_null_rate", found.reference_null_rate, found.null_rate),
+        ("drift_default_rate", found.reference_default_rate, found.default_rate),
+        ("drift_unusable_rate", found.reference_unusable_rate, found.unusable_rate),
+    ):
+        jumped = after - before > JUMP and sizes[1] >= _LEAST
+        if jumped and chance_of_rise(before, sizes[0], after, sizes[1]) < terms.level / 3:
+            yield code
+    if _constant(reference, served, terms.level):
+        yield "drift_constant"
 
 
-def noise(bins: int, n: float, m: float) -> float | None:
-    """What PSI stays below in 99 of 100 pairs of samples of one population."""
-    return _critical(bins) * (1 / n + 1 / m) if n and m else None
+def _constant(reference: Reference, served: ServedFeature, level: float) -> bool:
+    """Whether one value is served where training had several, and chance does not explain it."""
+    known = reference.distribution
+    varied = known.low is not None and known.low < known.edges[-1]
+    if not varied or not served.constant or served.effective < _LEAST:
+        return False
+    share = float(known.whole[known.bin_of(served.lowest)] / known.whole.sum())
+    return chance_of_constant(share, served.effective) < level
 
 
-def smallest_size(bins: int, reference: float, bound: float) -> int | None:
-    """The smallest served sample at which noise is at most half of the bound."""
-    left = bound / 2 / _critical(bins) - 1 / reference if reference else 0
-    return ceil(1 / left) if left > 0 else None
-
-
-def _critical(bins: int) -> float:
-    return float(stats.chi2.ppf(_CONFIDENCE, bins - 1))
-
-
-def _shares(counts: Floats) -> Floats:
-    smooth = counts + _SMOOTHING
-    return np.asarray(smooth / smooth.sum())
+def _inconclusive_code(found: FeatureDrift, bound: float) -> str:
+    """Why there is no verdict; '' where it is PASS."""
+    if not found.reference_size:
+        return "drift_reference_empty"
+    if found.psi_by_chance is None:
+        return "drift_served_empty"
+    if found.psi <= bound or found.psi_by_chance <= HIDDEN * bound:
+        return ""
+    return "drift_reference_too_small" if found.needs is None else "drift_served_too_small"
 
 
 def _figures(found: Sequence[FeatureDrift], served: Served) -> dict[str, Any]:
-    """The worst of each metric, by its name; no PSI where some feature allows no verdict."""
-    unsure = any(one.verdict == "INCONCLUSIVE" for one in found)
-    worst = max((one.psi for one in found), default=0.0)
+    """Of each metric the worst, by its name, and the least, for a gate that asks for a minimum.
+
+    No PSI where some feature allows no verdict. PSI is that which chance does not explain.
+    """
+    verdicts = {one.verdict for one in found}
+    verdict = next((v for v in ("DRIFT", "INCONCLUSIVE") if v in verdicts), "PASS")
+    values = {metric: [getattr(one, name) for one in found] for metric, name in _FIELDS.items()}
+    if "INCONCLUSIVE" in verdicts:
+        values[METRIC] = []
     return {
-        "feature_drift_psi": None if unsure or not found else worst,
-        "feature_null_rate": max((one.null_rate for one in found), default=0.0),
-        "default_used_rate": max((one.default_rate for one in found), default=0.0),
+        "verdict": verdict if found else "INCONCLUSIVE",
+        "reason_codes": sorted({code for one in found for code in one.codes}),
+        **{metric: max(some, default=None) for metric, some in values.items()},
+        **{f"{metric}_least": min(some, default=None) for metric, some in values.items()},
         "predictions": served.predictions,
         "of_other_releases": served.others,
-        "torn_lines": served.torn,
+        "torn_lines": served.torn + served.unfit,
         "features": [asdict(one) for one in found],
     }
 
 
 def _findings(
-    gates: Mapping[str, QualityGate], found: Sequence[FeatureDrift], bound: float
+    gates: Sequence[QualityGate], found: Sequence[FeatureDrift], bound: float
 ) -> Iterator[tuple[str, bool]]:
     """(what is wrong, whether it blocks)."""
-    drift = gates.get("feature_drift_psi")
+    blocks = any(_blocks(gate) for gate in gates if _bounds_psi(gate))
     for text in (*_drifted(found, bound), *_unsure(found)):
-        yield text, _blocks(drift)
-    rates = {
-        "feature_null_rate": {one.feature: one.null_rate for one in found},
-        "default_used_rate": {one.feature: one.default_rate for one in found},
-    }
-    for metric, by_feature in rates.items():
-        gate = gates.get(metric)
-        if gate is None:
+        yield text, blocks
+    for gate in gates:
+        if _bounds_psi(gate) and gate.bound.side == "upper":
             continue
-        for feature, rate in by_feature.items():
-            if not gate.bound.holds(rate):
-                said = f"{metric} of {feature}: found {rate:.3g}, wanted {gate.bound.words}"
-                yield said, _blocks(gate)
+        for one in found:
+            value = getattr(one, _FIELDS[gate.metric])
+            if not gate.bound.holds(value):
+                said = f"{gate.metric} of {one.feature}: found {value:.3g}"
+                yield f"{said}, wanted {gate.bound.words}", _blocks(gate)
 
 
 def _drifted(found: Sequence[FeatureDrift], bound: float) -> Iterator[str]:
     for one in found:
+        rise = f"wanted at most {JUMP:g} above training's"
+        words = {
+            "drift_psi": f"PSI of {one.feature}: found {one.psi:.3g}, wanted at most {bound:g}",
+            "drift_null_rate": f"null rate of {one.feature}: found {one.null_rate:.3g}, "
+            f"{rise} {one.reference_null_rate:.3g}",
+            "drift_default_rate": f"default rate of {one.feature}: found {one.default_rate:.3g}, "
+            f"{rise} {one.reference_default_rate:.3g}",
+            "drift_unusable_rate": f"unusable rate of {one.feature}: found "
+            f"{one.unusable_rate:.3g}, {rise} {one.reference_unusable_rate:.3g}",
+            "drift_constant": f"{one.feature}: found one value in all predictions, wanted "
+            "several, as in training",
+        }
         if one.verdict == "DRIFT":
-            yield f"PSI of {one.feature}: found {one.psi:.3g}, wanted at most {bound:g}"
+            yield from (f"{words[code]} [{code}]" for code in one.codes)
 
 
 def _unsure(found: Sequence[FeatureDrift]) -> Iterator[str]:
     unsure = [one for one in found if one.verdict == "INCONCLUSIVE"]
     for one in unsure[:_SHOWN]:
-        size = f"{one.served_size:.0f} independent values"
-        wanted = "a greater training set" if one.needs is None else f"at least {one.needs}"
-        yield f"INCONCLUSIVE {one.feature}: found {size}, wanted {wanted}"
+        size, known = (f"{n:.0f} independent values" for n in (one.served_size, one.reference_size))
+        words = {
+            "drift_reference_empty": "training had no usable value",
+            "drift_served_empty": "no usable value was served",
+            "drift_reference_too_small": f"training had {known}, which allow no verdict",
+            "drift_served_too_small": f"found {size}, wanted at least {one.needs}",
+        }
+        [code] = one.codes
+        yield f"INCONCLUSIVE {one.feature}: {words[code]} [{code}]"
     if len(unsure) > _SHOWN:
         yield f"INCONCLUSIVE: and {len(unsure) - _SHOWN} more features"
 
 
-def _blocks(gate: QualityGate | None) -> bool:
-    return gate is not None and gate.blocks != "none"
+_FIELDS = {
+    METRIC: "psi_beyond_chance",
+    "feature_null_rate": "null_rate",
+    "default_used_rate": "default_rate",
+}
+"""The figure of a FeatureDrift by the metric that bounds it."""
+
+
+def _bounds_psi(gate: QualityGate) -> bool:
+    return gate.metric == METRIC
+
+
+def _blocks(gate: QualityGate) -> bool:
+    return gate.blocks != "none"
 
 
 @dataclass(frozen=True)
@@ -276,7 +353,8 @@ CHECK = Check(
     name=KIND,
     options=DriftOptions,
     measure=_measure,
-    figures=("feature_drift_psi", "feature_null_rate", "default_used_rate"),
+    figures=tuple(_FIELDS),
+    needs_verdict=(METRIC,),
     finding="drift",
     text=_text,
 )

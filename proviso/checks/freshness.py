@@ -165,11 +165,14 @@ def judge(
     """Pure: compares what is served at t with the view's objective."""
     lag = None if mark is None else max(0, target.t - mark.complete)
     on_event = isinstance(view.publication, OnEvent)
-    rate = _lag_rate(view, lag) if on_event else _age_rate(view, served)
+    behind, lost = _lag_rate(view, lag), _lost_rate(served, target)
+    rate = max(behind, lost) if on_event else _age_rate(view, served)
     reasons = list(_unmeasurable(view, served, mark, target))
     if mark is not None and not target.bound.holds(rate):
-        late = _late_watermark(view, lag or 0) if on_event else _late_rows(view, served, target)
-        reasons.append(late)
+        late = _late_rows if not on_event else _lost_rows if not behind else None
+        reasons.append(
+            _late_watermark(view, lag or 0) if late is None else late(view, served, target)
+        )
     warnings = tuple(_idle(view, served)) if on_event else ()
     return Freshness(view, served, mark, lag, rate, tuple(reasons), warnings)
 
@@ -181,15 +184,19 @@ def evidence_of(release: str, found: Sequence[Freshness], target: FreshnessTarge
         release,
         made_at=now(),
         as_of=target.t,
-        reasons=tuple(reason for one in found for reason in one.reasons),
+        reasons=tuple(reason for one in found for reason in one.reasons) or _nothing(found),
         warnings=tuple(warning for one in found for warning in one.warnings),
         figures={
-            METRIC: max(one.breach_rate for one in found),
+            METRIC: max((one.breach_rate for one in found), default=1.0),
             "bound": target.bound.limit,
             "live_by": "history" if target.history is not None else "keys of the store",
             "views": {one.view.name: one.as_dict() for one in found},
         },
     )
+
+
+def _nothing(found: Sequence[Freshness]) -> tuple[str, ...]:
+    return () if found else ("the release reads no view: nothing was measured",)
 
 
 def _sampled(
@@ -256,6 +263,15 @@ def _lag_rate(view: FeatureView, lag: int | None) -> float:
     return 0.0 if lag is not None and lag <= view.freshness_slo else 1.0
 
 
+def _lost_rate(served: Served, target: FreshnessTarget) -> float:
+    """The share of live entities of an on-event view that have no row, whatever the watermark.
+
+    Only a history knows which entities are live; a key without a row may be of an idle one.
+    """
+    lost = served.unreadable + (served.missing if target.history is not None else 0)
+    return lost / served.entities if served.entities else 0.0
+
+
 def _unmeasurable(
     view: FeatureView, served: Served, mark: Watermark | None, target: FreshnessTarget
 ) -> Iterator[str]:
@@ -268,7 +284,7 @@ def _unmeasurable(
             f"{view.name}: found as-of {format_moment(target.t)}, wanted "
             f"{format_moment(earliest)} or later (earlier rows are no longer in the keys)"
         )
-    if served.entities == 0 and not isinstance(view.publication, OnEvent):
+    if served.entities == 0:
         yield f"{view.name}: found no live entity, wanted at least one"
 
 
@@ -292,6 +308,13 @@ def _late_rows(view: FeatureView, served: Served, target: FreshnessTarget) -> st
         f"{view.name}: found {rate:.2%} of {served.entities} entities without a row of the last "
         f"{format_duration(view.freshness_slo)} ({served.stale} STALE, {served.missing} missing), "
         f"wanted at most {target.bound.limit:.2%}, owner {view.owner}"
+    )
+
+
+def _lost_rows(view: FeatureView, served: Served, target: FreshnessTarget) -> str:
+    return (
+        f"{view.name}: found {_lost_rate(served, target):.2%} of {served.entities} live entities "
+        f"without a row, wanted at most {target.bound.limit:.2%}, owner {view.owner}"
     )
 
 

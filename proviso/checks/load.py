@@ -34,7 +34,11 @@ Progress = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Level:
-    """What one concurrency came to; latencies in milliseconds, of the answered."""
+    """What one concurrency came to; latencies in milliseconds, of the answered.
+
+    refused: requests that failed by this client's own mistake, failed: all others that did.
+    releases: those that answered.
+    """
 
     concurrency: int
     requests: int
@@ -43,10 +47,16 @@ class Level:
     p50_ms: float
     p95_ms: float
     p99_ms: float
+    refused: int = 0
+    releases: tuple[str, ...] = ()
+
+    @property
+    def answered(self) -> int:
+        return self.requests - self.failed - self.refused
 
     @property
     def rate(self) -> float:
-        return (self.requests - self.failed) / self.seconds
+        return self.answered / self.seconds
 
 
 def load_requests(
@@ -93,11 +103,12 @@ async def _level(
 ) -> Level:
     numbers = itertools.count()
     latencies: list[float] = []
-    failed = 0
+    failed = refused = 0
+    releases: set[str] = set()
     started = time.perf_counter()
 
     async def worker() -> None:
-        nonlocal failed
+        nonlocal failed, refused
         while time.perf_counter() - started < seconds:
             number = next(numbers)
             request = asked[number % len(asked)]
@@ -105,32 +116,52 @@ async def _level(
             answer = await clients.ask(number, replace(request, request_id=name, t=now()))
             if answer.answered:
                 latencies.append(answer.seconds * 1_000)
+                releases.add(str(answer.release))
             else:
-                failed += 1
+                failed, refused = failed + (not answer.refused), refused + answer.refused
 
     await asyncio.gather(*(worker() for _ in range(concurrency)))
     took = time.perf_counter() - started
     p50, p95, p99 = np.percentile(latencies or [float("inf")], [50, 95, 99])
-    count = len(latencies) + failed
-    return Level(concurrency, count, failed, took, float(p50), float(p95), float(p99))
+    return Level(
+        concurrency,
+        len(latencies) + failed + refused,
+        failed,
+        took,
+        float(p50),
+        float(p95),
+        float(p99),
+        refused,
+        tuple(sorted(releases)),
+    )
 
 
 def evidence_of(release: str, levels: Sequence[Level]) -> Evidence:
     """The worst latencies and the best rate of all levels, all errors together.
 
     `seconds` is the shortest level's length: each has to last as long as the plan says.
+    http_error_rate is of the requests that were not refused, as in monitoring; what is refused
+    measures nothing and has a figure of its own. Another release's answers are no evidence.
     """
-    requests, failed = sum(x.requests for x in levels), sum(x.failed for x in levels)
+    requests, refused = sum(x.requests for x in levels), sum(x.refused for x in levels)
+    failed, ours = sum(x.failed for x in levels), requests - refused
+    others = sorted({name for level in levels for name in level.releases} - {release})
     figures = {
         "latency_p95_ms": max(level.p95_ms for level in levels),
         "latency_p99_ms": max(level.p99_ms for level in levels),
-        "http_error_rate": failed / requests if requests else 1.0,
+        "http_error_rate": failed / ours if ours else 1.0,
+        "refused_share": refused / requests if requests else 1.0,
+        "other_releases": len(others),
         "requests_per_second": max(level.rate for level in levels),
         "seconds": min(level.seconds for level in levels),
         "requests": requests,
+        **{_answered_at(level.concurrency): level.answered for level in levels},
         "levels": [vars(level) for level in levels],
     }
-    reasons = () if requests > failed else ("no request was answered",)
+    reasons = (
+        *(() if ours > failed else ("no request was answered [load_unanswered]",)),
+        *(f"{name} answered, wanted {release} [load_release_mismatch]" for name in others),
+    )
     moment = now()
     return Evidence(KIND, release, moment, moment, reasons, figures=figures)
 
@@ -163,8 +194,17 @@ def _measure(context: CheckContext, options: LoadOptions) -> Evidence:
     return evidence_of(release.id, asyncio.run(levels()))
 
 
+def _answered_at(concurrency: int) -> str:
+    """The figure of the requests that were answered at one of the plan's concurrencies."""
+    return f"answered_at_{concurrency}"
+
+
 def _bounds(plan: Plan) -> tuple[FigureBound, ...]:
-    """The error budget is a share: what may fail is what need not be available."""
+    """The error budget is a share: what may fail is what need not be available.
+
+    Every concurrency of the plan must have been measured.
+    """
+    levels = map(_answered_at, plan.stress_test.concurrency)
     return (
         FigureBound("latency_p95_ms", Bound.at_most(plan.latency_slo.p95_ms)),
         FigureBound("latency_p99_ms", Bound.at_most(plan.latency_slo.p99_ms)),
@@ -173,6 +213,9 @@ def _bounds(plan: Plan) -> tuple[FigureBound, ...]:
             "requests_per_second", Bound.at_least(plan.stress_test.min_requests_per_second)
         ),
         FigureBound("seconds", Bound.at_least(plan.stress_test.duration / 1e6)),
+        FigureBound("refused_share", Bound.at_most(plan.error_budget.error_share)),
+        FigureBound("other_releases", Bound.at_most(0)),
+        *(FigureBound(level, Bound.at_least(1)) for level in levels),
     )
 
 

@@ -109,7 +109,8 @@ class Check(Generic[O]):
 
     name: of the command, the evidence's kind and its file `<name>.json`. options: a frozen
     dataclass whose fields are annotated with an Option. measure: makes the evidence. figures:
-    metrics that the evidence holds, for the contract's quality gates. stage: the first stage of
+    metrics that the evidence holds, for the contract's quality gates; needs_verdict: those of them
+    that count only with the verdict PASS. stage: the first stage of
     the gate that needs the evidence; None where only a quality gate may. finding: how the gate
     calls it. when_passed: what the gate says of evidence that passed. bounds: what the plan
     requires of the figures. signed_rows: a file of skew rows beside the evidence, which the gate
@@ -120,6 +121,7 @@ class Check(Generic[O]):
     options: type[O]
     measure: Callable[[CheckContext, O], Evidence]
     figures: tuple[str, ...] = ()
+    needs_verdict: tuple[str, ...] = ()
     stage: Stage | None = None
     finding: str = ""
     when_passed: str = ""

@@ -9,6 +9,7 @@ import zlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from math import inf, isfinite, nan
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from feature_runtime.core.availability import Status
 from feature_runtime.core.moments import parse_moment
 from feature_runtime.core.record import FeatureRead, PredictionRecord
 from feature_runtime.core.service import Service, feature_ref
+from proviso.contracts.base import InputError
 from proviso.records.reader import RecordReader
 from proviso.training.distribution import Distribution, effective_size
 
@@ -27,48 +29,73 @@ _BUCKETS = 2**16  # entities that share one only make the effective size smaller
 
 @dataclass
 class ServedFeature:
-    """One feature over all predictions: usable values by bin, statuses, approved defaults."""
+    """One feature over all predictions: usable values by bin, statuses, approved defaults.
+
+    entities, without: predictions of each entity with a usable value, and without one.
+    lowest, highest: of the usable values.
+    """
 
     distribution: Distribution
     counts: NDArray[np.float64]
     entities: NDArray[np.float64]
+    without: NDArray[np.float64]
     statuses: Counter[str] = field(default_factory=Counter)
     defaults: int = 0
+    lowest: float = inf
+    highest: float = -inf
 
     @classmethod
     def of(cls, distribution: Distribution) -> ServedFeature:
-        nothing = np.zeros(_BUCKETS)
-        return cls(distribution, np.zeros(len(distribution.whole)), nothing)
+        bins = np.zeros(len(distribution.whole))
+        return cls(distribution, bins, np.zeros(_BUCKETS), np.zeros(_BUCKETS))
 
-    def add(self, entity: int, read: FeatureRead) -> None:
-        """Counts one prediction's value. Raises KeyError, TypeError or ValueError."""
-        status = Status[read["status"]]
+    def add(self, entity: int, status: Status, value: float) -> None:
+        """Counts one prediction's value, which is NaN where it is not usable."""
         if status is Status.OK:
-            value = read["value"]
-            if value is None:
-                raise TypeError("a value that is OK is not null")
-            self.counts[self.distribution.bin_of(float(value))] += 1
+            self.counts[self.distribution.bin_of(value)] += 1
             self.entities[entity] += 1
+            self.lowest, self.highest = min(self.lowest, value), max(self.highest, value)
+        else:
+            self.without[entity] += 1
         self.statuses[status.name] += 1
-        self.defaults += "reason" in read
+
+    @property
+    def predictions(self) -> int:
+        return self.statuses.total()
 
     @property
     def effective(self) -> float:
         """How many independent values the usable ones are worth."""
         return effective_size(self.entities)
 
+    @property
+    def effective_predictions(self) -> float:
+        """The same of all predictions, with a usable value or not."""
+        return effective_size(self.entities + self.without)
+
+    @property
+    def constant(self) -> bool:
+        """Whether all usable values are one."""
+        return self.lowest == self.highest
+
+    def share(self, status: Status) -> float:
+        """The share of predictions in which the feature had a status."""
+        return self.statuses[status.name] / max(1, self.predictions)
+
 
 @dataclass
 class Served:
     """A release's predictions. others: lines of other releases; torn: lines that are no record.
 
-    last: the greatest scored_at, microseconds; 0 without a prediction.
+    unfit: lines of the release that are no predictions of its service. last: the greatest
+    scored_at, microseconds; 0 without a prediction.
     """
 
     features: dict[str, ServedFeature]
     predictions: int = 0
     others: int = 0
     torn: int = 0
+    unfit: int = 0
     last: int = 0
 
 
@@ -78,7 +105,10 @@ def read_served(
     service: Service,
     distributions: Mapping[str, Distribution],
 ) -> Served:
-    """Everything that records say of a release, served or in shadow. Raises InputError."""
+    """Everything that records say of a release, served or in shadow.
+
+    Raises InputError when that is nothing, or mostly lines that cannot be used.
+    """
     served = Served({name: ServedFeature.of(one) for name, one in distributions.items()})
     entities = {view.name: view.entities for view in service.views}
     for path in records:
@@ -86,7 +116,25 @@ def read_served(
         for record in reader:
             _add(served, release, entities, record)
         served.torn += reader.damaged
+    _require_predictions(served, records, release)
     return served
+
+
+def _require_predictions(served: Served, records: Sequence[Path], release: str) -> None:
+    """Raises InputError with the reason that explains most of what cannot be used."""
+    place = ", ".join(map(str, records))
+    if served.unfit > served.predictions:
+        message = f"{served.unfit} lines of {release} are no predictions of its service"
+        raise InputError.event("record_service_mismatch", message, place)
+    if served.torn > served.predictions + served.others:
+        message = f"{served.torn} lines are no prediction records"
+        raise InputError.event("record_damaged", message, place)
+    if served.predictions:
+        return
+    if served.others:
+        actual = f"{served.others} predictions of other releases"
+        raise InputError.of(place, actual, f"some of {release}", code="record_release_mismatch")
+    raise InputError.event("record_empty", "the record has no prediction", place)
 
 
 def _add(
@@ -98,13 +146,30 @@ def _add(
     try:
         at = parse_moment(record["scored_at"])
         buckets = {view: _bucket(record["entities"], names) for view, names in views.items()}
-        for name, feature in served.features.items():
-            feature.add(buckets[feature_ref(name).view], record["features"][name])
+        reads = {name: _read(record["features"][name]) for name in served.features}
     except (KeyError, TypeError, ValueError):
-        served.torn += 1
+        served.unfit += 1
         return
+    for name, feature in served.features.items():
+        status, value, replaced = reads[name]
+        feature.add(buckets[feature_ref(name).view], status, value)
+        feature.defaults += replaced
     served.predictions += 1
     served.last = max(served.last, at)
+
+
+def _read(read: FeatureRead) -> tuple[Status, float, bool]:
+    """(status, usable value or NaN, whether an approved default was used).
+
+    Raises KeyError, TypeError or ValueError.
+    """
+    status, replaced = Status[read["status"]], "reason" in read
+    if status is not Status.OK:
+        return status, nan, replaced
+    value = read["value"]
+    if not isinstance(value, int | float) or not isfinite(value):
+        raise TypeError("a usable value is a number")
+    return status, float(value), replaced
 
 
 def _bucket(entities: Mapping[str, Any], names: Sequence[str]) -> int:

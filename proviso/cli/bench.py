@@ -15,6 +15,7 @@ from typing import Annotated
 import typer
 
 from feature_runtime.core import moments
+from proviso.bench import drift as drifting
 from proviso.bench import join as joining
 from proviso.bench import join_growth
 from proviso.bench import materialize as writing
@@ -114,6 +115,17 @@ def join(
         contents = {"md": f"{text}\n", "json": json.dumps(figures, indent=1), "svg": pictures}
         _write(out, name, contents)
     emit(figures, as_json, lambda: text)
+
+
+def drift(
+    rounds: Annotated[
+        int, typer.Option("--rounds", min=1, max=10_000, help="Checks of each kind.")
+    ] = 50,
+    as_json: Json = False,
+) -> None:
+    """Measure how often the drift check is right."""
+    lines = list(drifting.measure(rounds, note))
+    emit({"lines": [asdict(line) for line in lines]}, as_json, lambda: drifting.table(lines))
 
 
 def sweep(

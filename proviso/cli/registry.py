@@ -104,6 +104,7 @@ BENCH = Group(
             "materialize", "bench:materialize", "Measure a timeline's cost against a plain SET."
         ),
         Command("join", "bench:join", "Measure the point-in-time join beside others."),
+        Command("drift", "bench:drift", "Measure how often the drift check is right."),
         Command("sweep", "bench:sweep", "Measure the predictor's rate and latency by batching."),
     ),
 )

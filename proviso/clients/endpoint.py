@@ -25,6 +25,9 @@ from feature_runtime.core.service import Service
 
 OUTPUTS = ("probability", "decision", "status")
 TIMEOUT_SECONDS = 10.0
+_GRPC_MISTAKES = frozenset(
+    f"StatusCode.{name}" for name in ("INVALID_ARGUMENT", "NOT_FOUND", "UNIMPLEMENTED", "CANCELLED")
+)
 Ids = Mapping[str, int | str]
 
 
@@ -55,6 +58,12 @@ class Answer:
     @property
     def answered(self) -> bool:
         return self.error is None
+
+    @property
+    def refused(self) -> bool:
+        """Whether it failed by the client's own mistake, as monitoring counts: 4xx but not 429."""
+        mistake = self.code.startswith("4") and self.code != "429"
+        return not self.answered and (mistake or self.code in _GRPC_MISTAKES)
 
     @property
     def feature_status(self) -> Mapping[str, str]:

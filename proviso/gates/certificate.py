@@ -132,7 +132,7 @@ def certificate_findings(subject: Subject) -> Iterator[Finding]:
 
 
 def _content(certificate: _Certificate, release: Release) -> Iterator[str]:
-    """What contradicts a complete judgement without a difference."""
+    """What contradicts a complete judgement without a difference, or shows that it saw nothing."""
     if certificate.differences:
         yield f"differences: found {certificate.differences}, wanted 0"
     wanted = {view.name for view in release.service.views}
@@ -143,12 +143,10 @@ def _content(certificate: _Certificate, release: Release) -> Iterator[str]:
         if set(days.views) != wanted:
             yield f"{name}.views: found {sorted(days.views)}, wanted {sorted(wanted)}"
         for view, judged in days.views.items():
-            where = f"{name}.views.{view}"
-            unknown = set(judged.status) - {status.name for status in _OF_VIEW}
-            if unknown or sum(judged.status.values()) != days.rows:
-                yield f"{where}.status: found {dict(judged.status)}, wanted {days.rows} in all"
-            if judged.values != days.rows * width.get(view, 0):
-                yield f"{where}.values: found {judged.values}, wanted one per row and feature"
+            yield from _view(f"{name}.views.{view}", judged, days.rows, width.get(view, 0))
+    for view in sorted(wanted & set(certificate.train.views)):
+        if not _winners(certificate.train.views[view]):
+            yield f"train.views.{view}: found no row with a value, wanted some"
     for view in sorted(wanted):
         least = sum(
             min(SAMPLE, _winners(days.views[view]))
@@ -157,6 +155,15 @@ def _content(certificate: _Certificate, release: Release) -> Iterator[str]:
         )
         if certificate.recomputed.get(view, 0) < least:
             yield f"recomputed.{view}: found {certificate.recomputed.get(view, 0)}, wanted {least}"
+
+
+def _view(where: str, judged: _View, rows: int, features: int) -> Iterator[str]:
+    """What contradicts a judgement of every row and feature of a view."""
+    unknown = set(judged.status) - {status.name for status in _OF_VIEW}
+    if unknown or sum(judged.status.values()) != rows:
+        yield f"{where}.status: found {dict(judged.status)}, wanted {rows} in all"
+    if judged.values != rows * features:
+        yield f"{where}.values: found {judged.values}, wanted one per row and feature"
 
 
 def _winners(view: _View) -> int:

@@ -6,7 +6,8 @@ nothing is a warning in the verdict of `shadow`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from proviso.checks.registry import Stage, check_measuring
 from proviso.contracts.base import InputError
@@ -39,9 +40,14 @@ def _finding(gate: QualityGate, folder: EvidenceFolder) -> Finding:
         said = f"{gate.metric}: no check measures it before production"
         return Finding.refused(name, "metric_not_measured", said)
     try:
-        figure = folder.read(check.name).figures.get(gate.metric)
+        figures = folder.read(check.name).figures
     except InputError as error:
         return Finding.refused_by(name, error)
+    if gate.metric in check.needs_verdict and figures.get("verdict") != "PASS":
+        said = f"{check.file}: found verdict {figures.get('verdict')}, wanted PASS"
+        codes = f"{gate.metric} {figures.get(gate.metric)}, {figures.get('reason_codes')}"
+        return Finding.refused(name, "verdict_not_passed", f"{said} ({codes})")
+    figure = _worst(figures, gate)
     if isinstance(figure, bool) or not isinstance(figure, int | float):
         said = f"{check.file}: found no {gate.metric}, wanted its figure"
         return Finding.refused(name, "figure_missing", said)
@@ -49,3 +55,9 @@ def _finding(gate: QualityGate, folder: EvidenceFolder) -> Finding:
     if gate.bound.holds(figure):
         return Finding.passed(name, said)
     return Finding.refused(name, "figure_out_of_bounds", said)
+
+
+def _worst(figures: Mapping[str, Any], gate: QualityGate) -> Any:
+    """A metric's figure is its greatest; a bound from below is held against the least."""
+    greatest = figures.get(gate.metric)
+    return greatest if gate.bound.side == "upper" else figures.get(f"{gate.metric}_least", greatest)

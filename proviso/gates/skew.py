@@ -19,6 +19,7 @@ from proviso.gates.evidence import EvidenceFolder
 from proviso.gates.files import read_evidence
 from proviso.gates.register import Subject
 from proviso.gates.verdict import Finding
+from proviso.history.values import UNSEEN
 from proviso.replay.evidence import SKEW_FILE
 
 _SHOWN = 20
@@ -85,5 +86,11 @@ def _too_small(subject: Subject, strata: object) -> str:
     """The views of which the test has no entity, in words; '' when it has some of each."""
     counts = strata if isinstance(strata, dict) else {}
     views: Sequence[str] = [view.name for view in subject.release.service.views]
-    missing = [view for view in views if not counts.get(view)]
+    missing = [view for view in views if not _known(counts.get(view))]
     return f"no entity of {', '.join(missing)}" if missing else ""
+
+
+def _known(sizes: object) -> int:
+    """How many entities of a view's sample the history knows, by the sizes of its strata."""
+    counts = sizes if isinstance(sizes, dict) else {}
+    return sum(n for name, n in counts.items() if name != UNSEEN and isinstance(n, int))

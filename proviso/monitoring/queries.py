@@ -1,8 +1,8 @@
 """The plan's metrics as PromQL over the series of a transformer.
 
-rules.py records them under the plan's names and holds them to its bounds. A figure means here what
-it means in the evidence of the same name (docs/monitoring.md). A metric that no running pod can
-count (`Metric.not_live`) has no expression and gets no series.
+rules.py records them under the plan's names and holds them to its bounds. A figure counts the same
+events as the evidence of the same name (docs/monitoring.md), over a window instead of a sample. A
+metric that no running pod can count (`Metric.not_live`) has no expression and gets no series.
 """
 
 from __future__ import annotations

@@ -145,6 +145,9 @@ def replay_failures(summary: Mapping[str, Any], *, strata: bool = True) -> list[
     except ValidationFailed as error:
         return [str(problem) for problem in error.problems]
     reasons = []
+    chosen = found.strata.get("all", 0)
+    if found.requests != chosen:
+        reasons.append(f"requests: found {found.requests}, wanted the {chosen} that were chosen")
     if found.mismatch_count:
         reasons.append(f"answers differ from their offline rows in {found.mismatch_count} places")
     if not found.max_probability_difference <= PROBABILITY_TOLERANCE:

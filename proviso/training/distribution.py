@@ -60,11 +60,12 @@ class Distribution(BaseModel):
 
 @dataclass(frozen=True)
 class Reference:
-    """A feature in training; the rates are shares of all rows."""
+    """A feature in training; rates are shares of all rows. unusable_rate: of any status but OK."""
 
     distribution: Distribution
     null_rate: float
     default_rate: float
+    unusable_rate: float
 
 
 def distribution_section(service: Service, rows: Rows) -> dict[str, Any]:
@@ -115,11 +116,12 @@ def references_of(card: Mapping[str, Any]) -> dict[str, Reference]:
     found = {}
     for name, stated in features["distribution"].items():
         counts = features["train"][name]
-        nulls = int(counts["status"].get(Status.NULL.name, 0))
+        nulls, usable = (int(counts["status"].get(s.name, 0)) for s in (Status.NULL, Status.OK))
         found[name] = Reference(
             Distribution.model_validate(_tuples(stated)),
             nulls / max(1, rows),
             int(counts["defaults"]) / max(1, rows),
+            1 - usable / max(1, rows),
         )
     return found
 

@@ -173,9 +173,7 @@ def test_drift_is_measured_against_the_card(folder: Path, release: Path, tmp_pat
     done = call("--contracts", TEMPLATE, *words)
     assert (done.code, done.json["reasons"]) == (0, [])
     verdicts = {one["feature"]: one["verdict"] for one in done.json["figures"]["features"]}
-    assert "DRIFT" not in verdicts.values()
-    assert verdicts["courier_zone_daily:visits_30d"] == "PASS"
-    assert verdicts["courier_load_6h:fees_24h"] == "INCONCLUSIVE", "120 couriers are too few"
+    assert set(verdicts.values()) == {"PASS"}, "120 couriers are enough"
     write_record(release, record, times=3.0)
     done = call("--contracts", TEMPLATE, *words)
     assert done.code == 0

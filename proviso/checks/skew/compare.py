@@ -26,6 +26,9 @@ from proviso.history.engines import history_engine
 from proviso.history.values import Ids, Sampled, SampleRequest
 from proviso.online.store import OnlineStore
 
+LEAST_COMPARED = 0.5
+"""Of the sampled entities of a view: where more are left out, the rest says little of them."""
+
 _KEYS_A_READ = 500
 _TRIES = 3
 
@@ -105,6 +108,8 @@ def skew_test(sources: SkewSources, chosen: SkewSample, progress: Progress) -> S
             _compare_view(sources, view, request, window, tally)
         after = window_of(sources.service, sources.store)
         if after.low <= at:
+            if not tally.rows:
+                raise Inconclusive("the service consumes no feature of a view: nothing to compare")
             counts = (tally.strata, tally.sizes, tally.left_out)
             return SkewResult(at, clock, window, tuple(tally.rows), *counts)
         if chosen.at is not None or not left:
@@ -122,6 +127,9 @@ def _compare_view(
     if not any(found.sizes[name] for name in ("fresh", "stale")):
         raise Inconclusive(f"{view.name}: no entity has a row at {format_moment(request.at)}")
     clear = _clear_of_writes(sources, definition, request.at, found.sampled)
+    if len(clear) < len(found.sampled) * LEAST_COMPARED:
+        left = f"{len(found.sampled) - len(clear)} of {len(found.sampled)} entities"
+        raise Inconclusive(f"{view.name}: {left} were just being written; test another moment")
     tally.sizes[view.name] = found.sizes
     tally.left_out[view.name] = len(found.sampled) - len(clear)
     tally.strata[view.name] = Counter(name for one in clear for name in one.strata)

@@ -50,7 +50,7 @@ class SkewVerdict:
         review = [row for row in self.rows if row["verdict"] != "PASS"]
         return {
             "verdict": self.verdict,
-            "skew_failure_rate": len(self.blocking) / max(1, len(self.rows)),
+            "skew_failure_rate": len(self.blocking) / len(self.rows) if self.rows else None,
             "values": len(self.rows),
             "review": len(review),
             "signed": len(review) - len(self.blocking),

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import cast
 
 import pytest
 
-from feature_runtime.core.availability import ViewTimes
+from feature_runtime.core import timeline
+from feature_runtime.core.availability import Row, ViewTimes
 from feature_runtime.core.moments import DAY, HOUR
-from feature_runtime.core.service import View
-from proviso.checks.coverage import METRIC, ViewCoverage, evidence_of
-from proviso.online.store import Watermark
+from feature_runtime.core.service import Feature, View
+from proviso.checks.coverage import METRIC, ViewCoverage, evidence_of, view_coverage
+from proviso.online.store import OnlineStore, Watermark
 
 T = 20_000 * DAY
 GOOD = ViewCoverage(
@@ -44,6 +47,42 @@ def test_one_thing_that_is_missing_is_a_no(wrong: ViewCoverage, reason: str) -> 
     found = evidence_of("r1", [GOOD, wrong], T)
     [said] = found.reasons
     assert reason in said
+
+
+def test_a_release_that_reads_nothing_verifies_nothing() -> None:
+    assert not evidence_of("r1", [], T).passed
+
+
+class Keys:
+    """A store of one key a name."""
+
+    def __init__(self, blobs: Sequence[bytes | None]) -> None:
+        self.blobs = list(blobs)
+
+    def read(self, keys: Sequence[bytes]) -> list[bytes | None]:
+        return [self.blobs.pop(0) for _ in keys]
+
+
+ROW = Row(T, T, (1,), 0)
+FEATURE = Feature("sales", "int64", None)
+
+
+def test_a_key_that_holds_no_row_of_the_view_is_missing() -> None:
+    view = replace(GOOD.view, features=(FEATURE,))
+    whole = timeline.pack(view.schema, [ROW])
+    blobs = {
+        "whole": whole,
+        "no key": None,
+        "empty": b"",
+        "no rows": timeline.pack(view.schema, []),
+        "torn": whole[:-1],
+        "another schema": timeline.pack("f" * 16, [ROW]),
+        "too few values": timeline.pack(view.schema, [ROW._replace(values=())]),
+    }
+    store = cast("OnlineStore", Keys(list(blobs.values())))
+    found = view_coverage(view, None, [(name,) for name in blobs], store)
+    assert (found.live, found.missing) == (7, 6)
+    assert "customer:whole" not in found.examples
 
 
 def test_the_missing_rate_is_over_all_views_and_nothing_to_ask_is_no_zero() -> None:

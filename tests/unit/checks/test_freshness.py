@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -104,6 +105,27 @@ def test_without_a_watermark_or_anybody_there_is_nothing_to_pass(hourly: Feature
     assert judge(hourly, served(HOUR), None, question()).reasons
     [reason] = judged(hourly, served(), bound=1).reasons
     assert "no live entity" in reason
+
+
+def test_nobody_to_ask_is_no_freshness_of_a_streaming_view(live: FeatureView) -> None:
+    found = judged(live, served(), bound=1)
+    assert "no live entity" in found.reasons[0]
+    assert not evidence_of("release", [], question()).passed
+    assert evidence_of("release", [], question()).figures[METRIC] == 1.0
+
+
+@pytest.mark.parametrize(("missing", "unreadable"), [(100, 0), (2, 0), (0, 2)])
+def test_live_entities_without_a_row_are_a_breach_of_a_streaming_view(
+    live: FeatureView, missing: int, unreadable: int
+) -> None:
+    """The history says who is live; the watermark is fresh all the same."""
+    target = replace(question(), history=CONTRACTS)
+    some = served(*[HOUR] * (100 - missing - unreadable), missing=missing, unreadable=unreadable)
+    found = judge(live, some, Watermark(T, T - MINUTE), target)
+    assert found.breach_rate == (missing + unreadable) / 100
+    assert "live entities without a row" in found.reasons[0]
+    one = judge(live, served(*[HOUR] * 99, missing=1), Watermark(T, T - MINUTE), target)
+    assert one.reasons == ()
 
 
 def test_figures_are_seconds_and_values_that_occur(hourly: FeatureView) -> None:

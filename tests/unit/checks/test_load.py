@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from proviso.checks.load import Level, evidence_of, load_requests, measure
 from proviso.clients.endpoint import Answer, Clients, EndpointRequest
 from proviso.contracts.loading import load_contract, load_plan
 from proviso.contracts.section import runtime_service
+from proviso.monitoring.queries import LIVE, QueryContext
 from proviso.simulation.simulate import simulate
 
 ROOT = Path(__file__).parents[3]
@@ -89,4 +91,55 @@ def test_evidence_is_the_worst_of_all_levels() -> None:
 def test_no_answer_at_all_is_a_no() -> None:
     nothing = float("inf")
     found = evidence_of("r-1", [Level(1, 5, 5, 1.0, nothing, nothing, nothing)])
-    assert found.reasons == ("no request was answered",)
+    assert found.reasons == ("no request was answered [load_unanswered]",)
+
+
+def test_refused_requests_are_no_errors_and_no_evidence() -> None:
+    """As monitoring counts: a client's own mistake is neither a failure nor a request."""
+    found = evidence_of("r-1", [Level(1, 100, 8, 30.0, 1, 2, 3, refused=20)])
+    assert found.figures["http_error_rate"] == 0.1
+    assert (found.figures["refused_share"], found.figures["answered_at_1"]) == (0.2, 72)
+    assert found.figures["requests_per_second"] == 72 / 30
+    every = evidence_of("r-1", [Level(1, 100, 0, 30.0, 1, 2, 3, refused=100)])
+    assert (every.figures["http_error_rate"], every.passed) == (1.0, False)
+
+
+@pytest.mark.parametrize(
+    ("code", "refused"),
+    [
+        ("400", True),
+        ("404", True),
+        ("408", True),
+        ("413", True),
+        ("429", False),
+        ("500", False),
+        ("503", False),
+        ("none", False),
+        ("StatusCode.INVALID_ARGUMENT", True),
+        ("StatusCode.RESOURCE_EXHAUSTED", False),
+        ("StatusCode.UNAVAILABLE", False),
+        ("StatusCode.DEADLINE_EXCEEDED", False),
+    ],
+)
+def test_whose_mistake_a_failure_is(code: str, refused: bool) -> None:
+    assert Answer("rest", code, 0.1, error="reason").refused is refused
+
+
+def test_a_client_error_counts_as_in_monitoring() -> None:
+    """The recorded rate leaves out of both sums what `refused` leaves out."""
+    expression = LIVE["http_error_rate"](QueryContext(load_plan(ROOT / "contracts"), "5m"))
+    [failed, ours] = (
+        re.findall(r'code=~"([^"]+)"', expression)[:1]
+        + re.findall(r'code!~"([^"]+)"', expression)[:1]
+    )
+    for code in map(str, (400, 404, 405, 408, 413, 415, 429, 499, 500, 503, 504)):
+        refused = Answer("rest", code, 0.1, error="reason").refused
+        assert (re.fullmatch(ours, code) is not None) is refused, code
+        assert (re.fullmatch(failed, code) is not None) is not refused, code
+
+
+def test_answers_of_another_release_are_no_evidence_of_this_one() -> None:
+    levels = [Level(1, 9, 0, 1.0, 1, 2, 3, releases=("r-1", "r-2"))]
+    found = evidence_of("r-1", levels)
+    assert (found.passed, found.figures["other_releases"]) == (False, 1)
+    assert evidence_of("r-2", [Level(1, 9, 0, 1.0, 1, 2, 3, releases=("r-2",))]).passed

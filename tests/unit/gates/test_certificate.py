@@ -101,6 +101,10 @@ def test_the_committed_releases_are_certified(version: str) -> None:
         (certificate("train", "views", VIEW, "values", value=1), f"train.views.{VIEW}.values"),
         (moved("train"), f"train.views.{VIEW}.status: found"),
         (moved("test"), f"test.views.{VIEW}.status: found"),
+        (
+            certificate("train", "views", VIEW, "status", value={"MISSING_KEY": 29407}),
+            f"train.views.{VIEW}: found no row with a value",
+        ),
         (without_view, "train.views: found ['customer_activity_live', "),
         (no_rows, "test.rows: found 0, wanted some"),
         (certificate("recomputed", VIEW, value=199), f"recomputed.{VIEW}: found 199, wanted 200"),

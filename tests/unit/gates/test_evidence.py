@@ -126,6 +126,11 @@ def test_evidence_cannot_point_out_of_its_directory(case: Case) -> None:
         ("load", {"http_error_rate": 0.0011}, "http_error_rate: found 0.0011, wanted at most"),
         ("load", {"http_error_rate": float("nan")}, "http_error_rate: found nan"),
         ("load", {"latency_p95_ms": "fast"}, "latency_p95_ms: found nothing"),
+        ("load", {"answered_at_32": None}, "answered_at_32: found nothing, wanted at least 1"),
+        ("load", {"answered_at_8": 0}, "answered_at_8: found 0, wanted at least 1"),
+        ("load", {"refused_share": 0.01}, "refused_share: found 0.01"),
+        ("load", {"refused_share": None}, "refused_share: found nothing"),
+        ("load", {"other_releases": 1}, "other_releases: found 1, wanted at most 0"),
         ("load", {"requests_per_second": 499.0}, "found 499, wanted at least 500"),
     ],
 )
@@ -169,6 +174,37 @@ def test_drift_blocks_where_the_contract_says_so(case: Case) -> None:
     assert case.judged().passed
     case.measure("drift", feature_drift_psi=0.5)
     assert "at most 0.25" in refusals(case.judged())["quality gate features_drift"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({"verdict": "DRIFT", "reason_codes": ["drift_null_rate"]}, "verdict_not_passed"),
+        ({"verdict": "INCONCLUSIVE", "feature_drift_psi": None}, "verdict_not_passed"),
+        ({"verdict": None}, "verdict_not_passed"),
+        ({"feature_drift_psi": None}, "figure_missing"),
+    ],
+    ids=str,
+)
+def test_a_gate_on_drift_needs_the_verdict_too(
+    case: Case, changes: dict[str, Any], code: str
+) -> None:
+    """Null rates that jumped and a constant have no PSI; evidence of before has no verdict."""
+    drift = "max: 0.25, schedule: P1D, blocks: "
+    case.edit("feature_store_contract.yml", f"{drift}none", f"{drift}shadow")
+    case.measure("drift", **changes)
+    assert codes(case.judged()) == {"quality gate features_drift": code}
+
+
+@pytest.mark.parametrize(("least", "passes"), [(0.1, False), (0.3, True), (None, True)])
+def test_a_bound_from_below_is_held_against_the_least(
+    case: Case, least: float | None, passes: bool
+) -> None:
+    drift = "metric: feature_drift_psi, {}, schedule: P1D, blocks: {}"
+    old, new = drift.format("max: 0.25", "none"), drift.format("min: 0.2", "shadow")
+    case.edit("feature_store_contract.yml", old, new)
+    case.measure("drift", feature_drift_psi=0.4, feature_drift_psi_least=least)
+    assert case.judged().passed is passes
 
 
 def test_a_quality_gate_that_blocks_promotion_is_held_there(case: Case) -> None:

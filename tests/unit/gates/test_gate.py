@@ -177,6 +177,8 @@ def test_without_replayed_values_there_is_no_shadow(case: Case) -> None:
         ({"strata": {**FLOORS, "stale": 19}, "floors": {}}, "stratum stale: found 19 requests"),
         ({"strata": {}, "floors": {}}, "stratum after_last_run: found 0 requests"),
         ({"requests": 0}, "requests: found 0"),
+        ({"requests": 999}, "requests: found 999, wanted the 1000 that were chosen"),
+        ({"strata": dict(FLOORS)}, "requests: found 1000, wanted the 0 that were chosen"),
         ({"requests": None}, "requests: found nothing"),
         ({"strata": None}, "strata: found nothing"),
         ({"strata": [1]}, "strata: found [1]"),

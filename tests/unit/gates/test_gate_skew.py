@@ -146,7 +146,18 @@ def test_a_test_without_a_conclusion_is_no_test(case: Case) -> None:
     assert "INCONCLUSIVE: the interval is empty" in refusals(case.judged())["skew"]
 
 
-@pytest.mark.parametrize("strata", [None, {}, [1], {VIEWS[0]: {"fresh": 100}}])
+@pytest.mark.parametrize(
+    "strata",
+    [
+        None,
+        {},
+        [1],
+        {VIEWS[0]: {"fresh": 100}},
+        {view: {"unseen": 10} for view in VIEWS},
+        {view: {"fresh": 0, "unseen": 10} for view in VIEWS},
+        {view: ["fresh"] for view in VIEWS},
+    ],
+)
 def test_a_test_that_left_a_view_out_is_no_test(case: Case, strata: Any) -> None:
     case.measure("skew", strata=strata)
     assert f"found no entity of {', '.join(VIEWS[1:])}" in refusals(case.judged())["skew"].replace(
