@@ -146,6 +146,9 @@ def _after_retries(error: ServingError, retries: int) -> ServingError:
 
 def _probabilities(response: Any, size: int) -> NDArray[np.float64]:
     """The second column of FP32 [n, 2]; refuses other tensors and values outside [0, 1]."""
+    if len(response.outputs) != 1 or len(response.raw_output_contents) != 1:
+        found = f"{len(response.outputs)} tensors, {len(response.raw_output_contents)} of them raw"
+        raise invalid_answer(found, "one raw tensor")
     tensor, raw = response.outputs[0], response.raw_output_contents[0]
     if tensor.datatype != "FP32" or list(tensor.shape) != [size, 2] or len(raw) != 8 * size:
         found = f"{tensor.datatype} {list(tensor.shape)}"

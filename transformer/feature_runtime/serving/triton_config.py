@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+from google.protobuf.message import DecodeError
 
 METHOD = "/inference.GRPCInferenceService/ModelConfig"
 _PACKAGE = "proviso.triton"
@@ -54,6 +55,12 @@ def request_bytes(model: str) -> bytes:
 
 
 def parameter_of(response: bytes, name: str) -> str | None:
-    """A string parameter of the config in a ModelConfigResponse; None where it has none."""
-    parameters = _Response.FromString(response).config.parameters
+    """A string parameter of the config in a ModelConfigResponse; None where it has none.
+
+    None as well for bytes that are no such message: whatever answers then is no Triton.
+    """
+    try:
+        parameters = _Response.FromString(response).config.parameters
+    except DecodeError:
+        return None
     return str(parameters[name].string_value) if name in parameters else None
