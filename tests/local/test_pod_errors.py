@@ -325,3 +325,16 @@ def test_every_error_is_answered_within_the_deadline(pod_stack: PodStack) -> Non
     answer = httpx.post(f"{pod_stack.pods['replay'].url}/v2/models/risk/infer", content=b"{")
     assert json.loads(answer.text)["reason"] == "bad_input"
     assert time.monotonic() - started < 5
+
+
+def test_a_refusal_is_no_line_in_the_log(pod_stack: PodStack) -> None:
+    """One traceback with the client's values was written for each refused gRPC call."""
+    pod, odd = pod_stack.pods["replay"], "x\n2026-01-01 00:00:00 kserve INFO forged"
+    before = pod.process.log.stat().st_size
+    for name in (odd, "n" * 50_000):
+        for inputs, model in ((grpc_inputs(amount={"name": name}), "risk"), (grpc_inputs(), name)):
+            answer = pod_stack.rpc("raw", pod.grpc_address, model=model, inputs=inputs)
+            assert answer["code"] in (BAD, "StatusCode.NOT_FOUND")
+        assert predict_v1(pod, [rows(("c1", "m1"))[0] | {name: 1}]).status_code == 400
+    assert httpx.get(f"{pod.url}/v2/models/a%0Ab/ready").status_code == 404
+    assert pod.process.log.stat().st_size == before

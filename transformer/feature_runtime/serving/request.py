@@ -181,7 +181,7 @@ def _finite(name: str, values: NDArray[np.float64]) -> NDArray[np.float64]:
     wrong = np.flatnonzero(~(np.abs(values) < MODEL_LIMIT))
     if wrong.size:
         at = int(wrong[0])
-        wanted = "a number that is finite as float32, the model's type"
+        wanted = "a finite number of the model's type, float32"
         raise bad_input("not_finite", f"{name}[{at}]", str(values[at]), wanted)
     return values
 
