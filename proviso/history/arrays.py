@@ -143,10 +143,13 @@ def _feature(
 
 
 def _floats(column: pa.ChunkedArray) -> Floats:
-    """Numbers or truth values as doubles; NaN where there is none."""
+    """Numbers or truth values as doubles; NaN where there is none.
+
+    An integer beyond 2^53 is rounded, as the pod rounds it.
+    """
     if pa.types.is_boolean(column.type):
         column = column.cast(pa.int8())
-    return np.array(column.cast(pa.float64()).to_numpy(), dtype=np.float64)
+    return np.array(column.cast(pa.float64(), safe=False).to_numpy(), dtype=np.float64)
 
 
 def _moments(column: pa.ChunkedArray, missing: int) -> Moments:

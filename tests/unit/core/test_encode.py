@@ -178,7 +178,13 @@ def test_a_consumed_feature_without_a_policy_is_refused() -> None:
 
 @pytest.mark.parametrize(
     ("amount", "a", "b"),
-    [(3e38, 1e-3, 7.0), (3e38, 4.0, -3e38), (-3e38, 4.0, 3e38), (1.0, 4e38, 3.5e38)],
+    [
+        (3e38, 1e-3, 7.0),
+        (3e38, 5e-324, 7.0),
+        (3e38, 4.0, -3e38),
+        (-3e38, 4.0, 3e38),
+        (1.0, 4e38, 3.5e38),
+    ],
 )
 def test_what_the_models_type_cannot_hold_is_missing(
     service: Service, amount: float, a: float, b: float

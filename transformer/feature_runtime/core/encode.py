@@ -56,7 +56,8 @@ class Encoder:
         named = dict(columns)
         for k, ref in enumerate(self.service.consumed):
             named[str(ref)] = applied.values[:, k]
-        derived = [_derived_feature(f, named) for f in self.service.derived_features]
+        with np.errstate(over="ignore"):  # `_in_range` says what becomes of it
+            derived = [_derived_feature(f, named) for f in self.service.derived_features]
         vector = np.column_stack([*columns.values(), applied.values, *derived])
         return Encoded(_in_range(vector).astype(np.float32), applied)
 
