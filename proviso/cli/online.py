@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from proviso.cli.console import emit, given_moment, note
+from proviso.cli.failures import print_problems
 from proviso.cli.options import (
     DryRun,
     History,
@@ -24,7 +25,7 @@ from proviso.cli.options import (
 from proviso.contracts.base import InputError
 from proviso.contracts.contract import Contract, FeatureView
 from proviso.contracts.loading import load_contract, load_plan
-from proviso.online.materialize import Clocks, Materializer, Written
+from proviso.online.materialize import Clocks, Materializer, Written, key_problem
 from proviso.online.selection import views_to_write
 from proviso.online.store import OnlineStore
 from proviso.online.stream.follower import FollowSettings
@@ -98,7 +99,8 @@ def materialize(
         return
     with closing(OnlineStore(store, store_password_file)) as online:
         clocks = Clocks(clock, plan.clock_margin, plan.write_deadline)
-        writer = Materializer(contract, history, online, clocks)
+        hashed = plan.prediction_log.hash_entity_keys
+        writer = Materializer(contract, history, online, clocks, hashed)
         for warning in online.warnings():
             note(f"warning: {warning}")
         if following:
@@ -144,14 +146,24 @@ def _follow(
 
 
 def _write(writer: Materializer, views: list[FeatureView], as_json: bool) -> None:
+    """Exit 1 when a key could not be written; the others are."""
     written = writer.bring_up(views, progress=note)
     rows = [asdict(one) for one in written]
     found = {"views": rows, "warnings": writer.store.warnings()}
     emit(found, as_json, lambda: "\n".join(map(_line, written)))
+    address = writer.store.address
+    problems = [key_problem(one.view, key, address) for one in written for key in one.refused]
+    if problems:
+        print_problems(problems, as_json)
+        raise typer.Exit(1)
 
 
 def _line(done: Written) -> str:
-    counts = {"late batches": done.late_batches, "batches resent after a crash": done.resent}
+    counts = {
+        "late batches": done.late_batches,
+        "batches resent after a crash": done.resent,
+        f"rows gave way to a later one ({', '.join(done.busy)})": done.coalesced,
+    }
     more = [f"{count} {what}" for what, count in counts.items() if count]
     return ", ".join([f"{done.view}: {done.rows} rows, {done.changed} keys changed", *more])
 

@@ -34,7 +34,8 @@ def gather(gathering: Gathering, progress: Progress) -> Iterator[str]:
     """Brings every view up to the moment, runs the checks, and yields a line of each."""
     replay, plan = gathering.context, gathering.plan
     clocks = replace(replay.clocks, as_of=gathering.at)
-    Materializer(replay.contract, replay.history, replay.store, clocks).bring_up(replay.views)
+    writer = Materializer(replay.contract, replay.history, replay.store, clocks)
+    writer.require_whole(writer.bring_up(replay.views))
     context = CheckContext(replay.contract, plan, replay.release, gathering.out, progress)
     given = {
         "store": replay.store,

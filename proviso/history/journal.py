@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,12 +43,15 @@ FEW_SEGMENTS, MANY_SEGMENTS = 256, 4096
 
 
 class Stamped(NamedTuple):
-    """A row about to be sent. The first of its entity carries key and bytes of all of them."""
+    """A row about to be sent. The first of its entity carries key and bytes of all of them.
+
+    created_ts None: the row is not sent, now or later, since a later one of its slice is.
+    """
 
     ids: tuple[EntityId, ...]
     event_ts: int
     planned: int
-    created_ts: int
+    created_ts: int | None
     key: bytes | None
     blob: bytes | None
 
@@ -89,10 +92,10 @@ class Journal:
             table = pq.read_table(segment.path, columns=["created_ts", "_key", "_blob"])
         except (pa.ArrowInvalid, OSError) as error:
             raise unreadable(segment.path, error) from error
-        first = min(table["created_ts"].cast(pa.int64()).to_pylist())
+        created = table["created_ts"].cast(pa.int64()).drop_null().to_pylist()
         pairs = zip(table["_key"].to_pylist(), table["_blob"].to_pylist(), strict=True)
         sent = tuple((key, blob) for key, blob in pairs if key is not None)
-        return Intent(sent, table.num_rows, first)
+        return Intent(sent, len(created), min(created))
 
     def intend(self, store: str, rows: Sequence[Stamped]) -> Segment:
         """Writes a batch down, on disk when this returns."""
@@ -119,15 +122,33 @@ class Journal:
         self._segments.append(segment)
         return segment
 
-    def acknowledge(self, segment: Segment, moment: int) -> None:
-        """Notes that the store had a batch by `moment`.
+    def acknowledge(self, segment: Segment, moment: int, refused: Collection[bytes] = ()) -> None:
+        """Notes that the store had a batch by `moment`, without the keys that it refused.
 
         Not forced to the disk: an acknowledgement that is lost only sends the batch once more.
         """
+        at = self._segments.index(segment)
+        if refused and not self._without(segment, refused):
+            segment.path.unlink()
+            del self._segments[at]
+            return
         path = segment_path(self._directory, segment.number, segment.store, moment)
         segment.path.rename(path)
-        done = Segment(path, segment.number, segment.store, moment)
-        self._segments[self._segments.index(segment)] = done
+        self._segments[at] = Segment(path, segment.number, segment.store, moment)
+
+    def _without(self, segment: Segment, refused: Collection[bytes]) -> int:
+        """Takes the rows of some keys out of a batch, which the store does not have; how many
+        rows are left. A crash before this sends the batch again, and the keys are asked again."""
+        table = pq.read_table(segment.path)
+        keys, kept = table["_key"].to_pylist(), list[bool]()
+        key = b""
+        for stated in keys:
+            key = stated or key
+            kept.append(key not in refused)
+        if any(kept):
+            with _durably(segment.path) as temporary:
+                pq.write_table(table.filter(pa.array(kept)), temporary, compression="zstd")
+        return sum(kept)
 
     def known(self, store: str, rows: Sequence[EntityRow]) -> frozenset[EntityRow]:
         """Those of the rows that this store has been sent before; their stamps stay."""

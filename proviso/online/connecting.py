@@ -36,19 +36,8 @@ IDLE_SECONDS = 5
 _ANSWER_SECONDS = 30
 T = TypeVar("T")
 
-TIMELINE_FULL = "timeline_full"
-"""Code of a key that would hold too many rows."""
-
 GROUP_EXISTS = "group_exists"
 """Code of making a consumer group that is there already."""
-
-_SCRIPTS = {
-    "rows for one key": TIMELINE_FULL,
-    "TIMELINE found event_ts beyond": "row_in_future",
-    "TIMELINE found another schema": "timeline_of_other_schema",
-    "Consumer Group name already exists": GROUP_EXISTS,
-}
-"""What our scripts and commands are refused for, by a part of the answer."""
 
 
 class _Bounded(AbstractConnection):
@@ -138,10 +127,8 @@ def store_errors(address: str) -> Iterator[None]:
 
 
 def _fault(error: Exception) -> tuple[str, str]:
-    text = str(error)
-    for part, code in _SCRIPTS.items():
-        if part in text:
-            return code, f"refused: {part}"
+    if "Consumer Group name already exists" in str(error):
+        return GROUP_EXISTS, "the consumer group exists"
     fault = fault_of(error)
     return fault.code, fault.message
 

@@ -6,19 +6,44 @@ the store's clock and stamps the rows (docs/time.md).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import hashlib
+import hmac
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
+from feature_runtime.core.availability import visible_from
+from feature_runtime.core.keys import entity_key
+from feature_runtime.core.timeline import FOREIGN, FULL, FUTURE
+from proviso.contracts.base import InputError, Problem
 from proviso.contracts.contract import Contract, FeatureView
 from proviso.history.engines import history_engine
 from proviso.history.journal import open_journal
-from proviso.history.values import EntityRow, Horizon
-from proviso.online.sending import Clocks, Pace, Progress, Sender, Tally, silent
+from proviso.history.values import EntityRow, Horizon, Ids
+from proviso.online.sending import Clocks, Pace, Progress, Refused, Sender, Tally, silent
+from proviso.online.slices import slice_of
 from proviso.online.store import OnlineStore, Watermark
 
-__all__ = ["Clocks", "Materializer", "Tally", "Written"]
+__all__ = ["Clocks", "Materializer", "RefusedKey", "Tally", "Written", "key_problem"]
+
+BUSY_NAMED = 10
+_WHAT = {
+    FULL: ("too many rows of the key are not readable yet", "wait, then run it again"),
+    FUTURE: ("a row's event_ts is beyond the store's clock", "correct the source's clock"),
+    FOREIGN: ("the key holds no timeline of the view", "delete the key, then run it again"),
+}
+
+
+@dataclass(frozen=True)
+class RefusedKey:
+    """A key that could not be written, why (a code of `core.timeline`), and how many rows."""
+
+    name: str
+    code: str
+    rows: int
 
 
 @dataclass(frozen=True)
@@ -26,6 +51,8 @@ class Written:
     """Counts of one view's materialization. `complete` is the watermark it reached.
 
     resent: batches that an earlier writer had not finished, sent again with the same stamps.
+    coalesced: rows of busy keys that gave way to a later one of their slice (ADR 94). busy: names
+    of such keys, BUSY_NAMED at most. refused: rows of keys that stayed as they were.
     """
 
     view: str
@@ -36,6 +63,9 @@ class Written:
     late_batches: int
     resent: int
     complete: int
+    coalesced: int
+    busy: tuple[str, ...]
+    refused: tuple[RefusedKey, ...]
 
 
 @dataclass(frozen=True)
@@ -44,12 +74,14 @@ class Materializer:
 
     A live writer keeps a journal beside the history: it may be killed at any moment, and the next
     run finishes its batches. A second writer of the same view is refused while one is at work.
+    hash_names: whether entities are named by a digest, as the plan says of the prediction record.
     """
 
     contract: Contract
     history: Path
     store: OnlineStore
     clocks: Clocks
+    hash_names: bool = False
 
     def bring_up(
         self,
@@ -75,19 +107,25 @@ class Materializer:
     def publish_run(self, view: FeatureView, run: int) -> int:
         """Writes the rows of the one run with event_ts = `run`; returns how many."""
         rows = history_engine().run_rows(self.contract, self.history, view, run)
-        return self.publish(view, rows).rows
+        done = self.publish(view, rows)
+        self.require_all(view, done)
+        return done.rows
 
     def publish(
-        self, view: FeatureView, rows: Iterable[EntityRow], progress: Progress = silent
+        self,
+        view: FeatureView,
+        rows: Iterable[EntityRow],
+        progress: Progress = silent,
+        busy: Collection[Ids] = (),
     ) -> Tally:
         """Writes rows, grouped by entity; safe to interrupt and to repeat.
 
         The tally has the clock of the merge. It does not move the watermark: `advance` does. A
-        row that has been written before keeps its stamp.
+        row that has been written before keeps its stamp. busy: entities whose key is.
         """
         with self._sender(view) as sender:
             done = sender.resend(progress)
-            done += sender.send(rows, Pace(view, progress), maybe_sent=True)
+            done += sender.send(rows, Pace(view, progress), maybe_sent=True, busy=busy)
             if sender.journal:
                 sender.journal.fold_if_due()
         return done
@@ -95,6 +133,34 @@ class Materializer:
     def advance(self, view: FeatureView, complete: int, clock: int) -> Watermark:
         """Moves the watermark: all visible up to `complete` is written, as known at `clock`."""
         return self.store.advance(view.name, self.contract.schema_of(view), complete, clock)
+
+    def require_all(self, view: FeatureView, done: Tally) -> None:
+        """Raises InputError when a key was refused; all others are written."""
+        self._require_none((view.name, key) for key in self.refused_keys(view, done.refused))
+
+    def require_whole(self, written: Iterable[Written]) -> None:
+        """As `require_all`, for what `bring_up` returned."""
+        self._require_none((one.view, key) for one in written for key in one.refused)
+
+    def _require_none(self, refused: Iterable[tuple[str, RefusedKey]]) -> None:
+        if problems := [key_problem(view, key, self.store.address) for view, key in refused]:
+            raise InputError(problems)
+
+    def refused_keys(self, view: FeatureView, rows: Iterable[Refused]) -> tuple[RefusedKey, ...]:
+        """The keys of some refused rows, in order of their names."""
+        counted = Counter((self.name_of(view, one.row.ids), one.code) for one in rows)
+        return tuple(RefusedKey(*key, count) for key, count in sorted(counted.items()))
+
+    def name_of(self, view: FeatureView, ids: Ids) -> str:
+        """An entity as it is named to a reader: `customer:123`, or a digest of that.
+
+        The digest is keyed by the store's token, so that it can't be looked up without the store.
+        """
+        name = entity_key(view.entities, ids)
+        if not self.hash_names:
+            return name
+        token = self.store.token(view.name, self.contract.schema_of(view))
+        return hmac.new(token.encode(), name.encode(), hashlib.sha256).hexdigest()[:16]
 
     @contextmanager
     def _sender(self, view: FeatureView) -> Iterator[Sender]:
@@ -116,23 +182,38 @@ class Materializer:
         with writable as (total, rows):
             done += sender.send(rows, Pace(view, progress, total), maybe_sent=False)
         complete = engine.complete_until(self.contract, self.history, view, clock)
+        missed = [visible_from(view.times, one.row.row) - 1 for one in done.refused]
+        complete = max(0, min([complete, *missed]))
         # The watermark first: rows that it does not cover must be known by the journal.
-        mark = self.advance(view, complete, self._comparable(clock, done, horizon))
+        mark = self.advance(view, complete, self._comparable(view, clock, done, horizon))
         if sender.journal:
             sender.journal.fold()
         counts = (done.rows, done.changed, done.conflicts, done.late_batches, done.resent)
-        return Written(view.name, self.contract.schema_of(view), *counts, mark.complete)
+        busy = tuple(sorted(self.name_of(view, ids) for ids in islice(done.busy, BUSY_NAMED)))
+        return Written(
+            view.name,
+            self.contract.schema_of(view),
+            *counts,
+            mark.complete,
+            done.coalesced,
+            busy,
+            self.refused_keys(view, done.refused),
+        )
 
-    def _comparable(self, clock: int, done: Tally, horizon: Horizon) -> int:
+    def _comparable(self, view: FeatureView, clock: int, done: Tally, horizon: Horizon) -> int:
         """The merge clock to record; comparisons are valid from a margin before it.
 
         Before the stamps of a view's first live run the history has planned moments and the store
-        served nothing, so that run counts as merged a margin after its last stamp.
+        served nothing, so that run counts as merged a margin after its last stamp, or after the
+        slice of that.
         """
         if not horizon.live or not done.clock:
             return clock
-        first = horizon.after is None
-        return done.clock + (self.clocks.write_deadline + self.clocks.margin if first else 0)
+        if horizon.after is not None:
+            return done.clock
+        deadline, margin = self.clocks.write_deadline, self.clocks.margin
+        slice_length = slice_of(view, deadline, margin) if done.coalesced else 0
+        return done.clock + deadline + margin + slice_length
 
     def _horizon(self, sender: Sender, clock: int, missing: frozenset[int]) -> Horizon:
         margin = self.clocks.margin
@@ -141,3 +222,10 @@ class Materializer:
         known = self.store.watermark(sender.view.name, self.contract.schema_of(sender.view))
         after = known.complete if known and known.complete else None  # 0: never complete
         return Horizon(clock, margin, True, after, sender.token, missing)
+
+
+def key_problem(view: str, key: RefusedKey, address: str) -> Problem:
+    """A refused key, as an error."""
+    what, cure = _WHAT[key.code]
+    path = f"view {view}, key {key.name} in online store {address}"
+    return Problem(path, code=key.code, message=f"{what}; {key.rows} rows not written", why=cure)

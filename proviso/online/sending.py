@@ -3,21 +3,23 @@
 A live writer stamps each batch, records it in the journal before sending and acknowledges it
 after. A replay's writer (an as-of clock) keeps the planned created_ts and no journal: its rows
 depend on history and moment only, so after a crash it is simply run again.
+
+A key that the store refuses, or that is busy, is dealt with alone: the others are written.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from itertools import groupby, islice
+from typing import NamedTuple
 
 from feature_runtime.core import keys, timeline
-from proviso.contracts.base import InputError
 from proviso.contracts.contract import Contract, FeatureView
 from proviso.history.journal import Journal, Stamped
-from proviso.history.values import EntityRow
-from proviso.online.connecting import TIMELINE_FULL
+from proviso.history.values import EntityRow, Ids
+from proviso.online.slices import last_of_slices, many, slice_of
 from proviso.online.store import Merged, OnlineStore
 
 BATCH = 1_000
@@ -39,11 +41,21 @@ class Clocks:
     write_deadline: int
 
 
+class Refused(NamedTuple):
+    """A row that is not in the store: its key was refused, with a code of `core.timeline`."""
+
+    key: bytes
+    code: str
+    row: EntityRow
+
+
 @dataclass(frozen=True)
 class Tally:
     """Counts of what was written. A batch is late when it was acknowledged after its first stamp.
 
-    resent: batches that an earlier writer had not finished. clock: of the last merge; 0: none.
+    rows: published. coalesced: rows that never are, because a later one of their slice is. resent:
+    batches that an earlier writer had not finished. clock: of the last merge; 0: none. busy:
+    entities whose key is. refused: rows of keys that stayed as they were, as planned.
     """
 
     rows: int = 0
@@ -52,6 +64,9 @@ class Tally:
     late_batches: int = 0
     resent: int = 0
     clock: int = 0
+    coalesced: int = 0
+    busy: frozenset[Ids] = frozenset()
+    refused: tuple[Refused, ...] = ()
 
     def __add__(self, other: Tally) -> Tally:
         return Tally(
@@ -61,7 +76,21 @@ class Tally:
             self.late_batches + other.late_batches,
             self.resent + other.resent,
             max(self.clock, other.clock),
+            self.coalesced + other.coalesced,
+            self.busy | other.busy,
+            self.refused + other.refused,
         )
+
+
+class _Outgoing(NamedTuple):
+    """A row as planned and as published; None: never, a later one of its slice is."""
+
+    planned: EntityRow
+    row: EntityRow | None
+
+
+_Group = tuple[bytes, bytes, Sequence[_Outgoing]]
+"""A key, the bytes for it, and its entity's rows."""
 
 
 @dataclass(frozen=True)
@@ -84,77 +113,118 @@ class Sender:
             progress(f"{self.view.name}: resending batch {segment.number} of an interrupted run")
             intent = self.journal.intent(segment)
             merged = self._merge(intent.pairs)
-            self.journal.acknowledge(segment, merged.clock)
-            done += _tally(intent.rows, merged, intent.first) + Tally(resent=1)
+            self.journal.acknowledge(segment, merged.clock, merged.refused)
+            late = int(merged.clock > intent.first)
+            done += Tally(
+                intent.rows, merged.stored, merged.conflicts, late, resent=1, clock=merged.clock
+            )
         return done
 
-    def send(self, rows: Iterable[EntityRow], pace: Pace, *, maybe_sent: bool) -> Tally:
+    def send(
+        self,
+        rows: Iterable[EntityRow],
+        pace: Pace,
+        *,
+        maybe_sent: bool,
+        busy: Collection[Ids] = (),
+    ) -> Tally:
         """Sends rows, which are grouped by entity.
 
         maybe_sent: some may be in the store already, such as rows of a message delivered twice.
+        busy: entities whose key is, of which a live writer publishes one row a slice.
         """
         done = Tally()
         source = iter(rows)
         while batch := list(islice(source, BATCH)):
             if self.journal is None:
-                done += self._planned(batch)
+                done += self._sent([_Outgoing(row, row) for row in batch])
             else:
-                done += self._live(self.journal, batch, maybe_sent)
+                done += self._live(self.journal, batch, maybe_sent, done.busy.union(busy))
             pace.say(done.rows)
         return done
 
-    def _planned(self, batch: Sequence[EntityRow]) -> Tally:
-        merged = self._merge([(key, blob) for key, blob, _ in self._packed(batch)])
-        return _tally(len(batch), merged, merged.clock)
+    def _live(
+        self, journal: Journal, batch: Sequence[EntityRow], maybe_sent: bool, busy: Collection[Ids]
+    ) -> Tally:
+        """Stamps the rows: one that is already late becomes readable after the write deadline.
 
-    def _live(self, journal: Journal, batch: Sequence[EntityRow], maybe_sent: bool) -> Tally:
-        """Stamps the rows: one that is already late becomes readable after the write deadline."""
+        A key that is full for its rows may still take the last row of each slice.
+        """
         stamp = self.store.clock() + self.clocks.write_deadline
         planned = batch
         if maybe_sent:
             late = [found for found in batch if found.row.created_ts < stamp]
             known = journal.known(self.token, late)
             planned = [found for found in batch if found not in known]
-        if not planned:
-            return Tally()
-        rows = list(_readable(planned, stamp))
-        intents: list[Stamped] = []
-        pairs = []
-        for key, blob, group in self._packed(rows):
-            pairs.append((key, blob))
-            first = len(intents)
-            plans = planned[first : first + len(group)]
-            intents += _intents(plans, group, key, blob)
-        segment = journal.intend(self.token, intents)
-        merged = self._merge(pairs)
-        journal.acknowledge(segment, merged.clock)
-        return _tally(len(rows), merged, min(row.created_ts for _, row in rows))
+        done = self._sent(list(self._stamped(planned, stamp, busy)), journal)
+        full = [one.row for one in done.refused if one.code == timeline.FULL]
+        if not full:
+            return done
+        others = tuple(one for one in done.refused if one.code != timeline.FULL)
+        again = list(self._stamped(full, stamp, {row.ids for row in full}))
+        return replace(done, refused=others) + self._sent(again, journal)
 
-    def _packed(
-        self, rows: Sequence[EntityRow]
-    ) -> Iterator[tuple[bytes, bytes, Sequence[EntityRow]]]:
-        """(key, bytes, rows) of every entity."""
+    def _stamped(
+        self, planned: Sequence[EntityRow], stamp: int, busy: Collection[Ids]
+    ) -> Iterator[_Outgoing]:
+        clocks, times = self.clocks, self.view.times
+        length = slice_of(self.view, clocks.write_deadline, clocks.margin)
+        for ids, found in groupby(planned, key=lambda r: r.ids):
+            plans = list(found)
+            stamped = list(readable(plans, stamp))
+            rows = [row for _, row in stamped]
+            kept = [True] * len(rows)
+            if ids in busy or many(times, rows):
+                kept = last_of_slices(times, rows, length)
+            for plan, row, published in zip(plans, stamped, kept, strict=True):
+                yield _Outgoing(plan, row if published else None)
+
+    def _sent(self, outgoing: Sequence[_Outgoing], journal: Journal | None = None) -> Tally:
+        """Writes a batch; with a journal, notes it before and what became of it after."""
+        if not outgoing:
+            return Tally()
+        groups = list(self._packed(outgoing))
+        pairs = [(key, blob) for key, blob, _ in groups]
+        if journal is None:
+            merged = self._merge(pairs)
+        else:
+            segment = journal.intend(self.token, list(_intents(groups)))
+            merged = self._merge(pairs)
+            journal.acknowledge(segment, merged.clock, merged.refused)
+        return self._tally(groups, merged, live=journal is not None)
+
+    def _tally(self, groups: Sequence[_Group], merged: Merged, *, live: bool) -> Tally:
+        written = [one for key, _, group in groups if key not in merged.refused for one in group]
+        published = [one.row.row for one in written if one.row is not None]
+        first = min((row.created_ts for row in published), default=merged.clock)
+        return Tally(
+            rows=len(published),
+            changed=merged.stored,
+            conflicts=merged.conflicts,
+            late_batches=int(live and merged.clock > first),
+            clock=merged.clock,
+            coalesced=len(written) - len(published),
+            busy=frozenset(g[0].planned.ids for key, _, g in groups if key in merged.busy),
+            refused=tuple(
+                Refused(key, merged.refused[key], one.planned)
+                for key, _, group in groups
+                if key in merged.refused
+                for one in group
+            ),
+        )
+
+    def _packed(self, outgoing: Sequence[_Outgoing]) -> Iterator[_Group]:
         view, schema = self.view, self.contract.schema_of(self.view)
-        for ids, found in groupby(rows, key=lambda r: r.ids):
+        for ids, found in groupby(outgoing, key=lambda one: one.planned.ids):
             group = list(found)
+            rows = [one.row.row for one in group if one.row is not None]
             key = keys.timeline_key(keys.entity_key(view.entities, ids), view.name, schema)
-            yield key, timeline.pack(schema, [row for _, row in group]), group
+            yield key, timeline.pack(schema, rows), group
 
     def _merge(self, pairs: Pairs) -> Merged:
         mark = keys.watermark_key(self.view.name, self.contract.schema_of(self.view))
         clocks = self.clocks
-        try:
-            return self.store.merge(pairs, self.view.times, clocks.margin, clocks.as_of, mark)
-        except InputError as error:
-            if any(problem.code == TIMELINE_FULL for problem in error.problems):
-                raise _full(self.view, self.store.address) from error
-            raise
-
-
-def _full(view: FeatureView, address: str) -> InputError:
-    what = "too many rows of one key are not readable yet"
-    place = f"view {view.name} in online store {address}"
-    return InputError.event(TIMELINE_FULL, what, place, "wait, then run it again")
+        return self.store.merge(pairs, self.view.times, clocks.margin, clocks.as_of, mark)
 
 
 class Pace:
@@ -177,7 +247,7 @@ def how_far(rows: int, total: int | None, seconds: float) -> str:
     return f"{rows:,}{share} rows, {rows / seconds:,.0f} rows/s"
 
 
-def _readable(planned: Sequence[EntityRow], stamp: int) -> Iterator[EntityRow]:
+def readable(planned: Sequence[EntityRow], stamp: int) -> Iterator[EntityRow]:
     """The rows with created_ts at `stamp` or later; rows of one event time keep their order."""
     last: EntityRow | None = None
     for ids, row in planned:
@@ -188,15 +258,10 @@ def _readable(planned: Sequence[EntityRow], stamp: int) -> Iterator[EntityRow]:
         yield last
 
 
-def _intents(
-    plans: Sequence[EntityRow], rows: Sequence[EntityRow], key: bytes, blob: bytes
-) -> Iterator[Stamped]:
-    for place, (plan, found) in enumerate(zip(plans, rows, strict=True)):
-        moments = (plan.row.event_ts, plan.row.created_ts, found.row.created_ts)
-        sent = (key, blob) if place == 0 else (None, None)
-        yield Stamped(found.ids, *moments, *sent)
-
-
-def _tally(rows: int, merged: Merged, first: int) -> Tally:
-    late = int(merged.clock > first)
-    return Tally(rows, merged.stored, merged.conflicts, late, clock=merged.clock)
+def _intents(groups: Sequence[_Group]) -> Iterator[Stamped]:
+    for key, blob, group in groups:
+        for place, (plan, found) in enumerate(group):
+            moments = (plan.row.event_ts, plan.row.created_ts)
+            created = None if found is None else found.row.created_ts
+            sent = (key, blob) if place == 0 else (None, None)
+            yield Stamped(plan.ids, *moments, created, *sent)

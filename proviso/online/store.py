@@ -7,9 +7,9 @@ The pod reads through `feature_runtime.serving.store`. Both speak the same keys 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -58,12 +58,15 @@ KEYS_A_SCAN = 1_000
 class Merged:
     """What a batch of merges did: keys changed, and rows refused as conflicting repeats.
 
-    clock: the store's own when all of it was done.
+    clock: the store's own when all of it was done. busy: keys that hold more than BUSY_ROWS.
+    refused: keys that stayed as they are, and why (codes of `core.timeline`).
     """
 
     stored: int
     conflicts: int
     clock: int
+    busy: frozenset[bytes] = frozenset()
+    refused: Mapping[bytes, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -132,20 +135,27 @@ class OnlineStore:
         """Merges (key, packed rows) pairs in one pipeline.
 
         as_of None: the store's own clock. mark: the watermark whose merge clock rises with it,
-        before a key forgets anything. Raises InputError when the store refuses a row.
+        before a key forgets anything.
         """
         clock = "" if as_of is None else str(as_of)
         durations = (times.source_delay, times.lookback, margin)
         marked = (self._mark, 0, clock) if mark is None else (self._mark, 1, mark, clock)
         pipeline = self._client.pipeline(transaction=False)
         pipeline.evalsha(*marked)
-        for some in _batched(timelines, KEYS_A_CALL):
+        batches = [timelines[at : at + KEYS_A_CALL] for at in range(0, len(timelines), KEYS_A_CALL)]
+        for some in batches:
             names, blobs = zip(*some, strict=True)
             pipeline.evalsha(self._merge, len(some), *names, *blobs, *durations, clock)
         pipeline.evalsha(*marked)
         with self._errors():
             _, *answers, done = self._executed(pipeline)
-        return Merged(sum(a[0] for a in answers), sum(a[1] for a in answers), done)
+        busy, refused = set[bytes](), dict[bytes, str]()
+        for some, (_, _, held, faults) in zip(batches, answers, strict=True):
+            busy |= {some[number - 1][0] for number in held}
+            pairs = zip(faults[::2], faults[1::2], strict=True)
+            refused |= {some[number - 1][0]: fault.decode() for number, fault in pairs}
+        changed, conflicts = (sum(answer[place] for answer in answers) for place in (0, 1))
+        return Merged(changed, conflicts, done, frozenset(busy), refused)
 
     def set_keys(self, pairs: Sequence[tuple[bytes, bytes]], expires: int) -> None:
         """SET of some keys in one pipeline, until `expires` (us): a benchmark's baseline."""
@@ -248,9 +258,3 @@ class OnlineStore:
         with self._errors():
             [found] = self._executed(pipeline)
         return Watermark(int(found[0]), int(found[1]))
-
-
-def _batched(
-    timelines: Sequence[tuple[bytes, bytes]], size: int
-) -> Iterator[Sequence[tuple[bytes, bytes]]]:
-    return (timelines[at : at + size] for at in range(0, len(timelines), size))

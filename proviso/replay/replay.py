@@ -184,7 +184,7 @@ async def run_replay(
         context.store,
         replace(context.clocks, as_of=settings.start),
     )
-    writer.bring_up(context.views, prepared.skipped, progress)
+    writer.require_whole(writer.bring_up(context.views, prepared.skipped, progress))
     arrivals = {
         view.name: Arrivals(context.contract, context.history, view, settings.start, settings.end)
         for view in context.views
@@ -201,7 +201,8 @@ async def run_replay(
         waiting.clear()
         now = replace(writer, clocks=replace(context.clocks, as_of=step.moment))
         if step.view.name in arrivals:
-            now.publish(step.view, arrivals[step.view.name].until(step.moment))
+            done = now.publish(step.view, arrivals[step.view.name].until(step.moment))
+            now.require_all(step.view, done)
         else:
             now.publish_run(step.view, step.number)
     results += await ask(context, waiting, clients, len(results))

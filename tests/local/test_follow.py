@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from proviso.contracts.contract import FeatureView
 from proviso.history.duckdb.arriving import Arriving
 from proviso.history.duckdb.engine import connect
 from proviso.history.duckdb.features import compute_history
-from proviso.history.values import EntityRow, Event
+from proviso.history.values import EntityRow, Event, Ids
 from proviso.online.materialize import Clocks, Materializer, Tally
 from proviso.online.sending import Progress, silent
 from proviso.online.stream.follower import Followed, Follower, FollowSettings
@@ -46,10 +46,14 @@ class Recording(Materializer):
     given: list[EntityRow] = field(default_factory=list)
 
     def publish(
-        self, view: FeatureView, rows: Iterable[EntityRow], progress: Progress = silent
+        self,
+        view: FeatureView,
+        rows: Iterable[EntityRow],
+        progress: Progress = silent,
+        busy: Collection[Ids] = (),
     ) -> Tally:
         wanted = list(rows)
-        done = super().publish(view, wanted, progress)
+        done = super().publish(view, wanted, progress, busy)
         self.given.extend(wanted)
         return done
 
@@ -75,7 +79,7 @@ class World:
     ) -> Followed:
         clocks = Clocks(None, MARGIN, DEADLINE)
         writer = Recording(
-            CONTRACT, self.directory / "history", self.held.store, clocks, self.given
+            CONTRACT, self.directory / "history", self.held.store, clocks, given=self.given
         )
         stream = self.stream()
         with open_landing(CONTRACT, self.landing, STREAM, GROUP) as landing, connect() as engine:

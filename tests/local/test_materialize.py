@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from proviso.history.files import history_file
 from proviso.online.materialize import Written
 from proviso.online.store import OnlineStore, Watermark
 from tests.parcel_data import Held, Ids, Project, all_rows, make, running_store
+from tests.program import call
 
 LAST = 1_780_272_000 * SECOND
 """2026-06-01T00:00:00Z, where the simulated days end."""
@@ -234,3 +236,40 @@ def test_a_store_that_goes_away_is_an_error_of_ours(project: Project, tmp_path: 
             with pytest.raises(InputError, match=r"online store 127\.0\.0\.1:\d+:") as raised:
                 use()
             assert raised.value.problems[0].code == "store_unreachable"
+
+
+DAMAGE = {"other bytes": b"nothing of ours", "torn": None}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_a_damaged_key_is_named_and_all_others_are_written(
+    project: Project, held: Held, damage: str
+) -> None:
+    view = next(v for v in project.contract.feature_views if len(v.entities) == 1)
+    ids = an_entity(project, view, LAST - schedule_of(view).schedule)
+    bring_up(project, held, LAST - 2 * DAY)
+    key = held.key(project, view, ids)
+    [stored] = held.store.read([key])
+    assert stored is not None
+    held.store.replace(key, DAMAGE[damage] or stored[:-2])
+    command: list[str | Path] = [
+        "--contracts",
+        project.contracts,
+        "materialize",
+        "--history",
+        project.history,
+    ]
+    command += ["--store", held.url, "--store-password-file", held.password_file]
+    done = call(*command, "--as-of", "2026-06-01T00:00:00Z", "--json")
+    assert done.code == 1
+    [error] = json.loads(done.err.splitlines()[-1])["errors"]
+    assert error["code"] == "timeline_of_other_schema"
+    assert f"{view.entities[0]}:{ids[0]}" not in done.err  # the plan hashes entity keys
+    [refused] = [one for view in done.json["views"] for one in view["refused"]]
+    assert refused["name"] in error["path"]
+    others = [other for other in all_rows(project, view) if other != ids]
+    newest = [rows[-1].event_ts for other in others if (rows := held.rows(project, view, other))]
+    assert max(newest) > LAST - 2 * DAY
+    held.store.remove([key])
+    assert call(*command, "--as-of", "2026-06-01T00:00:00Z").code == 0
+    assert_decides_like_history(project, held, LAST - MINUTE)

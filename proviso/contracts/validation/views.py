@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from feature_runtime.core.keys import entity_key, timeline_key
 from feature_runtime.core.moments import format_duration
-from feature_runtime.core.timeline import MAX_ROWS
+from feature_runtime.core.timeline import BUSY_ROWS
 from proviso.contracts.base import Problem
 from proviso.contracts.contract import Aggregate, Contract, FeatureView, OnEvent, Scheduled
 from proviso.contracts.paths import listed, of_view, repeated
@@ -113,11 +113,11 @@ def _schedule(view: FeatureView, publication: Scheduled) -> Iterator[Problem]:
             "run_longer_than_schedule",
         )
     in_flight = view.delay_to_readable // publication.schedule + 2
-    if in_flight > MAX_ROWS:
+    if in_flight > BUSY_ROWS:
         yield Problem(
             of_view(view, "publication.schedule"),
             format_duration(publication.schedule),
-            f"at most {MAX_ROWS} rows of one key that are written and not readable yet",
+            f"at most {BUSY_ROWS} rows of one key that are written and not readable yet",
             f"{in_flight} runs start before the first of them is readable",
             "schedule_too_dense",
         )

@@ -32,7 +32,8 @@ def late_intervals(
         engine.execute(
             f"select distinct {names(*keys)}, event_us, created_us,"
             f" coalesce(acknowledged_us, {UNKNOWN_END}) as _end from ({stamps})"
-            f" where acknowledged_us is null or acknowledged_us > created_us order by all"
+            f" where created_us is not null"
+            f" and (acknowledged_us is null or acknowledged_us > created_us) order by all"
         )
         for row in engine.fetchall():
             found[row[: len(keys)]].append(LateInterval(*row[len(keys) :]))

@@ -25,7 +25,8 @@ def history_relation(
 
     Columns: join keys, `event_us`, `created_us` (BIGINT microseconds), features, `_row` (the
     row's number in the file). A row that was stamped more than once comes once per stamp; a batch
-    that was never acknowledged counts as written, since it may have been (`late_intervals`).
+    that was never acknowledged counts as written, since it may have been (`late_intervals`). A row
+    that gave way to a later one of its slice was never published, and is left out (docs/adr/0094).
     Raises InputError when the file is absent or was not made by this contract.
     """
     check_history(contract, history_file(history, view), view)
@@ -39,8 +40,10 @@ def history_relation(
     return (
         f"select r.* replace (coalesce(s._created, r.created_us) as created_us) from ({rows}) r"
         f" left join (select distinct {keys}, event_us, planned_us as created_us,"
-        f" created_us as _created from ({stamps}) where {' and '.join(bounds) or 'true'}) s"
+        f" created_us as _created, true as _stamped"
+        f" from ({stamps}) where {' and '.join(bounds) or 'true'}) s"
         f" using ({keys}, event_us, created_us)"
+        f" where s._stamped is null or s._created is not null"
     )
 
 
@@ -49,8 +52,9 @@ def stamps_relation(
 ) -> str | None:
     """A query of what live writers have written or were about to; None: nothing.
 
-    Columns: join keys, `event_us`, `planned_us`, `created_us` (the stamp), `acknowledged_us` (null:
-    not yet), `_schema` of the view, `_store` (which one was written to, by its token).
+    Columns: join keys, `event_us`, `planned_us`, `created_us` (the stamp; null: the row gave way to
+    a later one and was never sent), `acknowledged_us` (null: not yet), `_schema` of the view,
+    `_store` (which one was written to, by its token).
     """
     keys = names(*contract.join_keys(view))
     moments = ", ".join(f"epoch_us({n}_ts) as {n}_us" for n in ("event", "planned", "created"))

@@ -57,7 +57,7 @@ def stamps_to_keep(
         f"make_timestamptz({name}_us) as {name}_ts"
         for name in ("event", "planned", "created", "acknowledged")
     )
-    needed = "created_us <> planned_us or acknowledged_us > created_us"
+    needed = "created_us is distinct from planned_us or acknowledged_us > created_us"
     if isinstance(view.publication, OnEvent):
         newest = f"(select max(planned_us) from ({relation}))"
         needed += f" or planned_us >= {newest} - {remembered:d}"

@@ -8,24 +8,29 @@ a crash, with the same result (docs/adr/0043).
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 
+from feature_runtime.core.availability import order
 from feature_runtime.core.moments import SECOND
+from feature_runtime.core.timeline import FULL
 from proviso.contracts.base import InputError
 from proviso.contracts.contract import FeatureView
 from proviso.history.ports import Arrivals
-from proviso.online.connecting import TIMELINE_FULL
-from proviso.online.materialize import Materializer
+from proviso.history.values import EntityRow, Ids
+from proviso.online.materialize import BUSY_NAMED, Materializer, key_problem
 from proviso.online.sending import Progress, Tally
 from proviso.online.stream.landing import Landing
 from proviso.online.stream.messages import ReceivedTransaction, parse_transaction
+from proviso.online.stream.pacing import Pacing
 from proviso.online.stream.valkey import Message, Stream
 
 BACKLOG_CHUNK = 50_000
 """Transactions of one chunk: a backlog is published in chunks, so that late rows of one entity
 become one."""
-FULL_PAUSE = 2.0  # seconds
+_SAY_EVERY = 60.0  # seconds
+_SHORT_WAIT = SECOND // 50  # for messages, while transactions are held
 
 
 @dataclass(frozen=True)
@@ -46,7 +51,9 @@ class Followed:
     """Counts of a run.
 
     repeated: transactions that had landed before. overdue: those with a stated arrival before
-    rows already published, which got a later arrival.
+    rows already published, which got a later arrival. coalesced: rows of busy keys that gave way
+    to a later one of their slice. busy_keys: how often a key became busy. waited: rows that had to
+    wait until their full key took them. refused_rows: those of keys that hold no timeline.
     """
 
     messages: int = 0
@@ -57,6 +64,10 @@ class Followed:
     rows: int = 0
     late_batches: int = 0
     conflicts: int = 0
+    coalesced: int = 0
+    busy_keys: int = 0
+    waited: int = 0
+    refused_rows: int = 0
 
 
 @dataclass
@@ -74,6 +85,14 @@ class Follower:
     _buffer: dict[str, ReceivedTransaction] = field(default_factory=dict)
     _complete: list[int] = field(default_factory=list)
     _advanced: int = 0
+    _waiting: dict[str, list[EntityRow]] = field(default_factory=dict)
+    _said: float = -_SAY_EVERY
+
+    def __post_init__(self) -> None:
+        clocks = self.writer.clocks
+        self._pacing = Pacing(
+            self.writer.contract, self.views, clocks.write_deadline, clocks.margin
+        )
 
     def run(self, stopped: Callable[[], bool]) -> Followed:
         """Follows until it is stopped, or until nothing is left. Raises InputError."""
@@ -81,15 +100,16 @@ class Follower:
         self._receive(self.stream.unacknowledged(), self.writer.store.clock())
         while not stopped():
             began = self.writer.store.clock()
-            wait = self.settings.settle if self._buffer else SECOND
+            wait = max(self.settings.settle, _SHORT_WAIT) if self._buffer else SECOND
             messages = self.stream.read(self.settings.batch, max(1, wait // 1_000))
             self._receive(messages, began)
             backlog = len(messages) == self.settings.batch
             if not backlog:
                 self._complete.append(began)
             self._land(self._due())
-            if self.arriving.fresh and (not backlog or self.arriving.fresh >= BACKLOG_CHUNK):
-                self._publish(stopped)
+            fresh = self.arriving.fresh
+            if (fresh or self._waiting) and (not backlog or fresh >= BACKLOG_CHUNK):
+                self._publish()
             self._advance()
             if not messages and not self._buffer and self._nothing_left(began):
                 break
@@ -109,10 +129,10 @@ class Follower:
         for part in parts:
             self.arriving.take(part.path, fresh=part.last > upto)
             if self.arriving.fresh >= BACKLOG_CHUNK:
-                self._publish(lambda: False, part.last)
+                self._publish(part.last)
         if self.arriving.fresh:
             self.progress(f"{self.arriving.fresh} landed transactions to publish")
-            self._publish(lambda: False)
+            self._publish()
 
     def _receive(self, messages: Sequence[Message], read_at: int) -> None:
         received_at = self.writer.store.clock() if messages else read_at
@@ -128,14 +148,16 @@ class Follower:
                 self._buffer.setdefault(message.id, transaction._replace(received_at=received_at))
 
     def _due(self) -> list[ReceivedTransaction]:
-        """Settled transactions and all that arrived before; the earliest, if too many are held."""
+        """Settled transactions and all that arrived before, without those that are held back; the
+        earliest of all, if too many are held."""
         held = sorted(self._buffer.values(), key=lambda t: (t.arrival, t.id, t.message))
-        before = self.writer.store.clock() - self.settings.settle
-        settled = [place for place, one in enumerate(held) if one.received_at <= before]
-        count = settled[-1] + 1 if settled else 0
         if len(held) > 2 * self.settings.batch:
-            count = max(count, self.settings.batch)
-        return held[:count]
+            return held[: self.settings.batch]
+        now = self.writer.store.clock()
+        ready = [one for one in held if self._pacing.held_until(one.keys) <= now]
+        before = now - self.settings.settle
+        settled = [place for place, one in enumerate(ready) if one.received_at <= before]
+        return ready[: settled[-1] + 1] if settled else []
 
     def _land(self, due: Sequence[ReceivedTransaction]) -> None:
         if not due:
@@ -166,36 +188,57 @@ class Follower:
         self.done.overdue += sum(t.arrival < at for t, at in zip(new, first, strict=True))
         return [t._replace(arrival=max(t.arrival, at)) for t, at in zip(new, first, strict=True)]
 
-    def _publish(self, stopped: Callable[[], bool], upto: int | None = None) -> None:
+    def _publish(self, upto: int | None = None) -> None:
         for view in self.views:
-            tally = self._sent(view, stopped)
-            self.done.rows += tally.rows
-            self.done.late_batches += tally.late_batches
-            self.done.conflicts += tally.conflicts
+            self._count(view, self._sent(view))
         self.arriving.published()
         last = upto or self.landing.parts()[-1].last
-        for view in self.views:
-            schema = self.writer.contract.schema_of(view)
-            self.writer.store.record_landed(view.name, schema, self.landing.id, last)
-        self.landing.fold(last)
+        if not self._waiting:  # or a crash would lose the rows that wait
+            for view in self.views:
+                schema = self.writer.contract.schema_of(view)
+                self.writer.store.record_landed(view.name, schema, self.landing.id, last)
+            self.landing.fold(last)
         self.progress(f"{self.done.landed} landed, {self.done.rows} rows")
 
-    def _sent(self, view: FeatureView, stopped: Callable[[], bool]) -> Tally:
-        """Publishes a view; waits while a key is full, which ends when its rows become visible."""
-        while True:
-            try:
-                return self.writer.publish(view, self.arriving.rows(view), self.progress)
-            except InputError as error:
-                full = any(problem.code == TIMELINE_FULL for problem in error.problems)
-                if not full or stopped():
-                    raise
-                self.progress(f"{view.name}: a key is full; waiting until its rows are visible")
-                time.sleep(FULL_PAUSE)
+    def _sent(self, view: FeatureView) -> Tally:
+        rows: Iterable[EntityRow] = self.arriving.rows(view)
+        if waiting := self._waiting.pop(view.name, None):
+            rows = sorted([*waiting, *rows], key=lambda found: (found.ids, order(found.row)))
+        return self.writer.publish(view, rows, self.progress, self._pacing.busy(view))
+
+    def _count(self, view: FeatureView, tally: Tally) -> None:
+        """Counts what became of a view's rows. Rows of a full key wait for the next time; those of
+        a key that holds no timeline can't."""
+        done = self.done
+        done.rows += tally.rows
+        done.late_batches += tally.late_batches
+        done.conflicts += tally.conflicts
+        done.coalesced += tally.coalesced
+        new = self._pacing.published(view, tally.busy, tally.clock)
+        done.busy_keys += len(new)
+        full = [one.row for one in tally.refused if one.code == FULL]
+        done.waited += len(full)
+        done.refused_rows += len(tally.refused) - len(full)
+        if full:
+            self._waiting[view.name] = full
+        self._say(view, new, tally)
+
+    def _say(self, view: FeatureView, new: Collection[Ids], tally: Tally) -> None:
+        """Names keys that are busy or refused, once a minute."""
+        now = time.monotonic()
+        if not (new or tally.refused) or now - self._said < _SAY_EVERY:
+            return
+        self._said = now
+        for ids in islice(new, BUSY_NAMED):
+            name = self.writer.name_of(view, ids)
+            self.progress(f"{view.name}: key {name} is busy; one row of it a slice is published")
+        for key in self.writer.refused_keys(view, tally.refused)[:BUSY_NAMED]:
+            self.progress(key_problem(view.name, key, self.writer.store.address).printed)
 
     def _advance(self) -> None:
         """Moves the watermark to the last read that emptied the stream and left nothing held."""
-        held = min((transaction.read_at for transaction in self._buffer.values()), default=2**62)
-        if self.arriving.fresh:
+        held = min(map(self._needed, self._buffer.values()), default=2**62)
+        if self.arriving.fresh or self._waiting:
             return
         known = [began for began in self._complete if began < held]
         if known and (known[-1] >= self._advanced + SECOND or not self._buffer):
@@ -204,9 +247,15 @@ class Follower:
             self._advanced = known[-1]
         self._complete = [*known[-1:], *(b for b in self._complete if b >= held)]
 
+    def _needed(self, transaction: ReceivedTransaction) -> int:
+        """The moment that the watermark must not reach while a transaction is held."""
+        if not self._pacing.held_until(transaction.keys):
+            return transaction.read_at
+        return max(transaction.read_at, self._pacing.readable_from(transaction.arrival))
+
     def _nothing_left(self, began: int) -> bool:
         """Asks again for messages that were delivered and not acknowledged, after a lost answer."""
         if self.stream.waiting():
             self._receive(self.stream.unacknowledged(), began)
             return False
-        return self.settings.until_drained
+        return self.settings.until_drained and not self._waiting

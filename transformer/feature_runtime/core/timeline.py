@@ -18,11 +18,23 @@ from functools import lru_cache
 from feature_runtime.core.availability import Row, Value, ViewTimes, order, visible_from
 
 MAGIC = b"pv1"
-MAX_ROWS = 64
+BUSY_ROWS = 64
+"""A key that holds more rows is busy: its live writer publishes one row for each slice of time."""
+
+MAX_ROWS = 1024
+"""A key never holds more: what would exceed it is refused, for this key alone."""
+
 MAX_STRING = 1024
 _HEADER = len(MAGIC) + 8
 _ROW = struct.Struct("<IqqQH")
 _FORMAT = {"n": "", "i": "q", "f": "d", "b": "?", "s": "I"}
+
+
+FULL = "timeline_full"
+FUTURE = "row_in_future"
+FOREIGN = "timeline_of_other_schema"
+"""Why the merge of a key is refused: too many rows, an event_ts beyond the clock and its margin,
+or bytes in the key that are no timeline of the schema."""
 
 
 class TimelineError(ValueError):
@@ -129,11 +141,12 @@ def _values(tags: str) -> struct.Struct:
 
 
 # KEYS n timelines; ARGV: their n incoming bytes, then source_delay, lookback, margin, as-of ('' =
-# the store's own clock). Returns {keys changed, conflicts} or an error; keys before the one in
-# error are merged, and repeating is safe. A row is compared by its 16 bytes of times and
-# otherwise moved as it is. Microseconds since 1970 fit a Lua number (2^53) until the year 2255.
-# `redis` is the name that Redis, Valkey and Tair all know. Many keys a call, because a client
-# spends more on one call than the store on one merge.
+# the store's own clock). Returns {keys changed, conflicts, busy keys, refused keys with reasons}:
+# numbers of keys, and number and reason in turn. A key that is refused stays as it is, and the
+# others are merged. A row is compared by its 16 bytes of times and otherwise moved as it is.
+# Microseconds since 1970 fit a Lua number (2^53) until the year 2255. `redis` is the name that
+# Redis, Valkey and Tair all know. Many keys a call, because a client spends more on one call than
+# the store on one merge.
 MERGE_LUA = f"""
 local HEADER = {_HEADER}
 
@@ -142,6 +155,7 @@ local function rows_of(blob, rows, seen)
   while at <= #blob do
     local length, event, created = struct.unpack('<I4i8i8', blob, at)
     local stop = at + 4 + length
+    if stop > #blob + 1 then error('a torn row') end
     local bytes = string.sub(blob, at, stop - 1)
     local times = string.sub(bytes, 5, 20)
     if seen[times] == nil then
@@ -200,33 +214,35 @@ end
 
 local function merge(key, incoming)
   local header = string.sub(incoming, 1, HEADER)
-  local stored = redis.call('GET', key) or header
-  if string.sub(stored, 1, HEADER) ~= header then
-    return 0, 0, 'TIMELINE found another schema in the key'
+  local stored = redis.pcall('GET', key) or header
+  if type(stored) == 'table' or string.sub(stored, 1, HEADER) ~= header then
+    return 0, 0, 0, '{FOREIGN}'
   end
   local rows, seen = {{}}, {{}}
-  rows_of(stored, rows, seen)
+  if not pcall(rows_of, stored, rows, seen) then return 0, 0, 0, '{FOREIGN}' end
   local before = #rows
   local conflicts = rows_of(incoming, rows, seen)
   for i = 1, #rows do
     local row = rows[i]
     if i > before and row.event > clock + margin then
-      return 0, 0, 'TIMELINE found event_ts beyond the clock and its margin'
+      return 0, 0, 0, '{FUTURE}'
     end
     row.visible = math.max(row.event + delay, row.created)
   end
   local kept = winners(rows)
-  if #kept > {MAX_ROWS} then
-    return 0, 0, 'TIMELINE found more than {MAX_ROWS} rows for one key'
-  end
-  return store(key, header, kept, stored), conflicts
+  if #kept > {MAX_ROWS} then return 0, 0, 0, '{FULL}' end
+  return store(key, header, kept, stored), conflicts, #kept
 end
 
-local changed, conflicts = 0, 0
+local changed, conflicts, busy, refused = 0, 0, {{}}, {{}}
 for i = 1, count do
-  local one, refused, fault = merge(KEYS[i], ARGV[i])
-  if fault then return redis.error_reply(fault) end
-  changed, conflicts = changed + one, conflicts + refused
+  local one, differing, held, fault = merge(KEYS[i], ARGV[i])
+  changed, conflicts = changed + one, conflicts + differing
+  if held > {BUSY_ROWS} then busy[#busy + 1] = i end
+  if fault then
+    refused[#refused + 1] = i
+    refused[#refused + 1] = fault
+  end
 end
-return {{changed, conflicts}}
+return {{changed, conflicts, busy, refused}}
 """
