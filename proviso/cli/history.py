@@ -162,7 +162,7 @@ def _set_aside(done: HistorySummary) -> list[str]:
         return []
     latest = moments.format_moment(done.latest)
     example = done.set_aside_example
-    return [f"set aside: {done.set_aside:,} transactions later than {latest}, such as {example}"]
+    return [f"set aside: {done.set_aside:,} rows later than {latest}, such as {example}"]
 
 
 def _check_combination(update: bool, backfill: bool, start: int | None, end: int | None) -> None:

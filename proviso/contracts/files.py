@@ -33,6 +33,14 @@ _WRITING = {
 """Errors of a write that libraries report without the file's name."""
 
 
+def check_is_file(path: Path, wanted: str, why: str = "") -> None:
+    """Refuses a path at which no file stands: nothing, or a directory. Raises InputError."""
+    if path.is_dir():
+        raise InputError.of(path, "a directory", wanted, why, code="not_a_file")
+    if not path.is_file():
+        raise InputError.of(path, "no such file", wanted, why, code="file_not_found")
+
+
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """A temporary path beside `path` that takes its place when the block ends well."""

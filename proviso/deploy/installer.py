@@ -16,7 +16,7 @@ from typing import Any
 
 import yaml
 
-from proviso.contracts.base import InputError
+from proviso.contracts.files import check_is_file
 from proviso.contracts.loading import load_contract, load_plan
 from proviso.deploy import images, kind
 from proviso.deploy.changes import images_in, with_image, with_pod_annotation
@@ -368,8 +368,7 @@ def _others() -> tuple[str, ...]:
 
 
 def _config_map(path: Path) -> Object:
-    if not path.is_file():
-        raise InputError.of(path, "no such file", "a rendered release", code="file_not_found")
+    check_is_file(path, "a rendered release")
     return {
         "apiVersion": "v1",
         "kind": "ConfigMap",

@@ -15,7 +15,7 @@ import yaml
 from pydantic import Field, ValidationError
 
 from proviso.contracts.base import InputError, Strict
-from proviso.contracts.files import replacing
+from proviso.contracts.files import check_is_file, replacing
 from proviso.rollout.deployed import Mode
 
 PINS = "platform.yml"
@@ -83,9 +83,7 @@ def _found(component: Component, mirror: Path | None) -> tuple[bytes, str]:
     """The file's bytes and where they come from."""
     if mirror is not None:
         path = mirror / component.file
-        if not path.is_file():
-            wanted = f"{component.name} {component.version}"
-            raise InputError.of(path, "no such file", wanted, code="file_not_found")
+        check_is_file(path, f"{component.name} {component.version}")
         return path.read_bytes(), str(path)
     if component.url is None:
         wanted = f"a mirror directory with {component.file}, made by `{component.made_by}`"

@@ -18,6 +18,7 @@ from feature_runtime.core.functions import Floats
 from feature_runtime.core.service import Service, View, view_column
 from proviso.contracts.base import InputError
 from proviso.contracts.contract import Contract
+from proviso.contracts.files import check_is_file
 from proviso.history.files import LABEL, LABEL_KNOWN, SCORING, unreadable
 
 Moments = NDArray[np.int64]
@@ -109,9 +110,7 @@ def _read(dataset: Path, contract: Contract, service: Service) -> pa.Table:
             for what in ("event_ts", "created_ts", "status")
         ),
     ]
-    if not dataset.is_file():
-        why = "write it with `proviso dataset`"
-        raise InputError.of(dataset, "no such file", "a dataset", why, code="file_not_found")
+    check_is_file(dataset, "a dataset", "write it with `proviso dataset`")
     try:
         missing = sorted(set(columns) - set(pq.read_schema(dataset).names))
     except (pa.ArrowInvalid, OSError) as error:

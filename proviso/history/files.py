@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 
 from proviso.contracts.base import InputError, Problem
 from proviso.contracts.contract import Contract, FeatureView
+from proviso.contracts.files import check_is_file
 
 MOMENT = pa.timestamp("us", tz="UTC")
 SCHEMA_KEY = "proviso.schema"
@@ -45,9 +46,7 @@ def check_history(contract: Contract, path: Path, view: FeatureView) -> None:
 
     Columns and types are always compared, the schema id only where the file has one.
     """
-    if not path.is_file():
-        why = "compute it with `proviso features`"
-        raise InputError.of(path, "no such file", "feature history", why, code="file_not_found")
+    check_is_file(path, "feature history", "compute it with `proviso features`")
     actual = read_schema(path)
     problems = [
         Problem(

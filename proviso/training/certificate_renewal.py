@@ -9,6 +9,7 @@ from typing import Any
 
 from feature_runtime.core.moments import parse_duration
 from proviso.contracts.base import InputError, Problem
+from proviso.contracts.files import check_is_file
 from proviso.release.directory import RELEASE_FILE, Release
 from proviso.release.writing import replace_certificate
 from proviso.training.certificate import with_model
@@ -86,9 +87,7 @@ def _request(release: Release, transactions: Path, history: Path | None) -> Requ
     except (KeyError, TypeError, ValueError) as error:
         wanted = "a card with its data and days"
         raise InputError.of(path, f"{error}", wanted, code="card_invalid") from None
-    if not transactions.is_file():
-        wanted, code = "the transactions of the training", "file_not_found"
-        raise InputError.of(transactions, "no such file", wanted, code=code)
+    check_is_file(transactions, "the transactions of the training")
     actual = file_digest(transactions)
     if actual != digest:
         why, code = f"{release.id} was trained on that file", "transactions_digest_mismatch"

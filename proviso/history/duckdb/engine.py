@@ -22,7 +22,7 @@ import duckdb
 import pyarrow as pa
 
 from proviso.contracts.base import InputError, Problem
-from proviso.contracts.files import Replacements, replacing
+from proviso.contracts.files import Replacements, check_is_file, replacing
 from proviso.history.files import unreadable
 from proviso.history.values import DEFAULT_MEMORY
 
@@ -192,8 +192,7 @@ def column_type(dtype: str) -> str:
 
 def parquet_columns(engine: Engine, path: Path) -> dict[str, str]:
     """Names and engine types of a Parquet file's columns. Raises InputError."""
-    if not path.is_file():
-        raise InputError.of(path, "no such file", "a Parquet file", code="file_not_found")
+    check_is_file(path, "a Parquet file")
     try:
         engine.execute(f"describe select * from {parquet_rows(path)}")
     except EngineError as error:

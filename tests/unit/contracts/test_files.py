@@ -12,7 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from proviso.contracts.files import Replacements, check_outputs, replacing, replacing_together
+from proviso.contracts.files import (
+    Replacements,
+    check_is_file,
+    check_outputs,
+    replacing,
+    replacing_together,
+)
 from tests.problems import refused
 
 
@@ -160,3 +166,9 @@ def test_a_file_that_is_read_is_not_written_by_any_name(
 def test_a_file_that_will_be_made_is_compared_by_its_place(tmp_path: Path) -> None:
     with refused("output_is_input"):
         check_outputs([tmp_path / "a" / ".." / "new"], [tmp_path / "new"])
+
+
+@pytest.mark.parametrize(("name", "code"), [("", "not_a_file"), ("absent", "file_not_found")])
+def test_a_path_without_a_file_says_what_is_there(name: str, code: str, tmp_path: Path) -> None:
+    with refused(code):
+        check_is_file(tmp_path / name, "a file")
