@@ -19,6 +19,7 @@ from feature_runtime.core.identity import digest
 from feature_runtime.core.moments import format_moment, parse_moment
 from proviso.contracts.base import InputError
 from proviso.contracts.files import replacing
+from proviso.contracts.json_text import keys_once
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,7 @@ def write_evidence(directory: Path, evidence: Evidence) -> Path:
 def parse_evidence(path: Path, content: bytes) -> Evidence:
     """The evidence in a file's content. Raises InputError when it is invalid or contradictory."""
     try:
-        stated = _Stated.model_validate_json(content)
+        stated = _Stated.model_validate(json.loads(content, object_pairs_hook=keys_once))
         made_at, as_of = parse_moment(stated.made_at), parse_moment(stated.as_of)
     except (ValidationError, ValueError, RecursionError):
         wanted = "a file that `proviso check` wrote"

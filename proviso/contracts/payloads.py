@@ -14,6 +14,7 @@ from pydantic import BeforeValidator, Field
 
 from feature_runtime.core.moments import parse_moment
 from proviso.contracts.base import ContractError, Name, Problem, Strict, invalid
+from proviso.contracts.json_text import keys_once
 from proviso.contracts.loading import PAYLOADS_FILE, parse_model
 
 MAX_LINES = 1_000
@@ -73,7 +74,7 @@ def _object(place: str, line: str) -> dict[str, Any]:
     if len(line) > MAX_LINE:
         raise _not_json(place, f"{len(line)} characters", f"at most {MAX_LINE}")
     try:
-        parsed = json.loads(line, object_pairs_hook=_unique, parse_constant=_no_constant)
+        parsed = json.loads(line, object_pairs_hook=keys_once, parse_constant=_no_constant)
     except json.JSONDecodeError as error:
         raise _not_json(place, f"no JSON from column {error.colno} on") from None
     except RecursionError:
@@ -87,13 +88,6 @@ def _object(place: str, line: str) -> dict[str, Any]:
 
 def _not_json(place: str, found: str, wanted: str = "one JSON object") -> ContractError:
     return ContractError([Problem(place, found, wanted, code="json_invalid")])
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    unique = dict(pairs)
-    if len(unique) != len(pairs):
-        raise ValueError("a key stated twice")
-    return unique
 
 
 def _no_constant(name: str) -> Any:

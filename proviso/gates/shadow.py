@@ -11,6 +11,7 @@ from typing import Any, get_args
 from feature_runtime.core.moments import parse_moment
 from proviso.checks.registry import checks_of_stage
 from proviso.contracts.base import InputError
+from proviso.contracts.json_text import keys_once
 from proviso.contracts.plan import Role
 from proviso.gates.certificate import certificate_findings
 from proviso.gates.evidence import EvidenceFolder, evidence_finding
@@ -83,7 +84,7 @@ def _signed_off(subject: Subject, folder: EvidenceFolder) -> Finding:
 
 def _json_of(path: Path) -> dict[str, Any]:
     try:
-        found = json.loads(read_evidence(path, "a replay"))
+        found = json.loads(read_evidence(path, "a replay"), object_pairs_hook=keys_once)
     except (ValueError, RecursionError) as error:
         if isinstance(error, InputError):
             raise

@@ -21,6 +21,7 @@ from feature_runtime.core.moments import DAY, format_duration, format_moment, pa
 from feature_runtime.core.service import FeatureRef
 from proviso.contracts.base import ContractError, InputError, Label, Problem, Text
 from proviso.contracts.contract import Contract
+from proviso.contracts.json_text import keys_once
 
 LASTS = 7 * DAY
 LONGEST = 30 * DAY
@@ -194,7 +195,7 @@ def read_signatures(rows: Path) -> list[Signature]:
 
 def _parse(path: Path, number: int, line: bytes) -> Signature:
     try:
-        stated = _Stated.model_validate_json(line)
+        stated = _Stated.model_validate(json.loads(line, object_pairs_hook=keys_once))
         return Signature(
             stated.case_id,
             stated.row,

@@ -136,7 +136,13 @@ def test_signatures_are_kept_beside_the_rows_and_read_back(tmp_path: Path) -> No
     assert read_signatures(rows) == [SIGNED, other]
 
 
-@pytest.mark.parametrize("line", ["", "{}", "[" * 9_000, '{"case_id": 1}', "\x00"], ids=[*"abcde"])
+TWICE = '{"case_id": "a", "row": "b", "owner": "o@example", "owner": "p@example", "reason": "r", '
+TWICE += '"signed_at": "2026-01-01T00:00:00Z", "expires": "2026-01-02T00:00:00Z"}'
+
+
+@pytest.mark.parametrize(
+    "line", ["", "{}", "[" * 9_000, '{"case_id": 1}', "\x00", TWICE], ids=[*"abcdef"]
+)
 def test_a_file_that_holds_something_else_is_refused(line: str, tmp_path: Path) -> None:
     rows = tmp_path / "skew-test.csv"
     append_signature(rows, SIGNED)
