@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 import redis
 from redis.backoff import ExponentialBackoff
@@ -24,7 +25,7 @@ from redis.retry import Retry
 
 from feature_runtime.serving.store_faults import UNREADABLE, fault_of
 from feature_runtime.serving.store_url import StoreUrl, StoreUrlError, parse_store_url
-from proviso.contracts.base import InputError
+from proviso.contracts.base import InputError, Problem
 
 CONNECT_SECONDS = 5
 """For each of: connecting, TLS, saying who we are, and asking a connection that was idle."""
@@ -140,16 +141,21 @@ def _connection_class(place: StoreUrl) -> type[AbstractConnection]:
 
 
 def _place(url: str) -> StoreUrl:
-    try:
-        place = parse_store_url(url)
-    except StoreUrlError as error:
-        raise InputError.of(
-            "--store", error.found, error.wanted, error.why, code=error.code
-        ) from None
-    if place.password:
+    if _has_password(url):
         found, wanted, why = "a password in the URL", "--store-password-file", "URLs end up in logs"
         raise InputError.of("--store", found, wanted, why, code="store_password_in_url")
-    return place
+    try:
+        return parse_store_url(url)
+    except StoreUrlError as error:
+        problem = Problem("--store", error.found, error.wanted, error.why, error.code)
+        raise InputError([problem]) from None
+
+
+def _has_password(url: str) -> bool:
+    try:
+        return bool(urlsplit(url).password)
+    except ValueError:
+        return False
 
 
 def _password(path: Path | None) -> str | None:

@@ -182,8 +182,8 @@ class Materializer:
         with writable as (total, rows):
             done += sender.send(rows, Pace(view, progress, total), maybe_sent=False)
         complete = engine.complete_until(self.contract, self.history, view, clock)
-        missed = [visible_from(view.times, one.row.row) - 1 for one in done.refused]
-        complete = max(0, min([complete, *missed]))
+        if done.refused:
+            complete = min(complete, self._before_refused(view, done, horizon))
         # The watermark first: rows that it does not cover must be known by the journal.
         mark = self.advance(view, complete, self._comparable(view, clock, done, horizon))
         if sender.journal:
@@ -199,6 +199,16 @@ class Materializer:
             busy,
             self.refused_keys(view, done.refused),
         )
+
+    def _before_refused(self, view: FeatureView, done: Tally, horizon: Horizon) -> int:
+        """The last moment at which no refused row is readable, so that the next run takes them up.
+
+        A view's first live run is then not complete: a watermark in the past would make the next
+        one write all that has been published since.
+        """
+        if horizon.live and horizon.after is None:
+            return 0
+        return max(0, min(visible_from(view.times, one.row.row) for one in done.refused) - 1)
 
     def _comparable(self, view: FeatureView, clock: int, done: Tally, horizon: Horizon) -> int:
         """The merge clock to record; comparisons are valid from a margin before it.

@@ -196,10 +196,11 @@ def test_a_key_outlives_its_lookback_by_two_margins(project: Project, held: Held
 def test_a_wrong_password_is_not_repeated(held: Held, tmp_path: Path) -> None:
     wrong = tmp_path / "password"
     wrong.write_text("not-the-password\n")
-    for password_file in (wrong, None):
+    codes = {wrong: "store_password_rejected", None: "store_password_missing"}
+    for password_file, code in codes.items():
         with pytest.raises(InputError) as refused:
             OnlineStore(held.url, password_file)
-        assert refused.value.problems[0].code == "store_access_denied"
+        assert refused.value.problems[0].code == code
         assert "not-the-password" not in str(refused.value)
 
 
