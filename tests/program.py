@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +15,7 @@ from unittest.mock import patch
 import typer
 from typer.core import TyperGroup
 
+from proviso.cli.lazy import LazyCommand
 from proviso.cli.main import app, app_main
 
 
@@ -42,6 +43,20 @@ def call(*arguments: str | Path) -> Done:
         except SystemExit as ended:
             code = ended.code if isinstance(ended.code, int) else 0
     return Done(code, out.getvalue(), err.getvalue())
+
+
+def all_commands() -> Iterator[tuple[str, Any]]:
+    """Every command of the program with its words, built."""
+    yield from _commands_of(typer.main.get_command(app), ())
+
+
+def _commands_of(command: Any, words: tuple[str, ...]) -> Iterator[tuple[str, Any]]:
+    if isinstance(command, TyperGroup):
+        for name, one in command.commands.items():
+            yield from _commands_of(one, (*words, name))
+    else:
+        built = command.build() if isinstance(command, LazyCommand) else command
+        yield " ".join(words), built
 
 
 def parse(words: Sequence[str]) -> None:

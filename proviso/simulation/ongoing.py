@@ -111,6 +111,8 @@ def whole_until(path: Path) -> int | None:
 
 def simulated_until(path: Path) -> int | None:
     """The end that a simulated file states; None where it states none."""
+    if not path.is_file():  # the reader of the rows reports it; a pipe would be waited for
+        return None
     try:
         notes = pq.read_schema(path).metadata or {}
         if WORLD_KEY in notes:
@@ -137,6 +139,8 @@ def _with_note(table: pa.Table, note: WorldNote) -> pa.Table:
 
 def _note_of(path: Path) -> WorldNote:
     wanted = "a file of `proviso simulate --ahead DAYS`"
+    if path.exists() and not path.is_file():
+        raise InputError.of(path, "no file", wanted, code="not_a_file")
     try:
         return _note_in(pq.read_schema(path).metadata or {})
     except (KeyError, ValidationError):
