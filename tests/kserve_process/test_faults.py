@@ -318,6 +318,60 @@ def test_what_is_behind_a_request_does_not_cost_its_answer(
     assert open_.run(both()) == [200]
 
 
+OFFERS = {
+    "Java's": {"connection": "Upgrade, HTTP2-Settings", "upgrade": "h2c",
+               "http2-settings": "AAEAAEAAAAIAAAABAAMAAABkAAQBAAAAAAUAAEAA"},
+    "a web socket": {"connection": "upgrade", "upgrade": "websocket"},
+    "TLS, kept alive": {"connection": "keep-alive, Upgrade", "upgrade": "TLS/1.2, HTTP/1.1"},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("offer", OFFERS.values(), ids=OFFERS.keys())
+def test_a_request_that_offers_another_protocol_is_answered(
+    open_: OpenPod, logged: list[str], offer: dict[str, str]
+) -> None:
+    """Its body may come with the head, behind it or in chunks, and others may follow."""
+    whole = request_bytes(V1, GOOD_V1, x_request_id="mine", **offer)
+    at = len(whole) - len(GOOD_V1)
+    length = f"content-length: {len(GOOD_V1)}".encode()
+    chunked = whole[:at].replace(length, b"transfer-encoding: chunked")
+    chunked += b"%x\r\n%s\r\n0\r\n\r\n" % (len(GOOD_V1), GOOD_V1)
+    get = b"GET /v2/health/live HTTP/1.1\r\nhost: pod\r\n\r\n"
+
+    async def all_of_them(*parts: bytes) -> list[Answer | None]:
+        http = await open_.connect()
+        for part in parts:
+            await http.send(part)
+            await asyncio.sleep(0.02)
+        answers = [await http.answer() for _ in range(3)]
+        await http.close()
+        return answers
+
+    for parts in (
+        (whole + get + whole,),
+        (whole[:at], GOOD_V1 + get + whole[:at], GOOD_V1),
+        (whole[:30], whole[30 : at + 9], whole[at + 9 :], get + whole),
+        (chunked + get, whole[: at - 3], whole[at - 3 :]),
+    ):
+        answers = open_.run(all_of_them(*parts))
+        found = [(a.code, a.headers.get("x-request-id")) for a in answers if a is not None]
+        assert found == [(200, "mine"), (200, None), (200, "mine")]
+    assert logged == []
+
+
+def test_a_tunnel_is_refused(open_: OpenPod) -> None:
+    async def connect() -> Answer | None:
+        http = await open_.connect()
+        await http.send(b"CONNECT other:443 HTTP/1.1\r\nhost: other:443\r\n\r\n")
+        found = await http.answer()
+        await http.close()
+        return found
+
+    found = open_.run(connect())
+    assert found is not None
+    assert (found.code, found.json["code"]) == (400, "invalid_http")
+
+
 def test_a_damaged_body_is_refused_at_once(open_: OpenPod) -> None:
     async def damaged() -> tuple[Answer | None, Answer | None]:
         http = await open_.connect()

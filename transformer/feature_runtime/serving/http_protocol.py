@@ -2,14 +2,20 @@
 
 The body is bounded by the plan's limits (rest.py). A head has a bound on its size and on the time
 from its first byte to its last; a connection on which none begins is closed as an idle one is.
+
+A request that offers another protocol (Java's client offers h2c in each) is read without the offer,
+as RFC 9110 has it: the parser behind uvicorn ends at the head of such a request and loses its body.
 """
 
 from __future__ import annotations
 
 import asyncio
+import sys
+from collections.abc import Iterable, Iterator
 from http import HTTPStatus
 from typing import Any
 
+import httptools
 import orjson
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
@@ -23,6 +29,7 @@ from feature_runtime.serving.request import header_request_id
 
 HEAD_SECONDS = 10.0
 HEAD_BYTES = 64 * 1024
+_OFFER = (b"upgrade", b"http2-settings")
 
 
 class BoundedHeadProtocol(HttpToolsProtocol):
@@ -34,6 +41,7 @@ class BoundedHeadProtocol(HttpToolsProtocol):
         self._head_bytes = 0
         self._in_head = False
         self._began = False  # a head, in the bytes just received: where among them is not known
+        self._reading = self._unread = b""
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
@@ -46,8 +54,10 @@ class BoundedHeadProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        self._began = False
-        super().data_received(data)
+        self._began, self._unread = False, data
+        while self._unread:
+            self._reading, self._unread = self._unread, b""
+            super().data_received(self._reading)
         if not self._in_head or self.transport.is_closing():
             return
         self._head_bytes += 0 if self._began else len(data)
@@ -62,10 +72,24 @@ class BoundedHeadProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._end_head()
-        super().on_headers_complete()
+        if not self.parser.should_upgrade():
+            super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        if not self.parser.should_upgrade():
+            super().on_message_complete()
 
     def _unsupported_upgrade_warning(self) -> None:
-        """Nothing: clients that offer another protocol are not worth a line each."""
+        """Where uvicorn would log two lines: the same request once more, without the offer."""
+        ended, method = sys.exception(), self.parser.get_method()
+        if method == b"CONNECT" or ended is None:
+            self._refuse(_no_http())
+            return
+        head = [b"%s %s HTTP/%s" % (method, self.url, self.parser.get_http_version().encode())]
+        head += (b"%s: %s" % pair for pair in _without_offer(self.headers))
+        self._unread = b"\r\n".join([*head, b"", self._reading[ended.args[0] :]])
+        self.parser = httptools.HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn's own
 
     def _end_head(self) -> None:
         self._in_head, self._head_bytes = False, 0
@@ -74,7 +98,7 @@ class BoundedHeadProtocol(HttpToolsProtocol):
             self._head = None
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002
-        self._refuse(bad_input("invalid_http", "request", "bytes that are none", "HTTP/1.1"))
+        self._refuse(_no_http())
 
     def _too_late(self) -> None:
         self._refuse(request_timeout(int(HEAD_SECONDS * 1e6)))
@@ -90,6 +114,21 @@ class BoundedHeadProtocol(HttpToolsProtocol):
         if cycle is None or cycle.response_complete or not cycle.response_started:
             self.transport.write(_whole(error))
         self.transport.close()
+
+
+def _without_offer(headers: Iterable[tuple[bytes, bytes]]) -> Iterator[tuple[bytes, bytes]]:
+    for name, value in headers:
+        if name == b"connection":
+            options = [option.strip() for option in value.split(b",")]
+            kept = [option for option in options if option.lower() not in _OFFER]
+            if kept:
+                yield name, b", ".join(kept)
+        elif name not in _OFFER:
+            yield name, value
+
+
+def _no_http() -> ServingError:
+    return bad_input("invalid_http", "request", "bytes that are none", "HTTP/1.1")
 
 
 def _head_too_large() -> ServingError:

@@ -83,9 +83,14 @@ OVERRIDES = (
     Override(
         f"{_HTTP}._unsupported_upgrade_warning",
         "55bbd2762b189d9a",
-        "two lines for each request that offers another protocol",
+        "a request that offers another protocol is read without the offer",
     ),
     Override(f"{_HTTP}.on_message_begin", "96d377fdc7c2baef", "a head begins"),
+    Override(
+        f"{_HTTP}.on_message_complete",
+        "1fbad42dc31fc01f",
+        "a request is read once more without its offer",
+    ),
     Override(f"{_HTTP}.on_headers_complete", "1ea8589acfad92d8", "a head ends"),
     Override(
         "uvicorn:Server.capture_signals",
