@@ -51,6 +51,11 @@ def boosting_probabilities(model: xgboost.XGBClassifier, vectors: Vectors) -> ND
     return np.asarray(model.predict_proba(vectors)[:, 1], dtype=np.float64)
 
 
+def has_split(model: xgboost.XGBClassifier) -> bool:
+    """Whether any tree distinguishes any rows; without one every score is the same."""
+    return bool(model.get_booster().get_score(importance_type="weight"))
+
+
 def _directions(settings: Boosting, names: Sequence[str]) -> tuple[int, ...]:
     rising, falling = set(settings.increasing), set(settings.decreasing)
     return tuple((name in rising) - (name in falling) for name in names)

@@ -8,11 +8,17 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from proviso.contracts.base import ContractError, Problem
+from proviso.contracts.base import ContractError, InputError, Problem
 from proviso.release.embedded import EmbeddedModel
 from proviso.release.signature import TOLERANCE
 from proviso.training.baseline import baseline_probabilities, fit_baseline
-from proviso.training.boosting import Labels, Vectors, boosting_probabilities, fit_boosting
+from proviso.training.boosting import (
+    Labels,
+    Vectors,
+    boosting_probabilities,
+    fit_boosting,
+    has_split,
+)
 from proviso.training.conversion import baseline_to_onnx, boosting_to_onnx
 from proviso.training.spec import TrainingSpec
 
@@ -29,8 +35,16 @@ class Exported:
 def fit_model(
     spec: TrainingSpec, names: Sequence[str], vectors: Vectors, labels: Labels, test: Vectors
 ) -> Exported:
-    """The model on vectors [n, V] and labels [n] of 0 and 1, verified on the test vectors."""
+    """The model on vectors [n, V] and labels [n] of 0 and 1, verified on the test vectors.
+
+    Raises InputError when no tree could split the rows, ContractError as `verified` does.
+    """
     model = fit_boosting(spec.boosting, spec.seed, names, vectors, labels)
+    if not has_split(model):
+        found = f"no tree with a split: {int(labels.sum())} of {len(labels)} rows are positive"
+        wanted = "a model that tells rows apart"
+        why = "choose days with more positives, or a lower boosting.min_child_weight"
+        raise InputError.of("training rows", found, wanted, why, code="model_without_split")
     onnx = boosting_to_onnx(model, len(names))
     return verified("model", onnx, boosting_probabilities(model, test), test)
 

@@ -16,6 +16,7 @@ from proviso.release.embedded import EmbeddedModel
 from proviso.release.signature import TOLERANCE, signature_problems
 from proviso.training.fitting import Exported, fit_model, fit_reference, verified
 from proviso.training.spec import Boosting, TrainingSpec
+from tests.problems import refused
 
 WIDTH = 4
 MISMATCH = "model_signature_mismatch"
@@ -41,6 +42,29 @@ def model() -> Exported:
 
 def test_onnx_equals_xgboost_also_on_missing_values(model: Exported) -> None:
     assert model.difference <= TOLERANCE
+
+
+@pytest.mark.parametrize(
+    ("positives", "constant", "settings"),
+    [
+        (1, False, Boosting(trees=20)),
+        (3, False, Boosting(trees=20, min_child_weight=5.0)),
+        (300, True, Boosting(trees=20)),
+        (300, False, Boosting(trees=20, gamma=1e9)),
+        (300, False, Boosting(trees=20, min_child_weight=1e6)),
+    ],
+)
+def test_a_model_whose_trees_split_nothing_is_refused_before_its_export_is_compared(
+    positives: int, constant: bool, settings: Boosting
+) -> None:
+    vectors, labels = rows()
+    labels[:] = 0
+    labels[:positives] = 1
+    if constant:
+        vectors[:] = 1
+    with refused("model_without_split") as problems:
+        fit_model(TrainingSpec(boosting=settings), NAMES, vectors, labels, vectors)
+    assert f"{positives} of {len(labels)} " in problems[0].found
 
 
 def test_onnx_equals_the_logistic_baseline() -> None:
