@@ -26,7 +26,7 @@ def offline_rows(project: Project, view: FeatureView) -> Mapping[Ids, list[Row]]
     found: dict[Ids, list[Row]] = defaultdict(list)
     with connect() as engine:
         source = history_relation(project.contract, project.history, view)
-        engine.execute(f"select {names(*keys)}, event_us, created_us from ({source})")
+        engine.execute(f"select {names(*keys)}, _event_us, _created_us from ({source})")
         for *ids, event, created in engine.fetchall():
             row = planned[tuple(ids), event]
             found[tuple(ids)].append(row._replace(created_ts=created))
@@ -39,5 +39,5 @@ def stamps_of(project: Project, view: FeatureView) -> list[tuple[Any, ...]]:
     assert stamps is not None
     keys = names(*project.contract.join_keys(view))
     with connect() as engine:
-        engine.execute(f"select {keys}, event_us, planned_us from ({stamps}) order by all")
+        engine.execute(f"select {keys}, _event_us, _planned_us from ({stamps}) order by all")
         return engine.fetchall()

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from proviso.contracts.contract import Aggregate, Contract, Feature, FeatureView
 from proviso.contracts.paths import listed
-from proviso.contracts.sql import Kind, Scalar, SqlError, parse_scalar
+from proviso.contracts.sql import Kind, Scalar, SqlError, column_scalar, parse_scalar
 
 _COLUMN_KINDS: Mapping[str, Kind] = {
     "money": "int",
@@ -45,7 +45,10 @@ def feature_scalar(view: FeatureView, feature: Feature) -> Scalar:
     if feature.sql is None and feature.name not in columns:
         found, wanted = "no sql and no aggregate of that name", f"sql or one of {listed(columns)}"
         raise SqlError(found, wanted, code="sql_missing")
-    scalar = parse_scalar(feature.expression, columns)
+    if feature.sql is None:
+        scalar = column_scalar(feature.name, columns)
+    else:
+        scalar = parse_scalar(feature.sql, columns)
     wanted = _FEATURE_KINDS[feature.dtype]
     if scalar.kind not in {wanted, "null"} and (scalar.kind, wanted) != ("int", "float"):
         dtype = next(name for name, kind in _FEATURE_KINDS.items() if kind == scalar.kind)

@@ -14,6 +14,7 @@ from proviso.contracts.paths import CONTRACT_FILE as CONTRACT_FILE
 from proviso.contracts.paths import PLAN_FILE as PLAN_FILE
 from proviso.contracts.plan import Plan
 from proviso.contracts.problems import problems_of
+from proviso.contracts.validation.columns import column_problems
 from proviso.contracts.validation.views import entity_problems
 
 PAYLOADS_FILE = "online_feature_payloads.jsonl"
@@ -81,6 +82,7 @@ def load_contract(directory: Path) -> Contract:
     """
     contract, document = _load(directory / CONTRACT_FILE, Contract)
     problems = [p for view in contract.feature_views for p in entity_problems(contract, view)]
+    problems += [] if problems else column_problems(contract)
     if problems:
         raise ContractError([*map(document.located, problems)])
     return contract

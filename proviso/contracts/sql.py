@@ -74,6 +74,11 @@ def parse_scalar(text: str, columns: Mapping[str, Kind]) -> Scalar:
     return Scalar(judged.kind, names, tree)
 
 
+def column_scalar(name: str, columns: Mapping[str, Kind]) -> Scalar:
+    """One of the columns by its name, also where SQL would read the name as something else."""
+    return Scalar(columns[name], frozenset({name}), exp.column(exp.to_identifier(name)))
+
+
 def _parse(text: str) -> exp.Expr:
     for sign in _COMMENT:
         if sign in text:

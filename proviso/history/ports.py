@@ -60,8 +60,8 @@ class Scalars(Protocol):
 class HistoryPart(NamedTuple):
     """Published rows of some of the numbered entities: first <= number < after.
 
-    table: `_entity`, join keys, `event_us`, `created_us` and features, sorted by `_entity`,
-    `event_us`, `created_us` and place in the file. total: how many entities there are.
+    table: `_entity`, join keys, `_event_us`, `_created_us` and features, sorted by `_entity`,
+    `_event_us`, `_created_us` and place in the file. total: how many entities there are.
     """
 
     table: pa.Table

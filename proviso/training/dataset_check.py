@@ -29,6 +29,8 @@ from proviso.training.weeks import Days
 
 Progress = Callable[[str], None]
 Moments = NDArray[np.int64]
+_DIGESTED = {"_event_us": "event_us", "_created_us": "created_us"}
+"""Columns by the names that they have in the digests of certificates."""
 _NAMED = 5  # differences that are named; the others are counted
 
 
@@ -141,14 +143,14 @@ class _ViewCheck:
 
     def _check_part(self, table: pa.Table, entity: Moments, part: range) -> None:
         self.rows += table.num_rows
-        self.content.update(table)
+        self.content.update(table.rename_columns([_DIGESTED.get(n, n) for n in table.column_names]))
         places = np.flatnonzero((entity >= part.start) & (entity < part.stop))
         places = places[np.argsort(entity[places], kind="stable")]
         owners = _integers(table["_entity"])
         starts = np.searchsorted(owners, entity[places], side="left")
         ends = np.searchsorted(owners, entity[places], side="right")
         winners = np.full(len(places), -1, dtype=np.int64)
-        events, created = _integers(table["event_us"]), _integers(table["created_us"])
+        events, created = _integers(table["_event_us"]), _integers(table["_created_us"])
         for group in _runs(entity[places]):
             low, high = int(starts[group.start]), int(ends[group.start])
             mine = EntityRows(low, events[low:high].tolist(), created[low:high].tolist())

@@ -98,7 +98,7 @@ class Shop:
         features = names(*(feature.name for feature in self.view.features))
         source = history_relation(self.contract, self.history, self.view)
         with connect() as engine:
-            engine.execute(f"select buyer_id, event_us, created_us, {features} from ({source})")
+            engine.execute(f"select buyer_id, _event_us, _created_us, {features} from ({source})")
             for buyer, happened, created, *values in engine.fetchall():
                 found[buyer,].append(Row(happened, created, tuple(values), happened))
         return found

@@ -44,7 +44,7 @@ class Stream:
         query = stamps_relation(self.contract, self.writer.history, self.view)
         with connect() as engine:
             engine.execute(
-                f"select customer_id, planned_us, created_us from ({query}) order by all"
+                f"select customer_id, _planned_us, _created_us from ({query}) order by all"
             )
             return engine.fetchall()
 

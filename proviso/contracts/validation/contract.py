@@ -12,13 +12,16 @@ from proviso.contracts.paths import in_contract, repeated
 from proviso.contracts.validation import features as checks_features
 from proviso.contracts.validation import service as checks_service
 from proviso.contracts.validation import views as checks_views
+from proviso.contracts.validation.columns import column_problems
 from proviso.contracts.validation.monitoring import metric_unknown
 
 
 def contract_problems(contract: Contract, today: date) -> Iterator[Problem]:
     """Everything that the contract's parts must be to each other."""
     yield from _names(contract)
-    yield from _source_columns(contract.source, contract)
+    source = list(_source_columns(contract.source, contract))
+    yield from source or column_problems(contract)
+    yield from _scales(contract.source)
     for view in contract.feature_views:
         yield from checks_views.view_problems(contract, view)
         yield from checks_features.feature_problems(contract, view, today)
@@ -52,6 +55,9 @@ def _source_columns(source: Source, contract: Contract) -> Iterator[Problem]:
         *(entity.join_key for entity in contract.entity_by_name.values()),
     ]
     yield from repeated(in_contract("source"), columns, "one column would have two meanings")
+
+
+def _scales(source: Source) -> Iterator[Problem]:
     for name, column in source.columns.items():
         if column.dtype != "money" and column.scale:
             yield Problem(

@@ -27,7 +27,7 @@ def service_problems(contract: Contract, service: FeatureService, today: date) -
     for name in dict.fromkeys(service.features):
         yield from _consumed(contract, service, name, today)
     yield from _fields(contract, service)
-    yield from _vector_names(contract, service)
+    yield from _vector_names(service)
     for feature in service.derived_features:
         yield from _derived(service, feature)
 
@@ -79,8 +79,8 @@ def _fields(contract: Contract, service: FeatureService) -> Iterator[Problem]:
             yield Problem(place, feature.field, wanted, code="field_unknown")
 
 
-def _vector_names(contract: Contract, service: FeatureService) -> Iterator[Problem]:
-    """The vector's names are unique, and the dataset's columns are too."""
+def _vector_names(service: FeatureService) -> Iterator[Problem]:
+    """The vector's names are unique."""
     names = [
         *(feature.name for feature in service.request_features),
         *(feature_ref(name).column for name in dict.fromkeys(service.features)),
@@ -92,20 +92,6 @@ def _vector_names(contract: Contract, service: FeatureService) -> Iterator[Probl
             why = "the vector has one place for each"
             found = f"{name} {count} times"
             yield Problem(place, found, "every name once", why, "name_repeated")
-    source = contract.source
-    taken = {source.id, source.label.column, "transaction_id", "scoring_ts", "label"}
-    taken |= {entity.join_key for entity in contract.entities}
-    foreign = {f.name for f in service.request_features if f.field != f.name} & {*source.columns}
-    for feature in service.request_features:
-        if feature.name in taken or feature.name in foreign:
-            why = "the dataset has a column of that name already"
-            yield Problem(
-                of_service(service, f"request_features[{feature.name}].name"),
-                "a column's name",
-                "another name",
-                why,
-                "name_taken",
-            )
 
 
 def _derived(service: FeatureService, feature: DerivedFeature) -> Iterator[Problem]:

@@ -14,13 +14,10 @@ from proviso.contracts.paths import listed, of_view, repeated
 ROOM = 1.05
 """How much longer than a whole cycle a row must live, so that a slightly late run is no outage."""
 
-RESERVED = {"event_ts", "created_ts", "status"}
-"""Names that history and dataset give to a view's own columns."""
-
 
 def view_problems(contract: Contract, view: FeatureView) -> Iterator[Problem]:
     """Everything about a view but its features' own definitions."""
-    yield from _names(contract, view)
+    yield from _names(view)
     unknown = list(entity_problems(contract, view))
     yield from unknown
     if not unknown:
@@ -43,17 +40,13 @@ def entity_problems(contract: Contract, view: FeatureView) -> Iterator[Problem]:
             yield Problem(of_view(view, "entities"), name, wanted, why, "entity_unknown")
 
 
-def _names(contract: Contract, view: FeatureView) -> Iterator[Problem]:
+def _names(view: FeatureView) -> Iterator[Problem]:
     aggregates = [aggregate.name for aggregate in view.aggregates]
     features = [feature.name for feature in view.features]
     why = "one name would stand for two things"
     yield from repeated(of_view(view, "entities"), view.entities, why)
     yield from repeated(of_view(view, "aggregates"), aggregates, why)
     yield from repeated(of_view(view, "features"), features, why)
-    reserved = RESERVED | {entity.join_key for entity in contract.entities}
-    for name in sorted(reserved & set(features)):
-        why = "history and dataset have a column of that name already"
-        yield Problem(of_view(view, "features"), name, "another name", why, "name_taken")
 
 
 def _key_pattern(contract: Contract, view: FeatureView) -> Iterator[Problem]:

@@ -10,7 +10,7 @@ from proviso.history.duckdb.engine import Engine, names, parquet_rows, write_par
 from proviso.history.extent import Extent, notes_of
 from proviso.history.files import history_columns
 
-_PLACED = "placed"
+_PLACED = "_placed"
 
 
 def rows_before(engine: Engine, path: Path, until: int | None) -> int:

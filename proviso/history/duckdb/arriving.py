@@ -18,7 +18,7 @@ from proviso.history.duckdb.features import Span, computed
 from proviso.history.duckdb.transactions import EVENTS, load_transactions
 from proviso.history.values import EntityRow, Ids
 
-_HELD, _FRESH, _KNOWN = "held", "fresh", "known_ids"
+_HELD, _FRESH, _KNOWN = "_held", "_fresh", "_known_ids"
 _FETCH = 20_000
 _PRUNE_AFTER = 100_000
 

@@ -23,14 +23,16 @@ def write_believed(
     The file has no schema id: it belongs to no contract's definition.
     """
     keys, features = names(*contract.join_keys(view)), names(*(f.name for f in view.features))
-    created = "created_us" if belief.offset is None else f"event_us + {belief.offset:d}"
-    last = f"qualify row_number() over (partition by {keys}, event_us order by created_us desc) = 1"
+    created = "_created_us" if belief.offset is None else f"_event_us + {belief.offset:d}"
+    last = (
+        f"qualify row_number() over (partition by {keys}, _event_us order by _created_us desc) = 1"
+    )
     with connect() as engine:
         write_parquet(
             engine,
-            f"select {keys}, make_timestamptz(event_us) as event_ts,"
+            f"select {keys}, make_timestamptz(_event_us) as event_ts,"
             f" make_timestamptz({created}) as created_ts,"
-            f" {features}, make_timestamptz(created_us) as {_TRUE_CREATED}"
+            f" {features}, make_timestamptz(_created_us) as {_TRUE_CREATED}"
             f" from ({history_relation(contract, history, view)})"
             f" {last if belief.last_only else ''}",
             path,
@@ -46,12 +48,12 @@ def used_too_early(
     used: join keys, `_event` and `_created` (the believed times of the row), `_at`, `_number`.
     """
     delay = contract.view_by_name[view.name].source_delay
-    same = " and ".join(f"u.{quoted(key)} = r.{quoted(key)}" for key in contract.join_keys(view))
+    same = " and ".join(f"_u.{quoted(key)} = _r.{quoted(key)}" for key in contract.join_keys(view))
     with connect() as engine:
-        engine.lend("used", used)
+        engine.lend("_used", used)
         rows = engine.execute(
-            f"select u._number from used u join {parquet_rows(path)} r on {same}"
-            f" and u._event = epoch_us(r.event_ts) and u._created = epoch_us(r.created_ts)"
-            f" where greatest(u._event + {delay:d}, epoch_us(r.{_TRUE_CREATED})) > u._at"
+            f"select _u._number from _used _u join {parquet_rows(path)} _r on {same}"
+            f" and _u._event = epoch_us(_r.event_ts) and _u._created = epoch_us(_r.created_ts)"
+            f" where greatest(_u._event + {delay:d}, epoch_us(_r.{_TRUE_CREATED})) > _u._at"
         ).fetchall()
     return [number for (number,) in rows]

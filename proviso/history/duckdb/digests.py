@@ -13,7 +13,7 @@ from proviso.history.duckdb.transactions import EVENTS
 from proviso.history.extent import Extent, read_extent, used_until
 from proviso.history.values import TransactionSummary
 
-_DIGESTS = "digests"
+_DIGESTS = "_digests"
 
 
 def digest_events(engine: Engine, contract: Contract) -> None:

@@ -18,16 +18,17 @@ from proviso.history.duckdb.relation import history_relation
 from proviso.history.values import STRATA, UNSEEN, Ids, Population, Sampled, SampleRequest
 
 _CONDITIONS: Mapping[str, str] = {
-    "stale": "w is not null and {at} - w.e > {ttl}",
-    "expired": "w is null and past",
-    "pending": "pending",
-    "new": "w is not null and w.s > {at} - {readable}",
-    "null": "w is not null and w.n",
-    "fresh": "w is not null and {at} - w.e <= {ttl}",
+    "stale": "_w is not null and {at} - _w.e > {ttl}",
+    "expired": "_w is null and _past",
+    "pending": "_pending",
+    "new": "_w is not null and _w.s > {at} - {readable}",
+    "null": "_w is not null and _w.n",
+    "fresh": "_w is not null and {at} - _w.e <= {ttl}",
 }
-"""Condition of each stratum over an entity: w its winner (e event_ts, s visible from, n has a
-NULL), `past`: it has had a visible row, `pending`: a row of it has happened and is not visible."""
+"""Condition of each stratum over an entity: `_w` its winner (e event_ts, s visible from, n has a
+NULL), `_past`: it has had a visible row, `_pending`: a row has happened and is not visible."""
 
+_FLAGS = ", ".join(f"_{stratum}" for stratum in STRATA)
 _FETCH = 20_000
 
 
@@ -56,21 +57,21 @@ def _classify(
     lookback = view.temporal_join_lookback
     source = history_relation(contract, history, view, at - 2 * lookback, at + 1)
     nulls = " or ".join(f"{quoted(name)} is null" for name in request.features) or "false"
-    winner = "struct_pack(e := event_us, c := created_us, s := seen, n := nulls)"
-    usable = f"seen <= {at:d} and event_us >= {at - lookback:d}"
+    winner = "struct_pack(e := _event_us, c := _created_us, s := _seen, n := _nulls)"
+    usable = f"_seen <= {at:d} and _event_us >= {at - lookback:d}"
     places = {"at": at, "ttl": view.online_ttl, "readable": view.delay_to_readable}
-    strata = ", ".join(f"{sql.format(**places)} as {quoted(n)}" for n, sql in _CONDITIONS.items())
+    strata = ", ".join(f"{sql.format(**places)} as _{n}" for n, sql in _CONDITIONS.items())
     engine.execute(
         f"create temp table _entities as select {keys}, {strata} from ("
-        f"select {keys}, max({winner}) filter (where {usable}) as w,"
-        f" bool_or(seen <= {at:d}) as past, bool_or(seen > {at:d}) as pending"
-        f" from (select *, greatest(event_us + {view.source_delay:d}, created_us) as seen,"
-        f" ({nulls}) as nulls from ({source})) group by {keys})"
+        f"select {keys}, max({winner}) filter (where {usable}) as _w,"
+        f" bool_or(_seen <= {at:d}) as _past, bool_or(_seen > {at:d}) as _pending"
+        f" from (select *, greatest(_event_us + {view.source_delay:d}, _created_us) as _seen,"
+        f" ({nulls}) as _nulls from ({source})) group by {keys})"
     )
 
 
 def _sizes(engine: Engine) -> dict[str, int]:
-    counts = ", ".join(f"count(*) filter (where {quoted(name)})" for name in STRATA)
+    counts = ", ".join(f"count(*) filter (where _{name})" for name in STRATA)
     return dict(zip(STRATA, engine.row(f"select {counts} from _entities"), strict=True))
 
 
@@ -83,7 +84,7 @@ def _chosen(
     def take(condition: str, count: int) -> None:
         """Adds entities until `count` have been looked at, in an order that the seed decides."""
         engine.execute(
-            f"select {names(*STRATA)}, {keys} from _entities where {condition}"
+            f"select {_FLAGS}, {keys} from _entities where {condition}"
             f" order by hash({keys}, {request.seed:d}), {keys} limit {count:d}"
         )
         for found in engine.fetchall():
@@ -93,7 +94,7 @@ def _chosen(
 
     for stratum in STRATA:
         if stratum != "fresh":
-            take(quoted(stratum), request.quota)
+            take(f"_{stratum}", request.quota)
     room = request.size - request.quota
     take("true", room)
     return dict(list(chosen.items())[:room])
@@ -132,7 +133,7 @@ def _rows(
     source = history_relation(contract, history, view, oldest, request.at + 1)
     features = names(*(f.name for f in view.features))
     engine.execute(
-        f"select {keys}, event_us, created_us, {features} from ({source})"
+        f"select {keys}, _event_us, _created_us, {features} from ({source})"
         f" semi join _chosen using ({keys}) order by {keys}, _row"
     )
     for ids, found in groupby(_fetched(engine), key=lambda cells: cells[:width]):

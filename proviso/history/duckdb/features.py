@@ -298,9 +298,9 @@ def _nothing(contract: Contract, view: FeatureView, grid: Grid, also: str) -> st
     return (
         f"select _entity, _at, _at + {grid.every:d}, {feature_columns(view)}"
         f" from (select distinct _entity, _at, {zeros}"
-        f" from ({also}) join _entities using ({names(*contract.join_keys(view))})) w"
-        f" where not exists (select 1 from _states s where s._entity = w._entity"
-        f" and s._from <= w._at and w._at < s._until)"
+        f" from ({also}) join _entities using ({names(*contract.join_keys(view))})) _w"
+        f" where not exists (select 1 from _states _s where _s._entity = _w._entity"
+        f" and _s._from <= _w._at and _w._at < _s._until)"
     )
 
 
@@ -308,11 +308,11 @@ def _scheduled(engine: Engine, contract: Contract, view: FeatureView, grid: Grid
     """Lays the states out on the grid."""
     features = names(*(feature.name for feature in view.features))
     query = (
-        f"select {names(*contract.join_keys(view), of='e')},"
-        f" make_timestamptz(g._run) as event_ts,"
-        f" make_timestamptz(g._run + {view.delay_to_readable:d}) as created_ts, {features}"
+        f"select {names(*contract.join_keys(view), of='_e')},"
+        f" make_timestamptz(_g._run) as event_ts,"
+        f" make_timestamptz(_g._run + {view.delay_to_readable:d}) as created_ts, {features}"
         f" from (select *, unnest(range(_from, _until, {grid.every:d}::bigint)) as _run"
-        f" from _states) g join _entities e using (_entity) order by g._run, _entity"
+        f" from _states) _g join _entities _e using (_entity) order by _g._run, _entity"
     )
     rows, event = engine.row(
         f"select (select coalesce(sum((_until - _from + {grid.every - 1:d}) // {grid.every:d}), 0)"
@@ -329,9 +329,9 @@ def _states(contract: Contract, view: FeatureView, grid: Grid, entities: range) 
     )
     summed = f"select _entity, _run, {change_columns(view)} from ({changes}) group by _entity, _run"
     running = (
-        f"select _entity, _run as _from, lead(_run, 1, {grid.end:d}::bigint) over w as _until,"
-        f" {running_columns(view, 'w')} from ({summed})"
-        f" window w as (partition by _entity order by _run)"
+        f"select _entity, _run as _from, lead(_run, 1, {grid.end:d}::bigint) over _w as _until,"
+        f" {running_columns(view, '_w')} from ({summed})"
+        f" window _w as (partition by _entity order by _run)"
     )
     return (
         f"select _entity, _from, _until, {feature_columns(view)} from ({running})"

@@ -39,7 +39,7 @@ from proviso.history.values import (
     silent,
 )
 
-_FRESH = "fresh"
+_FRESH = "_fresh"
 _NOTHING = Extent(start=0, end=0, transactions=0, digest="", rows=0)
 
 
@@ -254,11 +254,11 @@ def _different(work: _Work, view: FeatureView, query: str, winners: str) -> str:
     """The computed rows that say something else than the winners, stamped by the backfill."""
     keys = names(*work.contract.join_keys(view))
     changed = "".join(
-        f" or c.{quoted(f.name)} is distinct from w.{quoted(f.name)}" for f in view.features
+        f" or _c.{quoted(f.name)} is distinct from _w.{quoted(f.name)}" for f in view.features
     )
     return (
-        f"select c.* replace"
+        f"select _c.* replace"
         f" (make_timestamptz({work.moment + _takes(view):d}::bigint) as created_ts)"
-        f" from ({query}) c left join ({winners}) w using ({keys}, event_ts)"
-        f" where w._at is null{changed}"
+        f" from ({query}) _c left join ({winners}) _w using ({keys}, event_ts)"
+        f" where _w._at is null{changed}"
     )

@@ -35,21 +35,21 @@ from proviso.history.duckdb.transactions import EVENTS, load_transactions
 from proviso.history.files import LABEL, LABEL_KNOWN, SCORING, check_history, history_file
 from proviso.history.values import DEFAULT_MEMORY, DatasetSummary, LeftOut, ViewJoin
 
-LABEL_ROWS = "label_rows"
-"""The view of the transactions to be joined: those of `events`, numbered by `_transaction`."""
+LABEL_ROWS = "_label_rows"
+"""The view of the transactions to be joined: those of `_events`, numbered by `_transaction`."""
 
-_STREAMED = ("_entity", "_visible", "event_us", "created_us", "_row")
+_STREAMED = ("_entity", "_visible", "_event_us", "_created_us", "_row")
 _BATCH = 262_144  # rows of a history that are assigned at a time
 _AT_ONCE = 4_000_000  # label rows that are held in memory, at about 60 bytes each
 
 # Rows that repeat the times of an earlier one of their entity with other values.
 _CONFLICTS = """
-with candidates as ({candidates}),
-repeated as (select _entity, event_us, created_us from candidates group by all
+with _candidates as ({candidates}),
+_repeated as (select _entity, _event_us, _created_us from _candidates group by all
   having min(_values) <> max(_values))
 select count(*) from (select _values <> first_value(_values)
-  over (partition by _entity, event_us, created_us order by _row) as _differs
-  from candidates semi join repeated using (_entity, event_us, created_us)) where _differs"""
+  over (partition by _entity, _event_us, _created_us order by _row) as _differs
+  from _candidates semi join _repeated using (_entity, _event_us, _created_us)) where _differs"""
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ def build_dataset(
 
 @dataclass(frozen=True)
 class Join:
-    """A dataset to be written from the view `label_rows`, which holds the span's transactions.
+    """A dataset to be written from the view `_label_rows`, which holds the span's transactions.
 
     Raises ContractError when one name stands for two request features.
     """
@@ -126,7 +126,7 @@ class Join:
             wanted = "feature history that can be read"
             raise InputError.of(history, str(error), wanted, code="history_unreadable") from error
         finally:
-            engine.execute("drop table if exists entities")
+            engine.execute("drop table if exists _entities")
         return DatasetSummary(self.out, rows, joined)
 
 
@@ -149,9 +149,9 @@ class _Source:
         rows = history_relation(self.contract, self.history, self.view, oldest, span.end)
         runs = ", ".join(f"{run:d}" for name, run in self.left_out if name == self.view.name)
         return (
-            f"select _entity, event_us, created_us, _row, {columns} from ({rows})"
-            f" join entities using ({self.keys})"
-            f"{f' where event_us not in ({runs})' if runs else ''}"
+            f"select _entity, _event_us, _created_us, _row, {columns} from ({rows})"
+            f" join _entities using ({self.keys})"
+            f"{f' where _event_us not in ({runs})' if runs else ''}"
         )
 
 
@@ -159,19 +159,19 @@ def _join(engine: Engine, source: _Source, span: Span) -> ViewJoin:
     """Makes the view's table of winners: a transaction's `_row`, its times and the status."""
     check_history(source.contract, history_file(source.history, source.view), source.view)
     engine.execute(
-        f"create or replace temp table entities as select {source.keys},"
+        f"create or replace temp table _entities as select {source.keys},"
         f" row_number() over (order by {source.keys}) - 1 as _entity"
         f" from (select distinct {source.keys} from {LABEL_ROWS})"
     )
     winners = _winners(source.view)
     engine.execute(
-        f"create or replace temp table {winners} (_transaction bigint, event_us bigint,"
-        f" created_us bigint, _row bigint, _status varchar)"
+        f"create or replace temp table {winners} (_transaction bigint, _event_us bigint,"
+        f" _created_us bigint, _row bigint, _status varchar)"
     )
-    (count,) = engine.row(f"select count(*) from {LABEL_ROWS}")
+    (numbers,) = engine.row(f"select coalesce(max(_transaction) + 1, 0) from {LABEL_ROWS}")
     suspected = [
         _find_winners(engine, source, first, first + _AT_ONCE)
-        for first in range(0, count, _AT_ONCE)
+        for first in range(0, numbers, _AT_ONCE)
     ]
     counted = f"select _status, count(*) from {winners} group by 1 order by 1"
     statuses = dict(engine.execute(counted).fetchall())
@@ -181,15 +181,15 @@ def _join(engine: Engine, source: _Source, span: Span) -> ViewJoin:
 def _find_winners(engine: Engine, source: _Source, first: int, end: int) -> SuspectedDuplicates:
     """Finds the winners of the transactions first <= number < end."""
     labels = engine.batches(
-        f"select _entity, _event, _transaction from {LABEL_ROWS} join entities"
+        f"select _entity, _event, _transaction from {LABEL_ROWS} join _entities"
         f" using ({source.keys}) where _transaction >= {first:d} and _transaction < {end:d}"
         f" order by _entity, _event"
     ).read_all()
     entity, moment = (as_numpy(labels[name]) for name in ("_entity", "_event"))
-    (entities,) = engine.row("select count(*) from entities")
+    (entities,) = engine.row("select count(*) from _entities")
     state, duplicates = AsOfState(entity, moment, entities), DuplicateFinder()
     span = Span(int(moment.min()), int(moment.max()) + 1)
-    visible = f"greatest(event_us + {source.view.source_delay:d}, created_us) as _visible"
+    visible = f"greatest(_event_us + {source.view.source_delay:d}, _created_us) as _visible"
     for batch in engine.batches(source.query(span, visible), _BATCH):
         rows = FeatureRows(*(as_numpy(batch.column(name)) for name in _STREAMED))
         state.assign(rows)
@@ -202,13 +202,13 @@ def _keep_winners(engine: Engine, view: FeatureView, labels: pa.Table, winners: 
     """Adds rows to the view's table of winners, judged by its lookback and its TTL."""
     for name, values in winners._asdict().items():
         labels = labels.append_column(name, as_arrow(values))
-    engine.lend("found", labels)
+    engine.lend("_found", labels)
     usable = f"event >= _event - {view.temporal_join_lookback:d}"  # NEVER is long ago
     engine.execute(
         f"insert into {_winners(view)} select _transaction, case when {usable} then event end,"
         f" case when {usable} then created end, case when {usable} then row end,"
         f" case when not {usable} then 'MISSING_KEY'"
-        f" when _event - event > {view.online_ttl:d} then 'STALE' else 'OK' end from found"
+        f" when _event - event > {view.online_ttl:d} then 'STALE' else 'OK' end from _found"
     )
 
 
@@ -222,49 +222,53 @@ def _conflicts(
         if not any(len(one.event) for one in suspected):
             return 0
         arrays = [as_arrow(np.concatenate([one[i] for one in suspected])) for i in (1, 2)]
-        engine.lend("suspected", pa.Table.from_arrays(arrays, names=["event_us", "_entity"]))
-        candidates = f"from ({candidates}) semi join suspected using (_entity, event_us)"
+        engine.lend("_suspected", pa.Table.from_arrays(arrays, names=["_event_us", "_entity"]))
+        candidates = f"from ({candidates}) semi join _suspected using (_entity, _event_us)"
     return int(engine.row(_CONFLICTS.format(candidates=candidates))[0])
 
 
 def _dataset(contract: Contract, history: Path, views: Sequence[FeatureView], span: Span) -> str:
     """The query of the whole dataset but the request features."""
     source = contract.source
-    keys = names(*(entity.join_key for entity in contract.entities), of="t")
+    keys = names(*(entity.join_key for entity in contract.entities), of="_t")
     fields = "".join(
-        f", t.{quoted(name)}::double / {10**column.scale} as {quoted(name)}"
+        f", _t.{quoted(name)}::double / {10**column.scale} as {quoted(name)}"
         for name, column in source.columns.items()
     )
     columns = "".join(_view_columns(view) for view in views)
     joins = "".join(
-        f" join {_winners(v)} {quoted(f'w_{v.name}')} using (_transaction) left join"
+        f" join {_winners(v)} using (_transaction) left join"
         f" ({stored_rows(contract, history, v, span.start - v.temporal_join_lookback, span.end)})"
-        f" {quoted(v.name)} on {quoted(v.name)}._row = {quoted(f'w_{v.name}')}._row"
+        f" {_values(v)} on {_values(v)}._row = {_winners(v)}._row"
         for v in views
     )
     return (
-        f"select t.{quoted(source.id)}, make_timestamptz(t._event) as {SCORING}, {keys},"
-        f" t.{quoted(source.label.column)}::tinyint as {LABEL},"
-        f" make_timestamptz(t._label_known) as {LABEL_KNOWN}{fields}{columns}"
-        f" from {LABEL_ROWS} t{joins} order by t._event, t.{quoted(source.id)}"
+        f"select _t.{quoted(source.id)}, make_timestamptz(_t._event) as {SCORING}, {keys},"
+        f" _t.{quoted(source.label.column)}::tinyint as {LABEL},"
+        f" make_timestamptz(_t._label_known) as {LABEL_KNOWN}{fields}{columns}"
+        f" from {LABEL_ROWS} _t{joins} order by _t._event, _t.{quoted(source.id)}"
     )
 
 
 def _view_columns(view: FeatureView) -> str:
-    winner = quoted(f"w_{view.name}")
+    winner = _winners(view)
     features = "".join(
-        f", {quoted(view.name)}.{quoted(f.name)} as {quoted(view_column(view.name, f.name))}"
+        f", {_values(view)}.{quoted(f.name)} as {quoted(view_column(view.name, f.name))}"
         for f in view.features
     )
     return (
-        f"{features}, make_timestamptz({winner}.event_us) as {quoted(f'{view.name}__event_ts')},"
-        f" make_timestamptz({winner}.created_us) as {quoted(f'{view.name}__created_ts')},"
+        f"{features}, make_timestamptz({winner}._event_us) as {quoted(f'{view.name}__event_ts')},"
+        f" make_timestamptz({winner}._created_us) as {quoted(f'{view.name}__created_ts')},"
         f" {winner}._status as {quoted(f'{view.name}__status')}"
     )
 
 
 def _winners(view: FeatureView) -> str:
     return quoted(f"_winners_{view.name}")
+
+
+def _values(view: FeatureView) -> str:
+    return quoted(f"_values_{view.name}")
 
 
 def _request_features(contract: Contract) -> list[RequestFeature]:

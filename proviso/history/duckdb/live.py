@@ -24,11 +24,11 @@ def live_entities(
     """
     keys = names(*contract.join_keys(view))
     rows = planned_relation(contract, history, view, t - view.temporal_join_lookback, t + 1)
-    readable = f"select {keys}, event_us from ({rows}) where created_us <= ?"
+    readable = f"select {keys}, _event_us from ({rows}) where _created_us <= ?"
     newest = ""
     if isinstance(view.publication, Scheduled):
-        newest = "where event_us = (select max(event_us) from readable)"
-    query = f"with readable as materialized ({readable}) select distinct {keys} from readable "
+        newest = "where _event_us = (select max(_event_us) from _readable)"
+    query = f"with _readable as materialized ({readable}) select distinct {keys} from _readable "
     yield from _fetched(query + newest, t)
 
 
@@ -39,7 +39,7 @@ def visible_entities(
     keys = names(*contract.join_keys(view))
     last = t - view.source_delay
     rows = planned_relation(contract, history, view, t - view.temporal_join_lookback, last + 1)
-    yield from _fetched(f"select distinct {keys} from ({rows}) where created_us <= ?", t)
+    yield from _fetched(f"select distinct {keys} from ({rows}) where _created_us <= ?", t)
 
 
 def _fetched(query: str, t: int) -> Iterator[tuple[EntityId, ...]]:

@@ -30,8 +30,8 @@ from proviso.history.values import (
     silent,
 )
 
-_SPAN = "span_events"
-_ENTITIES = "span_entities"
+_SPAN = "_span_events"
+_ENTITIES = "_span_entities"
 _PART = 1_000_000  # rows of history in memory
 
 
@@ -173,7 +173,7 @@ class LoadedTransactions:
         entity = np.array([number for (number,) in rows], dtype=np.int64)
         oldest = start - view.temporal_join_lookback
         source = history_relation(self._contract, history, view, oldest, end)
-        source = f"select * from ({source}) where created_us < {end:d}"
+        source = f"select * from ({source}) where _created_us < {end:d}"
         return EntityHistory(entity, self._parts(f"({source}) join {_ENTITIES} using ({keys})"))
 
     def _parts(self, relation: str) -> Iterator[HistoryPart]:
@@ -186,7 +186,7 @@ class LoadedTransactions:
             table = self._engine.batches(
                 f"select * exclude (_row) from (select * from {relation}"
                 f" where _entity >= {first:d} and _entity < {after:d}"
-                f" order by _entity, event_us, created_us, _row)"
+                f" order by _entity, _event_us, _created_us, _row)"
             ).read_all()
             yield HistoryPart(table, first, after, total)
 

@@ -66,11 +66,12 @@ def on_event_rows(contract: Contract, view: FeatureView) -> str:
         f"select _number, {running_columns(view, '_w')} from ({summed})"
         f" window _w as (partition by _entity order by _number)"
     )
-    delay = view.delay_to_readable
+    features = names(*(feature.name for feature in view.features))
     return (
         f"select {names(*contract.join_keys(view), of='_e')}, make_timestamptz(_from) as event_ts,"
-        f" make_timestamptz(_at + {delay:d}) as created_ts, {feature_columns(view)}"
-        f" from ({running}) join {_STATES} using (_number) join _entities _e using (_entity)"
+        f" make_timestamptz(_at + {view.delay_to_readable:d}) as created_ts, {features}"
+        f" from (select _number, {feature_columns(view)} from ({running}))"
+        f" join {_STATES} using (_number) join _entities _e using (_entity)"
         f" order by _from, _entity, _at"
     )
 

@@ -36,9 +36,9 @@ def writable_rows(
     with connect(_MEMORY) as engine:
         # A sort holds its rows, here or spilled: counting them first costs little.
         query = _writable(contract, history, view, horizon)
-        engine.execute(f"create temp table writable as {query}")
-        (count,) = engine.row("select count(*) from writable")
-        engine.execute(f"select * from writable order by {keys}, event_us, created_us")
+        engine.execute(f"create temp table _writable as {query}")
+        (count,) = engine.row("select count(*) from _writable")
+        engine.execute(f"select * from _writable order by {keys}, _event_us, _created_us")
         yield count, _fetched(engine, contract, view)
 
 
@@ -49,11 +49,11 @@ def _writable(contract: Contract, history: Path, view: FeatureView, horizon: Hor
     readable = horizon.clock + view.delay_to_readable - view.source_delay
     if not isinstance(view.publication, Scheduled):
         readable = horizon.clock + view.publication.delay
-    condition = f"created_us <= {readable:d}"
+    condition = f"_created_us <= {readable:d}"
     if horizon.after is not None:
-        condition += f" and visible_us > {horizon.after:d}"
+        condition += f" and _visible_us > {horizon.after:d}"
     if horizon.left_out:
-        condition += f" and event_us not in ({', '.join(map(str, sorted(horizon.left_out)))})"
+        condition += f" and _event_us not in ({', '.join(map(str, sorted(horizon.left_out)))})"
     oldest = seen - view.temporal_join_lookback
     # By the plan: a stamp may lie beyond the watermark, and its row is in the store all the same.
     relation = planned_relation if horizon.live else history_relation
@@ -62,16 +62,16 @@ def _writable(contract: Contract, history: Path, view: FeatureView, horizon: Hor
     newest = f"{_selected(contract, view, source)} where {condition}"
     if horizon.after is None:
         newest += (
-            f" qualify visible_us > {seen:d} or row_number() over (partition by {keys},"
-            f" visible_us <= {seen:d} order by event_us desc, created_us desc) = 1"
+            f" qualify _visible_us > {seen:d} or row_number() over (partition by {keys},"
+            f" _visible_us <= {seen:d} order by _event_us desc, _created_us desc) = 1"
         )
     sent = stamps_relation(contract, history, view) if horizon.live else None
     if sent is None:
         return newest
     return (
-        f"select * from ({newest}) anti join (select {keys}, event_us, planned_us as created_us"
+        f"select * from ({newest}) anti join (select {keys}, _event_us, _planned_us as _created_us"
         f" from ({sent}) where _store = {literal(horizon.store)}"
-        f" and event_us >= {oldest:d}) using ({keys}, event_us, created_us)"
+        f" and _event_us >= {oldest:d}) using ({keys}, _event_us, _created_us)"
     )
 
 
@@ -81,9 +81,9 @@ def arriving_rows(
     """Rows of an on-event view that become visible in the span, in the order in which a writer
     learns of them: by arrival, or by event time where that is later."""
     source = history_relation(contract, history, view)
-    known = f"greatest(created_us - {publication.delay:d}, event_us)"
-    condition = "visible_us >= ? and visible_us < ?"
-    tail = f"order by {known}, event_us, created_us"
+    known = f"greatest(_created_us - {publication.delay:d}, _event_us)"
+    condition = "_visible_us >= ? and _visible_us < ?"
+    tail = f"order by {known}, _event_us, _created_us"
     return _rows(contract, view, source, condition, [span.start, span.stop], tail)
 
 
@@ -99,7 +99,7 @@ def complete_until(contract: Contract, history: Path, view: FeatureView, clock: 
         return clock if end is None else min(clock, end + view.publication.delay - 1)
     with connect() as engine:
         source = planned_relation(contract, history, view)
-        found = engine.execute(f"select max(event_us) from ({source})").fetchall()
+        found = engine.execute(f"select max(_event_us) from ({source})").fetchall()
     newest = found[0][0]
     if newest is None:
         return clock
@@ -123,8 +123,8 @@ def _rows(
 
 def _selected(contract: Contract, view: FeatureView, source: str) -> str:
     columns = names(*contract.join_keys(view), *(f.name for f in view.features))
-    visible = f"greatest(event_us + {view.source_delay:d}, created_us) as visible_us"
-    return f"select event_us, created_us, {columns} from (select *, {visible} from ({source}))"
+    visible = f"greatest(_event_us + {view.source_delay:d}, _created_us) as _visible_us"
+    return f"select _event_us, _created_us, {columns} from (select *, {visible} from ({source}))"
 
 
 def _fetched(engine: Engine, contract: Contract, view: FeatureView) -> Iterator[EntityRow]:

@@ -30,10 +30,10 @@ def late_intervals(
     found: dict[Ids, list[LateInterval]] = defaultdict(list)
     with connect() as engine:
         engine.execute(
-            f"select distinct {names(*keys)}, event_us, created_us,"
-            f" coalesce(acknowledged_us, {UNKNOWN_END}) as _end from ({stamps})"
-            f" where created_us is not null"
-            f" and (acknowledged_us is null or acknowledged_us > created_us) order by all"
+            f"select distinct {names(*keys)}, _event_us, _created_us,"
+            f" coalesce(_acknowledged_us, {UNKNOWN_END}) as _end from ({stamps})"
+            f" where _created_us is not null"
+            f" and (_acknowledged_us is null or _acknowledged_us > _created_us) order by all"
         )
         for row in engine.fetchall():
             found[row[: len(keys)]].append(LateInterval(*row[len(keys) :]))

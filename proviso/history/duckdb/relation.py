@@ -9,8 +9,8 @@ from proviso.history.duckdb.engine import literal, names, parquet_rows
 from proviso.history.files import check_history, history_file
 from proviso.history.segments import segments, stamps_file
 
-_ACKNOWLEDGED = r"nullif(regexp_extract(filename, '\.at(\d+)\.parquet$', 1), '')::bigint"
-_STORE = r"regexp_extract(filename, '\d{10}\.([0-9a-f]{16})\.[^/]*$', 1)"
+_ACKNOWLEDGED = r"nullif(regexp_extract(_filename, '\.at(\d+)\.parquet$', 1), '')::bigint"
+_STORE = r"regexp_extract(_filename, '\d{10}\.([0-9a-f]{16})\.[^/]*$', 1)"
 """The parts of a journal file's name (`segments.py`) as SQL."""
 
 
@@ -23,7 +23,7 @@ def history_relation(
 ) -> str:
     """A query of the rows of a view with start <= event_ts < end, as they were published.
 
-    Columns: join keys, `event_us`, `created_us` (BIGINT microseconds), features, `_row` (the
+    Columns: join keys, `_event_us`, `_created_us` (BIGINT microseconds), features, `_row` (the
     row's number in the file). A row that was stamped more than once comes once per stamp; a batch
     that was never acknowledged counts as written, since it may have been (`late_intervals`). A row
     that gave way to a later one of its slice was never published, and is left out (docs/adr/0094).
@@ -35,15 +35,16 @@ def history_relation(
     if stamps is None:
         return rows
     keys = names(*contract.join_keys(view))
-    bounds = [f"event_us >= {start:d}"] if start is not None else []
-    bounds += [f"event_us < {end:d}"] if end is not None else []
+    bounds = [f"_event_us >= {start:d}"] if start is not None else []
+    bounds += [f"_event_us < {end:d}"] if end is not None else []
     return (
-        f"select r.* replace (coalesce(s._created, r.created_us) as created_us) from ({rows}) r"
-        f" left join (select distinct {keys}, event_us, planned_us as created_us,"
-        f" created_us as _created, true as _stamped"
-        f" from ({stamps}) where {' and '.join(bounds) or 'true'}) s"
-        f" using ({keys}, event_us, created_us)"
-        f" where s._stamped is null or s._created is not null"
+        f"select _r.* replace (coalesce(_s._created, _r._created_us) as _created_us)"
+        f" from ({rows}) _r"
+        f" left join (select distinct {keys}, _event_us, _planned_us as _created_us,"
+        f" _created_us as _created, true as _stamped"
+        f" from ({stamps}) where {' and '.join(bounds) or 'true'}) _s"
+        f" using ({keys}, _event_us, _created_us)"
+        f" where _s._stamped is null or _s._created is not null"
     )
 
 
@@ -52,24 +53,24 @@ def stamps_relation(
 ) -> str | None:
     """A query of what live writers have written or were about to; None: nothing.
 
-    Columns: join keys, `event_us`, `planned_us`, `created_us` (the stamp; null: the row gave way to
-    a later one and was never sent), `acknowledged_us` (null: not yet), `_schema` of the view,
-    `_store` (which one was written to, by its token).
+    Columns: join keys, `_event_us`, `_planned_us`, `_created_us` (the stamp; null: the row gave
+    way to a later one and was never sent), `_acknowledged_us` (null: not yet), `_schema` of the
+    view, `_store` (which one was written to, by its token).
     """
     keys = names(*contract.join_keys(view))
-    moments = ", ".join(f"epoch_us({n}_ts) as {n}_us" for n in ("event", "planned", "created"))
+    moments = ", ".join(f"epoch_us({n}_ts) as _{n}_us" for n in ("event", "planned", "created"))
     columns = f"select {keys}, {moments}, _schema"
     parts = []
     stamps = stamps_file(history, view)
     if stamps.is_file():
         parts.append(
-            f"{columns}, _store, epoch_us(acknowledged_ts) as acknowledged_us"
+            f"{columns}, _store, epoch_us(acknowledged_ts) as _acknowledged_us"
             f" from {parquet_rows(stamps)}"
         )
     if journal := segments(history, view):
-        files = parquet_rows(*(segment.path for segment in journal), more="filename = true")
+        files = parquet_rows(*(segment.path for segment in journal), more="filename = '_filename'")
         parts.append(
-            f"{columns}, {_STORE} as _store, {_ACKNOWLEDGED} as acknowledged_us from {files}"
+            f"{columns}, {_STORE} as _store, {_ACKNOWLEDGED} as _acknowledged_us from {files}"
         )
     if not parts:
         return None
@@ -92,13 +93,13 @@ def planned_relation(
 def stored_rows(
     contract: Contract, history: Path, view: FeatureView, start: int | None, end: int | None
 ) -> str:
-    """The same query without stamps: every row of the file once, `created_us` as planned."""
+    """The same query without stamps: every row of the file once, `_created_us` as planned."""
     bounds = [f"event_ts >= make_timestamptz({start:d}::bigint)"] if start is not None else []
     bounds += [f"event_ts < make_timestamptz({end:d}::bigint)"] if end is not None else []
     rows = parquet_rows(history_file(history, view), more="file_row_number = true")
     return (
-        f"select {names(*contract.join_keys(view))}, epoch_us(event_ts) as event_us,"
-        f" epoch_us(created_ts) as created_us, {names(*(f.name for f in view.features))},"
+        f"select {names(*contract.join_keys(view))}, epoch_us(event_ts) as _event_us,"
+        f" epoch_us(created_ts) as _created_us, {names(*(f.name for f in view.features))},"
         f" file_row_number as _row"
         f" from {rows}"
         f" where {' and '.join(bounds) or 'true'}"

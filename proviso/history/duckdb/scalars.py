@@ -48,7 +48,7 @@ class EngineScalars:
             cells = [value for _, *pairs in some for _, value in pairs]
             rows = ", ".join(f"({i:d}{', ?' * (len(c) - 1)})" for i, c in enumerate(some))
             self._engine.execute(
-                f"select _i, {where} from (values {rows}) cases(_i, {columns})", cells
+                f"select _i, {where} from (values {rows}) _cases(_i, {columns})", cells
             )
             for i, holds in self._engine.fetchall():
                 self._known[some[i]] = bool(holds)

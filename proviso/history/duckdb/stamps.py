@@ -31,7 +31,7 @@ def sent_before(
         [row.row.created_ts for row in rows],
         list(range(len(rows))),
     ]
-    wanted = (*keys, "event_us", "planned_us", "_place")
+    wanted = (*keys, "_event_us", "_planned_us", "_place")
     unnested = ", ".join(f'unnest(?) as "{name}"' for name in wanted)
     query = (
         f"select distinct _place from (select {unnested}) semi join"
@@ -54,13 +54,13 @@ def stamps_to_keep(
     relation = stamps_relation(contract, history, view, every_schema=True)
     keys = names(*contract.join_keys(view))
     moments = ", ".join(
-        f"make_timestamptz({name}_us) as {name}_ts"
+        f"make_timestamptz(_{name}_us) as {name}_ts"
         for name in ("event", "planned", "created", "acknowledged")
     )
-    needed = "created_us is distinct from planned_us or acknowledged_us > created_us"
+    needed = "_created_us is distinct from _planned_us or _acknowledged_us > _created_us"
     if isinstance(view.publication, OnEvent):
-        newest = f"(select max(planned_us) from ({relation}))"
-        needed += f" or planned_us >= {newest} - {remembered:d}"
+        newest = f"(select max(_planned_us) from ({relation}))"
+        needed += f" or _planned_us >= {newest} - {remembered:d}"
     kept = f"select {keys}, {moments}, _schema, _store from ({relation}) where {needed}"
     with connect(_MEMORY) as engine:
         reader = engine.batches(f"select {names(*columns.names)} from ({kept})", _BATCH)

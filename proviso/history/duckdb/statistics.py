@@ -18,11 +18,11 @@ def view_statistics(contract: Contract, history: Path, view: FeatureView) -> Vie
     """Figures of a view's history; None when it has no row. Raises InputError without history."""
     relation = planned_relation(contract, history, view)
     with connect() as engine:
-        rows, newest = engine.row(f"select count(*), max(event_us) from ({relation})")
+        rows, newest = engine.row(f"select count(*), max(_event_us) from ({relation})")
         if not rows:
             return None
         engine.execute(_newest_rows(contract, history, view, newest))
-        entities = int(engine.row("select count(*) from newest")[0])
+        entities = int(engine.row("select count(*) from _newest")[0])
         features = dict(_features(engine, view, entities))
     return ViewStatistics(int(rows), int(newest), entities, features)
 
@@ -33,9 +33,9 @@ def _newest_rows(contract: Contract, history: Path, view: FeatureView, newest: i
     start = newest if scheduled else newest - view.temporal_join_lookback
     keys = names(*contract.join_keys(view))
     return (
-        "create temp table newest as select * from "
+        "create temp table _newest as select * from "
         f"({planned_relation(contract, history, view, start, newest + 1)}) qualify row_number() "
-        f"over (partition by {keys} order by event_us desc, created_us desc) = 1"
+        f"over (partition by {keys} order by _event_us desc, _created_us desc) = 1"
     )
 
 
@@ -45,7 +45,7 @@ def _features(
     for feature in view.features:
         value = f"{quoted(feature.name)}::double"
         known, quantiles = engine.row(
-            f"select count({value}), quantile_disc({value}, {list(_QUANTILES)}) from newest"
+            f"select count({value}), quantile_disc({value}, {list(_QUANTILES)}) from _newest"
         )
         nulls = entities - int(known)
         if not known:
@@ -63,7 +63,7 @@ def _bins(engine: Engine, feature: Feature, low: float, high: float) -> tuple[in
     width = (steps + (feature.dtype != "float64")) / count or 1.0
     place = f"floor(({quoted(feature.name)}::double - {low!r}) / {width!r})"
     engine.execute(
-        f"select least(greatest({place}, 0), {count - 1})::int, count(*) from newest "
+        f"select least(greatest({place}, 0), {count - 1})::int, count(*) from _newest "
         f"where {quoted(feature.name)} is not null group by 1"
     )
     found = dict(engine.fetchall())

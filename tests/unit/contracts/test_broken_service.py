@@ -90,7 +90,7 @@ VARIANTS: dict[str, tuple[Edit, Wrong]] = {
         Wrong(
             "name_taken",
             f"{IN_SERVICE}.request_features[fee].name",
-            "a column's name",
+            "fee",
             "another name",
         ),
     ),

@@ -105,5 +105,5 @@ def _created(owner: Contract, history: Path) -> list[tuple[object, ...]]:
     relation = stamps_relation(owner, history, owner.view_by_name["buyer_hourly"])
     with connect() as engine:
         return engine.execute(
-            f"select created_us, acknowledged_us, _store from ({relation})"
+            f"select _created_us, _acknowledged_us, _store from ({relation})"
         ).fetchall()
