@@ -33,7 +33,10 @@ class Runtime(Strict):
 
 
 class LatencySlo(Strict):
-    """Latency at the transformer. A request that takes longer than `deadline_ms` gets a 504."""
+    """Latency at the transformer.
+
+    A request that takes longer than `deadline_ms` gets 504, or 408 if it is still arriving.
+    """
 
     p95_ms: Annotated[int, Field(gt=0)]
     p99_ms: Annotated[int, Field(gt=0)]
