@@ -3,7 +3,7 @@
 Age is that of event time as served: of the row that wins by the one rule at T. A job that ran but
 brought no newer run makes nothing fresh, whatever its stamps and the watermark say. A row of an
 on-event view means "as of the last transaction" and may be old with nothing late; there the
-watermark's lag counts (docs/freshness.md).
+watermark's lag counts, and live entities without a row (docs/freshness.md).
 """
 
 from __future__ import annotations

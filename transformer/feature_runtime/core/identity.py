@@ -14,12 +14,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from feature_runtime.core.coded import CodedError
+
 ID_PARAMETER = "proviso_release_id"
 PARTS = ("base_images", "config", "decision", "model", "service", "transformer")
 _ID_LINE = f'parameters {{ key: "{ID_PARAMETER}" '
 
 
-class IdentityError(ValueError):
+class IdentityError(CodedError):
     """The files do not belong to the release that release.yml names."""
 
 
@@ -37,7 +39,8 @@ def digest_of(section: Any) -> str:
 def release_id(digests: Mapping[str, str]) -> str:
     """`r-<16 hex>` over all parts. Raises IdentityError when a part is missing or unknown."""
     if sorted(digests) != sorted(PARTS):
-        raise IdentityError(f"digests: found {sorted(digests)}, wanted {sorted(PARTS)}")
+        said = f"digests: found {sorted(digests)}, wanted {sorted(PARTS)}"
+        raise IdentityError(said, code="release_digests_incomplete")
     lines = "".join(f"{name}={digests[name]}\n" for name in sorted(digests))
     return "r-" + hashlib.sha256(lines.encode()).hexdigest()[:16]
 
@@ -77,9 +80,9 @@ def verify_transformer(release: Mapping[str, Any], source: str) -> str:
     }
     for part, actual in own.items():
         if digests.get(part) != actual:
-            raise IdentityError(
-                f"release.yml digests.{part}: found {actual}, wanted {digests.get(part)}"
-            )
+            said = f"release.yml digests.{part}: found {actual}, wanted {digests.get(part)}"
+            raise IdentityError(said, code="release_digest_mismatch")
     if release_id(digests) != release["id"]:
-        raise IdentityError(f"release.yml id: found {release['id']}, wanted {release_id(digests)}")
+        said = f"release.yml id: found {release['id']}, wanted {release_id(digests)}"
+        raise IdentityError(said, code="release_id_mismatch")
     return str(release["id"])

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import yaml
 
 from feature_runtime.core import identity
+from feature_runtime.core.coded import CodedError
 from feature_runtime.core.service import Service, ServiceSectionError, parse_service
 
 MODEL_PATTERN = r"[a-z][a-z0-9_]*:\d+\.\d+\.\d+"
@@ -55,12 +56,12 @@ class Fault(NamedTuple):
     wanted: str
 
 
-class ReleaseError(ValueError):
+class ReleaseError(CodedError):
     """release.yml cannot be read as a release; `fault` says why."""
 
     def __init__(self, fault: Fault, file: str = "release.yml") -> None:
         place = f"{file} {fault.key}".rstrip()
-        super().__init__(f"{place}: found {fault.found}, wanted {fault.wanted}")
+        super().__init__(f"{place}: found {fault.found}, wanted {fault.wanted}", code=fault.code)
         self.fault = fault
 
 
@@ -140,7 +141,7 @@ def own_fault(parsed: Mapping[str, Any]) -> str | None:
     try:
         identity.verify_transformer(parsed, identity.source_digest())
     except identity.IdentityError as error:
-        return str(error)
+        return error.printed
     except (KeyError, TypeError):
         return "a release.yml that lacks a part of its id"
     except OSError:

@@ -12,11 +12,15 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from feature_runtime.core.availability import ViewTimes
+from feature_runtime.core.coded import CodedError
 from feature_runtime.core.moments import parse_duration, parse_moment
 
 
-class ServiceSectionError(ValueError):
+class ServiceSectionError(CodedError):
     """The service section of a release is not valid for this runtime."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, code="service_section_invalid")
 
 
 class FeatureRef(NamedTuple):

@@ -16,6 +16,7 @@ from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
 from feature_runtime.core.availability import Row, Value, ViewTimes, order, visible_from
+from feature_runtime.core.coded import CodedError
 
 MAGIC = b"pv1"
 BUSY_ROWS = 64
@@ -37,7 +38,7 @@ FOREIGN = "timeline_of_other_schema"
 or bytes in the key that are no timeline of the schema."""
 
 
-class TimelineError(ValueError):
+class TimelineError(CodedError):
     """The stored bytes are not a timeline of the expected schema."""
 
 
@@ -49,17 +50,20 @@ def pack(schema: str, rows: Iterable[Row]) -> bytes:
 def unpack(schema: str, blob: bytes) -> tuple[Row, ...]:
     """The rows of a key, in stored order. Raises TimelineError."""
     if blob[:3] != MAGIC or len(blob) < _HEADER:
-        raise TimelineError(f"found {blob[:3]!r}, wanted a timeline starting with {MAGIC!r}")
+        said = f"found {blob[:3]!r}, wanted a timeline starting with {MAGIC!r}"
+        raise TimelineError(said, code="timeline_not_one")
     found = blob[3:_HEADER].hex()
     if found != schema:
-        raise TimelineError(f"found schema {found}, wanted {schema}")
+        said = f"found schema {found}, wanted {schema}"
+        raise TimelineError(said, code=FOREIGN)
     rows, at = [], _HEADER
     try:
         while at < len(blob):
             row, at = _unpack_row(blob, at)
             rows.append(row)
     except (struct.error, KeyError, UnicodeDecodeError) as error:
-        raise TimelineError(f"found a torn row at byte {at}: {error}") from error
+        said = f"found a torn row at byte {at}: {error}"
+        raise TimelineError(said, code="timeline_torn") from error
     return tuple(rows)
 
 
@@ -74,7 +78,8 @@ def merge(
     """
     known = {order(row): row for row in incoming}
     if any(row.event_ts > clock + margin for row in known.values()):
-        raise TimelineError("found event_ts beyond the clock and its margin, wanted a past event")
+        said = "found event_ts beyond the clock and its margin, wanted a past event"
+        raise TimelineError(said, code=FUTURE)
     known.update({order(row): row for row in rows})
     horizon = clock - margin
     kept: list[Row] = []
@@ -87,7 +92,8 @@ def merge(
             kept.pop()
         kept.append(row)
     if len(kept) > MAX_ROWS:
-        raise TimelineError(f"found {len(kept)} rows for one key, wanted at most {MAX_ROWS}")
+        said = f"found {len(kept)} rows for one key, wanted at most {MAX_ROWS}"
+        raise TimelineError(said, code=FULL)
     return tuple(kept)
 
 
@@ -105,7 +111,8 @@ def _unpack_row(blob: bytes, at: int) -> tuple[Row, int]:
     length, event_ts, created_ts, run_id, count = _ROW.unpack_from(blob, at)
     end = at + 4 + length
     if end > len(blob):
-        raise TimelineError(f"found {len(blob) - at} bytes for a row, wanted {length + 4}")
+        said = f"found {len(blob) - at} bytes for a row, wanted {length + 4}"
+        raise TimelineError(said, code="timeline_torn")
     body = at + _ROW.size
     tags = blob[body : body + count].decode()
     fixed = _values(tags)

@@ -12,11 +12,10 @@ import sys
 import uvloop
 from kserve.model_server import parser as kserve_arguments
 
-from feature_runtime.core.release import ReleaseError, own_fault, parse_release, read_release
-from feature_runtime.core.service import ServiceSectionError
+from feature_runtime.core.coded import CodedError
+from feature_runtime.core.release import own_fault, parse_release, read_release
 from feature_runtime.core.traffic import LIVE, SHADOW, Traffic, traffic_of
 from feature_runtime.serving.addresses import AddressError, Name, parse_predictor
-from feature_runtime.serving.record import HashKeyError
 from feature_runtime.serving.server import Listener, Settings, serve
 from feature_runtime.serving.sinks import SINKS, SinkSettings
 from feature_runtime.serving.store_url import StoreUrl, StoreUrlError, parse_store_url
@@ -24,7 +23,7 @@ from feature_runtime.serving.store_url import StoreUrl, StoreUrlError, parse_sto
 _MAX_KEY = 4096
 
 
-class CommandError(ValueError):
+class CommandError(CodedError):
     """Arguments that contradict each other, or a missing one."""
 
 
@@ -35,10 +34,14 @@ def launch(own: argparse.Namespace) -> int:
     """
     try:
         uvloop.run(serve(_settings(own, _kserve_arguments())))
-    except (CommandError, ReleaseError, ServiceSectionError, HashKeyError, OSError) as error:
-        print(f"feature_runtime: {error}", file=sys.stderr)
-        return 2
-    return 0
+    except CodedError as error:
+        print(f"feature_runtime: {error.printed}", file=sys.stderr)
+    except OSError as error:
+        code = "file_unreadable" if error.filename else "address_unusable"
+        print(f"feature_runtime: {error} [{code}]", file=sys.stderr)
+    else:
+        return 0
+    return 2
 
 
 def _kserve_arguments() -> argparse.Namespace:
@@ -78,27 +81,30 @@ def _store(own: argparse.Namespace) -> StoreUrl:
     try:
         url = parse_store_url(own.store)
     except StoreUrlError as error:
-        raise CommandError(f"--store: {error} [{error.code}]") from None
+        raise CommandError(f"--store: {error}", code=error.code) from None
     if url.password and own.store_password_file is not None:
         found = "found a password beside --store-password-file, wanted the file alone"
-        raise CommandError(f"--store: {found} [store_password_in_url]")
+        raise CommandError(f"--store: {found}", code="store_password_in_url")
     return url
 
 
 def _sink(name: str) -> str:
     if name not in SINKS:
-        raise CommandError(f"--record-sink: found {name!r}, wanted one of {sorted(SINKS)}")
+        said = f"--record-sink: found {name!r}, wanted one of {sorted(SINKS)}"
+        raise CommandError(said, code="record_sink_unknown")
     return name
 
 
 def _predictor(own: str | None, controllers: str | None) -> str | Name:
     given = own or controllers
     if not given:
-        raise CommandError("--predictor: found nothing, wanted host:port of the predictor")
+        said = "--predictor: found nothing, wanted host:port of the predictor"
+        raise CommandError(said, code="predictor_missing")
     try:
         return parse_predictor(given)
     except AddressError as error:
-        raise CommandError(f"{'--predictor' if own else '--predictor_host'}: {error}") from error
+        option = "--predictor" if own else "--predictor_host"
+        raise CommandError(f"{option}: {error}", code="predictor_address_invalid") from error
 
 
 def _shadow(own: argparse.Namespace) -> Listener | None:
@@ -108,9 +114,11 @@ def _shadow(own: argparse.Namespace) -> Listener | None:
         return None
     if http is None or grpc is None:
         one = "--shadow-http-port" if grpc is None else "--shadow-grpc-port"
-        raise CommandError(f"{one}: found it alone, wanted both shadow ports or neither")
+        said = f"{one}: found it alone, wanted both shadow ports or neither"
+        raise CommandError(said, code="shadow_port_missing")
     if _traffic(own) == SHADOW:
-        raise CommandError("--traffic shadow: found beside shadow ports, wanted one of the two")
+        said = "--traffic shadow: found beside shadow ports, wanted one of the two"
+        raise CommandError(said, code="traffic_contradictory")
     return Listener(SHADOW, http, grpc)
 
 
@@ -119,6 +127,7 @@ def _traffic(own: argparse.Namespace) -> Traffic:
     if own.arm is None:
         return LIVE if own.traffic is None else own.traffic
     if own.traffic is not None:
-        raise CommandError("--arm: found beside --traffic, wanted --traffic alone")
+        said = "--arm: found beside --traffic, wanted --traffic alone"
+        raise CommandError(said, code="traffic_contradictory")
     print("feature_runtime: --arm is deprecated: use --traffic live or shadow", file=sys.stderr)
     return traffic_of(own.arm)

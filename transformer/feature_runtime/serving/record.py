@@ -7,6 +7,7 @@ import hmac
 from collections.abc import Iterator
 
 from feature_runtime.core.availability import Status
+from feature_runtime.core.coded import CodedError
 from feature_runtime.core.encode import Encoded
 from feature_runtime.core.moments import format_moment
 from feature_runtime.core.policy import policy_table
@@ -20,7 +21,7 @@ from feature_runtime.serving.request import ScoringRequest
 _MIN_KEY = 16
 
 
-class HashKeyError(ValueError):
+class HashKeyError(CodedError):
     """The plan wants entity keys hashed, and the key for that is missing or too short."""
 
 
@@ -36,7 +37,8 @@ class Recorder:
             found = "no key" if hash_key is None else f"{len(hash_key)} bytes"
             raise HashKeyError(
                 f"--hash-key-file: found {found}, wanted at least {_MIN_KEY} bytes (the plan says "
-                "prediction_log.hash_entity_keys) [hash_key_missing]"
+                "prediction_log.hash_entity_keys)",
+                code="hash_key_missing",
             )
         self._hash_key = hash_key if service.hash_entity_keys else None
         self._service = service
