@@ -98,9 +98,8 @@ def unchanged_columns(view: FeatureView) -> str:
 
 
 def change_columns(view: FeatureView) -> str:
-    """Changes of one entity at one run, added up."""
-    sums = (f"sum({name})::{kind} as {name}" for name, kind in _summed(view))
-    return ", ".join(sums)
+    """Changes of one entity at one run, added up: 128 bits, since amounts may be near 2^53."""
+    return ", ".join(f"sum({name})::hugeint as {name}" for name, _ in _summed(view))
 
 
 def running_columns(view: FeatureView, window: str) -> str:

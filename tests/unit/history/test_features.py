@@ -224,6 +224,14 @@ def test_sql_that_may_not_be_stated_is_refused_with_its_place(tmp_path: Path) ->
     assert problems[0].path == "feature_views[shop_daily].features[return_share].sql"
 
 
+def test_amounts_near_the_limit_are_summed_exactly(tmp_path: Path) -> None:
+    """1,400 of them are beyond 64 bits, within one run and within one arrival."""
+    sales = [event(at=ZERO - n % 2, late=n % 2, price=7 * 10**15) for n in range(1_400)]
+    found = _history(tmp_path, sales, ZERO, ZERO + HOUR)
+    assert [row.row.values[2] for row in found["buyer_hourly"]] == [1_400 * 7e13]
+    assert [row.row.values[1] for row in found["buyer_stream"]] == [1_400 * 7e13]
+
+
 @pytest.mark.parametrize("factors", [3, 19, 20])
 def test_a_value_beyond_the_models_type_is_null(tmp_path: Path, factors: int) -> None:
     """2^159 is no float32, 2^1060 no double."""
