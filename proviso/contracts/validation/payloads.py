@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
+from feature_runtime.core.encode import MODEL_LIMIT
 from feature_runtime.core.moments import format_duration, format_moment
 from feature_runtime.core.service import feature_ref
 from proviso.contracts.base import Problem
@@ -147,7 +147,7 @@ def _of_type(dtype: str, value: bool | int | float | str) -> bool:
     if dtype == "int64":
         return type(value) is int and -(2**63) <= value < 2**63
     if isinstance(value, float):
-        return math.isfinite(value)
+        return abs(value) < MODEL_LIMIT
     return type(value) is int and abs(value) <= 2**53
 
 

@@ -51,6 +51,15 @@ VARIANTS: dict[str, tuple[Edit, Wrong]] = {
             "a value of int64",
         ),
     ),
+    "payload beyond the model's type": (
+        payload(1, "values/fees_24h", 1e39),
+        Wrong(
+            "value_type_mismatch",
+            "online_feature_payloads.jsonl: line 1: values.fees_24h",
+            "1e+39",
+            "a value of float64",
+        ),
+    ),
     "payload without a critical value": (
         payload(1, "values/deliveries_24h", None),
         Wrong(
