@@ -146,6 +146,25 @@ def written_at(made: Shop) -> int:
     return mark.merge_clock
 
 
+def test_a_writer_that_dies_with_a_busy_key_is_finished_by_the_next(
+    held: Held, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rows that gave way stand in the journal, too; the batch is sent again as it was."""
+    made = shop(held, tmp_path, hot=480, spacing=SECOND // 4)
+
+    def dying(*_: Any) -> None:
+        raise RuntimeError
+
+    with monkeypatch.context() as broken:
+        broken.setattr(type(held.store), "merge", dying)
+        with pytest.raises(RuntimeError):
+            made.write(None)
+    written = made.write(None)
+    assert (written.resent, written.coalesced, written.refused) == (1, 0, ())
+    assert len(made.key(HOT)) <= timeline.BUSY_ROWS
+    made.holds(written_at(made) + MARGIN)
+
+
 def test_as_of_a_moment_the_busy_key_holds_all_its_rows(held: Held, tmp_path: Path) -> None:
     made = shop(held, tmp_path, hot=240)
     written = made.write(made.now)

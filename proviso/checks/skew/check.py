@@ -53,7 +53,8 @@ def _measure(context: CheckContext, options: SkewOptions) -> Evidence:
         as_of = made_at if options.as_of is None else options.as_of
         return inconclusive_evidence(context.release_id, str(why), made_at, as_of)
     margin = service.limits.clock_margin
-    warnings = lag_warnings(result.at, result.clock, margin, options.as_of)
+    lagging = lag_warnings(result.at, result.clock, margin, options.as_of)
+    warnings = (*lagging, *options.store.warnings())
     return _judged(context, result, files, warnings)
 
 
