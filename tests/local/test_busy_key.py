@@ -209,8 +209,8 @@ def message(number: int, one: Event) -> dict[str, str]:
 def test_a_follower_publishes_the_busy_key_by_slices_and_the_others_at_once(
     held: Held, tmp_path: Path, settle: int
 ) -> None:
-    """Forty events a second of one buyer, where a slice is two thirds of a second."""
-    owner, view = with_delay(20 * SECOND)
+    """Forty stated arrivals a second of one buyer, where a slice is two seconds."""
+    owner, view = with_delay(MINUTE)
     made = Shop(held, tmp_path / "history", held.store.clock(), owner, view)
     said: list[str] = []
     stopped, longest = threading.Event(), [0]
@@ -220,32 +220,34 @@ def test_a_follower_publishes_the_busy_key_by_slices_and_the_others_at_once(
     )
     follow.start()
     producer = ValkeyProducer(held.url, held.password_file, "sales")
+    began = held.store.clock()
     for number in range(240):
-        now = held.store.clock()
-        batch = [sale("hot", now, 9 * SECOND * (number % 7 == 3))]
-        batch += [sale(f"b{number}", now)] if number % 8 == 0 else []
+        at = began + number * SECOND // 40  # however long this takes
+        batch = [sale("hot", at, 9 * SECOND * (number % 7 == 3))]
+        batch += [sale(f"b{number}", at)] if number % 8 == 0 else []
         producer.append([message(number * 2 + n, one) for n, one in enumerate(batch)])
         longest[0] = max(longest[0], len(made.key(HOT)))
         time.sleep(0.025)
     producer.close()
     stopped.set()
-    follow.join(60)
+    follow.join(200)
     [counts] = done
     assert (counts.landed, counts.refused_rows, counts.waited) == (270, 0, 0)
     assert (counts.late_batches, counts.conflicts) == (0, 0)
     assert counts.busy_keys >= 1
     assert counts.coalesced > 50
     assert counts.rows + counts.coalesced == 270
-    assert longest[0] <= 2 * timeline.BUSY_ROWS
+    assert longest[0] <= 3 * timeline.BUSY_ROWS
     assert not [line for line in said if "interrupted" in line]
-    assert len([line for line in said if "buyer:hot is busy" in line]) == 1
+    named = [line for line in said if "buyer:hot is busy" in line]
+    assert 1 <= len(named) <= counts.busy_keys
     snapshot(tmp_path / "landing", tmp_path / "landed.parquet")
     compute_history(owner, tmp_path / "landed.parquet", made.history, 0, 2**52, [view.name])
     published = made.published()
     for ids, rows in published.items():
         stored = made.key(ids)
         clock = held.store.clock()
-        for t in range(clock - SECOND, clock + 30 * SECOND, SECOND // 10):
+        for t in range(clock - SECOND, clock + 70 * SECOND, SECOND // 4):
             assert availability(view.times, stored, t) == availability(view.times, rows, t)
         if ids != HOT:
             assert rows == on_time(rows, view)
