@@ -68,7 +68,7 @@ class Line:
 SIZES = (
     Size("100 entities", (100, 50), (100, 10)),
     Size("1,000 entities, a day of 300", (1_000, 20), (300, 5)),
-    Size("5,000 entities, a day of 1,000", (5_000, 2), (1_000, 2)),
+    Size("20,000 entities, a day of 3,000", (20_000, 1), (3_000, 2)),
 )
 LIKENESSES = (0.0, 0.5, 1.0)
 CHANGES = (
