@@ -57,6 +57,9 @@ def usage_problem(error: TyperException) -> Problem:
 def file_problem(error: OSError) -> Problem:
     """A file or directory that cannot be read or written. Raises what names neither."""
     code = _CODES.get(error.errno or 0, "file_unusable")
+    if error.filename is None and error.errno == errno.ENOENT:  # of tempfile, which tries to write
+        message, why = "no temporary directory can be written to", "free space, or set TMPDIR"
+        return Problem("TMPDIR", code="no_temporary_directory", message=message, why=why)
     if error.filename is None and code != "disk_full":
         raise error
     message = os.strerror(error.errno).lower() if error.errno else str(error)

@@ -31,6 +31,11 @@ def test_a_full_disk_names_no_path() -> None:
     assert (problem.path, problem.code) == ("disk", "disk_full")
 
 
+def test_a_full_directory_of_temporary_files_is_no_traceback() -> None:
+    problem = file_problem(FileNotFoundError(errno.ENOENT, "No usable temporary directory"))
+    assert (problem.path, problem.code) == ("TMPDIR", "no_temporary_directory")
+
+
 def test_an_error_without_a_path_is_not_hidden() -> None:
     with pytest.raises(ConnectionResetError):
         file_problem(ConnectionResetError(errno.ECONNRESET, "reset"))
