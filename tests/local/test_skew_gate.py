@@ -58,10 +58,10 @@ class World:
     def rows_file(self) -> Path:
         return self.out / "skew-test.csv"
 
-    def skew(self, *more: str | Path, at: str = format_moment(T)) -> Done:
+    def skew(self, *more: str | Path, at: str = format_moment(T), sample: int = 60) -> Done:
         store = ("--store", self.held.url, "--store-password-file", self.held.password_file)
         where = ("--history", self.project.history, "--out", self.rows_file)
-        asked = ("--sample", "60", "--as-of", at, "--json")
+        asked = ("--sample", str(sample), "--as-of", at, "--json")
         return call(
             "--contracts", self.project.contracts, "check", "skew", *asked, *store, *where, *more
         )
@@ -404,11 +404,11 @@ def test_a_writer_that_died_leaves_nothing_to_conclude(world: World) -> None:
 
 
 def test_the_same_seed_asks_for_the_same_entities(world: World) -> None:
-    world.skew("--sample", "15")
+    world.skew(sample=15)
     first = world.rows_file.read_text()
-    world.skew("--sample", "15")
+    world.skew(sample=15)
     assert world.rows_file.read_text() == first
-    world.skew("--sample", "15", "--seed", "8")
+    world.skew("--seed", "8", sample=15)
     assert world.rows_file.read_text() != first
 
 
