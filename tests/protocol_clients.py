@@ -324,7 +324,9 @@ def _of_triton(
         binary = {"binary_data": name != "json"} if http else {}
         inputs = _triton_inputs(target, messages, binary)
         outputs = [messages.InferRequestedOutput(output, **binary) for output in OUTPUTS]
-        given = {"request_id": f"triton-{name}", "outputs": outputs, **headers, **how}
+        given = {"request_id": f"triton-{name}", "outputs": outputs, **how}
+        if headers:
+            given["headers"] = target.headers  # new ones: the client adds to those that it is given
         result = wait(server.infer(target.model, inputs, **given))
         arrays = {output: result.as_numpy(output).reshape(-1).tolist() for output in OUTPUTS}
         found[name] = {output: [_plain(v) for v in values] for output, values in arrays.items()}
