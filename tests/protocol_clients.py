@@ -64,15 +64,7 @@ class Target:
 
 def kserve_rest(target: Target) -> Found:
     """kserve.InferenceRESTClient, V1 and V2, tensors as JSON and as bytes."""
-    from kserve import InferenceRESTClient, InferInput, InferRequest, RESTConfig
-
-    def request(*, binary: bool) -> Any:
-        inputs = []
-        for name, datatype, array in target.columns():
-            tensor = InferInput(name, list(array.shape), datatype)
-            tensor.set_data_from_numpy(array, binary_data=binary)
-            inputs.append(tensor)
-        return InferRequest(target.model, inputs, request_id="kserve-rest")
+    from kserve import InferenceRESTClient, RESTConfig
 
     async def ask() -> Found:
         v1 = InferenceRESTClient(RESTConfig(protocol="v1"))
@@ -80,7 +72,7 @@ def kserve_rest(target: Target) -> Found:
         where = (target.url, target.model)
         headers = target.headers
         found = {
-            "v1_live": await v1.is_server_live(target.url, headers) if not target.host else True,
+            "v1_live": await v1.is_server_live(target.url, headers),
             "v1_model_ready": await v1.is_model_ready(*where, headers=headers),
             "live": await v2.is_server_live(target.url, headers),
             "ready": await v2.is_server_ready(target.url, headers),
@@ -93,7 +85,7 @@ def kserve_rest(target: Target) -> Found:
             "decision": [row["decision"] for row in predicted["predictions"]],
         }
         for name, binary in (("json", False), ("binary", True)):
-            data = request(binary=binary)
+            data = _kserve_request(target, "kserve-rest", binary=binary)
             answer = await v2.infer(target.url, data, target.model, dict(headers))
             found[name] = _of_kserve(answer)
         return found
@@ -103,15 +95,7 @@ def kserve_rest(target: Target) -> Found:
 
 def kserve_grpc(target: Target) -> Found:
     """kserve.InferenceGRPCClient, tensors typed and raw."""
-    from kserve import InferenceGRPCClient, InferInput, InferRequest
-
-    def request(*, binary: bool) -> Any:
-        inputs = []
-        for name, datatype, array in target.columns():
-            tensor = InferInput(name, list(array.shape), datatype)
-            tensor.set_data_from_numpy(array, binary_data=binary)
-            inputs.append(tensor)
-        return InferRequest(target.model, inputs, request_id="kserve-grpc")
+    from kserve import InferenceGRPCClient
 
     async def ask() -> Found:
         async with InferenceGRPCClient(target.grpc, channel_args=target.channel) as client:
@@ -121,7 +105,8 @@ def kserve_grpc(target: Target) -> Found:
                 "model_ready": await client.is_model_ready(target.model),
             }
             for name, binary in (("typed", False), ("raw", True)):
-                found[name] = _of_kserve(await client.infer(request(binary=binary)))
+                request = _kserve_request(target, "kserve-grpc", binary=binary)
+                found[name] = _of_kserve(await client.infer(request))
         return found
 
     return asyncio.run(ask())
@@ -276,6 +261,17 @@ def perf_http(target: Target) -> Found:
 def perf_grpc(target: Target) -> Found:
     """perf_analyzer over gRPC; it cannot name a host other than the address."""
     return _perf(target, "grpc", target.grpc)
+
+
+def _kserve_request(target: Target, request_id: str, *, binary: bool) -> Any:
+    from kserve import InferInput, InferRequest
+
+    inputs = []
+    for name, datatype, array in target.columns():
+        tensor = InferInput(name, list(array.shape), datatype)
+        tensor.set_data_from_numpy(array, binary_data=binary)
+        inputs.append(tensor)
+    return InferRequest(target.model, inputs, request_id=request_id)
 
 
 def _of_kserve(answer: Any) -> Found:

@@ -63,7 +63,7 @@ RPC_SERVICES = ("inference.GRPCInferenceService", "grpc.health.v1.Health")
 
 def route(pair: Pair, step: Step) -> HTTPRoute:
     """The model's route at one step."""
-    rest = [_below(prefix) for prefix in REST_PREFIXES] + [_exactly("/v2")]
+    rest = [_below(prefix) for prefix in REST_PREFIXES] + [_exactly("/v2"), _exactly("/")]
     rpc = [_below(f"/{service}/") for service in RPC_SERVICES]
     return HTTPRoute(
         metadata=_meta(pair, step),

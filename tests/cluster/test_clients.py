@@ -86,6 +86,8 @@ def test_a_standard_client_gets_what_v1_answers(
         assert found[way]["probability"] == pytest.approx(wanted, abs=1e-12), way
     for call in ("live", "ready", "model_ready"):
         assert found[call] is True, call
+    if client == "kserve-rest":
+        assert (found["v1_live"], found["v1_model_ready"]) == (True, True)
     if client.startswith("triton"):
         assert found["version_ready"] is True
         assert found["server"]["extensions"] == ["binary_tensor_data", "model_configuration"]

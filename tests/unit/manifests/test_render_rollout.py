@@ -91,6 +91,7 @@ def test_clients_see_the_same_host_and_paths_at_every_step(over: Rendering) -> N
             ("PathPrefix", "/v2/models"),
             ("PathPrefix", "/v2/health"),
             ("Exact", "/v2"),
+            ("Exact", "/"),
             ("PathPrefix", "/inference.GRPCInferenceService/"),
             ("PathPrefix", "/grpc.health.v1.Health/"),
         )
