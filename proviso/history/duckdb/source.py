@@ -29,10 +29,11 @@ _NANOSECONDS = {"TIMESTAMP_NS", "TIMESTAMPTZ_NS"}
 _MOMENTS = {"TIMESTAMP", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP WITH TIME ZONE"} | _NANOSECONDS
 _DECIMAL = re.compile(r"DECIMAL\((\d+),(\d+)\)")
 _EXACT = 2**53
-_NOISE = 1e-6
-"""How far from a whole minor unit a sum or product of doubles may be that still means it."""
-_SMALL = 2**33
-"""Minor units below which a double tells `_NOISE` apart."""
+_NOISE, _RELATIVE_NOISE = 1e-6, 2.0**-50
+"""How far from a whole minor unit a sum or product of doubles may be that still means it: in minor
+units, and as a share of the amount (a few units in the last place)."""
+_SMALL = 2**46
+"""Minor units below which that share is a sixteenth of a minor unit at most."""
 _NULL_CODES: Mapping[str, str] = {
     "id": "source_id_null",
     "integer": "source_key_null",
@@ -213,14 +214,16 @@ def _money(column: SourceColumn) -> str:
     """Minor units, null where the value is not a whole number of them.
 
     A double or a float32 is what its shortest text says, if that has no more decimals than money
-    has: then it is the nearest one to that amount. Small sums and products may be off by `_NOISE`.
+    has: then it is the nearest one to that amount. Sums and products below `_SMALL` may be off by
+    the noise of doubles.
     """
     raw, scale, units = column.raw, column.scale, 10**column.scale
     if column.type in _INTEGERS:
         return f"try_cast(try({raw}::hugeint * {units:d}) as bigint)"
     if column.type in _DIGITS:
         near = f"{raw}::double * {units:d}"
-        close = f"abs({near}) < {_SMALL:d} and abs({near} - round({near})) <= {_NOISE}"
+        noise = f"greatest({_NOISE}, abs({near}) * {_RELATIVE_NOISE!r})"
+        close = f"abs({near}) < {_SMALL:d} and abs({near} - round({near})) <= {noise}"
         shortest = _minor(f"{raw}::varchar", scale, 18)
         return f"case when {close} then try_cast(round({near}) as bigint) else {shortest} end"
     decimal = _DECIMAL.fullmatch(column.type)

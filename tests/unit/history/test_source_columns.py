@@ -129,19 +129,29 @@ def test_money_is_exact_up_to_the_resolution_of_its_type(
     assert rows == [(minor, False) for minor in minors]
 
 
-@given(minor=st.integers(2**34, 2**52 - 2), steps=st.sampled_from([-3, -2, -1, 1, 2, 3]))
+@given(minor=st.integers(2**34, 2**52 - 2), steps=st.integers(-3, 3))
 @settings(max_examples=60)
-def test_a_double_beside_an_amount_is_finer_than_a_minor_unit(
+def test_a_double_a_few_steps_beside_an_amount_means_it_where_amounts_are_far_apart(
     engine: Engine, minor: int, steps: int
 ) -> None:
     value: Any = minor / 100
     for _ in range(abs(steps)):
         value = np.nextafter(value, np.inf if steps > 0 else -np.inf)
     column = SourceColumn("price", "money", "DOUBLE", 2)
-    *_, finer = column.checks
-    query = f"select {finer.condition} from (select ?::double as price)"
-    nearest = any(near / 100 == value for near in range(minor - 9, minor + 10))
-    assert engine.row(query, [float(value)]) == (not nearest,)
+    found = engine.row(f"select {column.value} from (select ?::double as price)", [float(value)])
+    nearest = [near for near in range(minor - 9, minor + 10) if near / 100 == value]
+    wanted = minor if minor < 2**46 else next(iter(nearest), None)
+    assert found == (wanted,)
+
+
+@given(minor=st.integers(1, 2**45), thousandths=st.integers(1, 9))
+@settings(max_examples=60)
+def test_a_third_decimal_is_finer_than_a_minor_unit_at_every_size(
+    engine: Engine, minor: int, thousandths: int
+) -> None:
+    value = (minor * 10 + thousandths) / 1000
+    column = SourceColumn("price", "money", "DOUBLE", 2)
+    assert engine.row(f"select {column.value} from (select ?::double as price)", [value]) == (None,)
 
 
 def test_noise_of_sums_is_no_fineness(engine: Engine, tmp_path: Path) -> None:
