@@ -12,7 +12,9 @@ import fcntl
 import glob
 import os
 import secrets
+import shutil
 import stat
+import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
@@ -58,6 +60,25 @@ def replacing_together() -> Iterator[Replacements]:
             files.take_places()
         finally:
             files.discard()
+
+
+@contextmanager
+def working_folder(parent: Path, purpose: str) -> Iterator[Path]:
+    """A temporary folder in `parent`, which is made where it is missing. Raises OSError.
+
+    It stands beside what a command writes, because /tmp may be in memory and too small. Folders of
+    the same purpose that killed processes left go first.
+    """
+    parent.mkdir(parents=True, exist_ok=True)
+    prefix = f".proviso-{purpose}-"
+    for left in parent.glob(f"{prefix}*"):
+        _sweep_folder(left)
+    folder, handle = _held_folder(parent, prefix)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder)
+        os.close(handle)
 
 
 @dataclass
@@ -195,6 +216,28 @@ def _named(path: Path, internal: Path) -> Iterator[None]:
         if not unnamed and str(error.filename) != str(internal):
             raise
         raise OSError(error.errno, os.strerror(error.errno or 0), str(path)) from error
+
+
+def _held_folder(parent: Path, prefix: str) -> tuple[Path, int]:
+    """A new folder and the handle by which this process holds it, so that no other sweeps it."""
+    while True:
+        folder = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
+        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        with suppress(OSError):  # a file system without locks: nothing is swept there
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if folder.is_dir():  # not swept between its creation and its lock
+            return folder, handle
+        os.close(handle)
+
+
+def _sweep_folder(left: Path) -> None:
+    with suppress(OSError):
+        handle = os.open(left, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(left)
+        finally:
+            os.close(handle)
 
 
 def _sweep(place: Path) -> None:

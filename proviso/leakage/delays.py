@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from feature_runtime.core.moments import format_duration
 from proviso.contracts.contract import FeatureView, OnEvent
+from proviso.contracts.files import working_folder
 from proviso.history.engines import history_engine
 from proviso.leakage.incident import changed_values, scores_of
 from proviso.leakage.joins import Join, believed, views_of, with_views
@@ -46,8 +46,7 @@ def raised_delays(
     """
     check_days(request)
     first: Run | None = None
-    with TemporaryDirectory(prefix=".proviso-leakage-", dir=out.absolute().parent) as folder:
-        work = Path(folder)
+    with working_folder(out.absolute().parent, "leakage") as work:
         base = delayed(project, delays[0])
         old = _history(base, request, work / "base")
         for delay in delays:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 
+from proviso.contracts.files import working_folder
 from proviso.history.arrays import EncoderInputs
 from proviso.leakage.joins import Bools, Join, believed, leaked, views_of
 from proviso.training.boosting import boosting_probabilities, fit_boosting
@@ -51,12 +51,12 @@ def incident(
     check_days(request)
     with (
         training_data(project, request, out, progress) as data,
-        TemporaryDirectory(prefix=".proviso-leakage-", dir=out.absolute().parent) as work,
+        working_folder(out.absolute().parent, "leakage") as work,
     ):
         outcomes, exact = [], None
         for join in (Join.EXACT, *(join for join in Join if join is not Join.EXACT)):
             progress(f"{join.value}: {join.condition}")
-            seen = believed(project, data.history, join, Path(work) / join.name)
+            seen = believed(project, data.history, join, work / join.name)
             run = prepare(seen.project, replace(request, history=seen.history), out, _quiet)
             exact = exact or run
             found = leaked(project.contract, seen, run.train.inputs)

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
+from proviso.contracts.files import working_folder
 from proviso.leakage.delays import raised_delays
 from proviso.leakage.incident import incident
 from proviso.leakage.report import Findings, as_data, write_report
@@ -65,8 +65,8 @@ def _transactions(project: Project, study: Study, out: Path, progress: Progress)
     if study.transactions is not None:
         yield study.transactions
         return
-    with TemporaryDirectory(prefix=".proviso-simulated-", dir=out) as work:
-        made = Path(work) / "transactions.parquet"
+    with working_folder(out, "simulated") as work:
+        made = work / "transactions.parquet"
         simulation = load_simulation(study.contracts, project.contract)
         progress("simulating transactions")
         simulate_transactions(

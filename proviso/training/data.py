@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +20,7 @@ from feature_runtime.core.moments import DAY
 from feature_runtime.core.service import Service
 from proviso.contracts.base import InputError
 from proviso.contracts.contract import Contract, FeatureView
+from proviso.contracts.files import working_folder
 from proviso.contracts.plan import Plan
 from proviso.contracts.section import consumed_views, runtime_service, service_of
 from proviso.history.arrays import EncoderInputs, read_inputs
@@ -118,7 +118,7 @@ def training_data(
     opened = history_engine().open_transactions(
         project.contract, request.transactions, clock=clock_of(project, request)
     )
-    with opened as transactions, _working_folder(out) as work:
+    with opened as transactions, working_folder(out.absolute().parent, "train") as work:
         progress(f"{transactions.summary.rows:,} transactions")
         if transactions.summary.set_aside:
             progress(transactions.summary.set_aside_text)
@@ -201,15 +201,6 @@ def events_of(project: Project, inputs: EncoderInputs) -> Events:
     key = card_join_key(project.spec, project.contract, project.plan)
     _, codes = np.unique(inputs.keys[key], return_inverse=True)
     return Events(inputs.labels, inputs.at // DAY, codes.astype(np.int64))
-
-
-@contextmanager
-def _working_folder(out: Path) -> Iterator[Path]:
-    """A temporary folder beside the release; /tmp may be in memory and too small."""
-    parent = out.absolute().parent
-    parent.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(prefix=".proviso-train-", dir=parent) as work:
-        yield Path(work)
 
 
 def _consumed(project: Project) -> list[FeatureView]:

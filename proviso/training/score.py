@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 import pyarrow as pa
@@ -19,7 +18,7 @@ from feature_runtime.core.decision import decide
 from feature_runtime.core.encode import Encoded, Encoder
 from proviso.contracts.base import InputError, Problem
 from proviso.contracts.contract import Contract
-from proviso.contracts.files import replacing
+from proviso.contracts.files import replacing, working_folder
 from proviso.history.arrays import EncoderInputs, read_inputs
 from proviso.history.engines import history_engine
 from proviso.release.directory import Release
@@ -64,10 +63,8 @@ def score_file(
     Raises InputError when the contract no longer means what the release was trained on.
     """
     check_contract(release, contract)
-    parent = out.absolute().parent
-    parent.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(prefix=".proviso-score-", dir=parent) as work:
-        dataset = Path(work) / "dataset.parquet"
+    with working_folder(out.absolute().parent, "score") as work:
+        dataset = work / "dataset.parquet"
         views = [view.name for view in release.service.views]
         history_engine().build_dataset(
             contract, history, transactions, *span, dataset, views, request_features=False

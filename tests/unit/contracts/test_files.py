@@ -18,6 +18,7 @@ from proviso.contracts.files import (
     check_outputs,
     replacing,
     replacing_together,
+    working_folder,
 )
 from tests.problems import refused
 
@@ -172,3 +173,27 @@ def test_a_file_that_will_be_made_is_compared_by_its_place(tmp_path: Path) -> No
 def test_a_path_without_a_file_says_what_is_there(name: str, code: str, tmp_path: Path) -> None:
     with refused(code):
         check_is_file(tmp_path / name, "a file")
+
+
+def test_a_working_folder_goes_with_its_process_and_no_other_takes_it(tmp_path: Path) -> None:
+    left, kept = tmp_path / ".proviso-train-left", tmp_path / ".proviso-trained"
+    (left / "history").mkdir(parents=True)
+    (left / "history" / "rows").write_text("x")
+    kept.mkdir()
+    with working_folder(tmp_path, "train") as first:
+        (first / "dataset").write_text("y")
+        with working_folder(tmp_path, "train") as second:
+            assert set(tmp_path.iterdir()) == {first, second, kept}
+        assert (first / "dataset").read_text() == "y"
+    assert list(tmp_path.iterdir()) == [kept]
+
+
+def test_a_link_to_a_folder_is_not_followed_when_it_is_swept(tmp_path: Path) -> None:
+    other, link = tmp_path / "other", tmp_path / "work" / ".proviso-train-link"
+    other.mkdir()
+    link.parent.mkdir()
+    link.symlink_to(other)
+    (other / "file").write_text("x")
+    with working_folder(link.parent, "train"):
+        pass
+    assert (other / "file").read_text() == "x"
