@@ -6,6 +6,7 @@ Contracts refer to it by name.
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -34,16 +35,22 @@ _CLOCK: dict[str, ClockFunction] = {}
 _DERIVED: dict[str, DerivedFunction] = {}
 
 CLOCK_FUNCTIONS: Mapping[str, ClockFunction] = _CLOCK
-"""Request features of the scoring moment alone, UTC; no inputs."""
+"""Request features of the scoring moment, or of a timestamp field, on the contract's clock."""
 
 DERIVED_FUNCTIONS: Mapping[str, DerivedFunction] = _DERIVED
 """Features of other features."""
 
 
 def clock(function: ClockFunction) -> ClockFunction:
-    """Registers a function of the scoring moments [n] under its name."""
-    _CLOCK[function.__name__] = function
-    return function
+    """Registers a function of moments [n] on a wall clock (`Zone.local`) under its name."""
+
+    @functools.wraps(function)
+    def or_missing(at: Moments) -> Floats:
+        values, missing = function(at), at == moments.MISSING
+        return np.where(missing, np.nan, values) if missing.any() else values
+
+    _CLOCK[function.__name__] = or_missing
+    return or_missing
 
 
 def derived(function: Callable[..., Floats]) -> Callable[..., Floats]:
@@ -75,6 +82,35 @@ def is_weekend(at: Moments) -> Floats:
 def is_night(at: Moments) -> Floats:
     """1 before six o'clock."""
     return (hour_of_day(at) < 6).astype(np.float64)
+
+
+@clock
+def month(at: Moments) -> Floats:
+    """1 to 12."""
+    return (_since(at, "M") % 12 + 1).astype(np.float64)
+
+
+@clock
+def day_of_month(at: Moments) -> Floats:
+    """1 to 31."""
+    return (at // moments.DAY - _start(at, "M") + 1).astype(np.float64)
+
+
+@clock
+def day_of_year(at: Moments) -> Floats:
+    """1 to 366."""
+    return (at // moments.DAY - _start(at, "Y") + 1).astype(np.float64)
+
+
+def _since(at: Moments, unit: str) -> Moments:
+    """Whole months or years since 1970."""
+    return np.asarray(at.view("datetime64[us]").astype(f"datetime64[{unit}]").astype(np.int64))
+
+
+def _start(at: Moments, unit: str) -> Moments:
+    """The day, since 1970-01-01, on which the month or year of each moment begins."""
+    begins = at.view("datetime64[us]").astype(f"datetime64[{unit}]")
+    return np.asarray(begins.astype("datetime64[D]").astype(np.int64))
 
 
 @derived

@@ -16,6 +16,9 @@ MINUTE = 60 * SECOND
 HOUR = 60 * MINUTE
 DAY = 24 * HOUR
 
+MISSING = -(2**63)
+"""A moment that is not there, in arrays of moments; NumPy's NaT."""
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _MOMENT = re.compile(
