@@ -112,7 +112,8 @@ class Installer:
     @cached_property
     def platform(self) -> Platform:
         folder = K8S / "platform"
-        return Platform(folder, read_pins(folder), self.settings.mirror, self.settings.mode)
+        pins, mirror, mode = read_pins(folder), self.settings.mirror, self.settings.mode
+        return Platform(folder, pins, mirror, mode, self.kind is not None)
 
     @cached_property
     def base(self) -> list[Object]:
@@ -218,11 +219,19 @@ class Installer:
         return f"{len(names)} of the project, {len(loaded)} loaded"
 
     def _platform(self) -> str:
+        node = self._node()
         platform = bring_up(self.cluster, self.platform, self.progress)
         ours = self._apply([one for one in self.base if one["kind"] == "Namespace"])
         gateway = Applied() if self.revised else self._gateway()
-        self._add(platform, gateway)
-        return str(Applied(platform.outcomes | ours.outcomes | gateway.outcomes))
+        self._add(node, platform, gateway)
+        return str(Applied(node.outcomes | platform.outcomes | ours.outcomes | gateway.outcomes))
+
+    def _node(self) -> Applied:
+        """CoreDNS and kube-proxy of a kind cluster that we made."""
+        if self.kind is None or self.kind.name not in kind.OWN.values():
+            return Applied()
+        documents = kustomize(K8S / "platform" / "kube-system-kind")
+        return self.cluster.apply(documents, self.progress)
 
     def _gateway(self) -> Applied:
         """Our Gateway. Mode knative uses Kourier, a component of the platform."""

@@ -19,7 +19,7 @@ PREFIX = "kind-"
 OWN: dict[Mode, str] = {"standard": "proviso", "knative": "proviso-knative"}
 """Names of the clusters that `deploy` creates. Both need the same ports: one at a time."""
 _CREATE_SECONDS = 600.0
-_START_SECONDS = 180.0
+_START_SECONDS = 300.0
 State = Literal["made", "started", "there"]
 
 
@@ -78,7 +78,7 @@ class Kind:
         """Creates it; the user's kubeconfig gets its context."""
         image = ["--image", NODE_IMAGE] if _present(NODE_IMAGE) else []
         command = ["kind", "create", "cluster", "--name", self.name, "--config", str(config)]
-        call([*command, *image, "--wait", "120s"], _CREATE_SECONDS)
+        call([*command, *image, "--wait", "300s"], _CREATE_SECONDS)
 
     def delete(self) -> None:
         call(["kind", "delete", "cluster", "--name", self.name], _CREATE_SECONDS)

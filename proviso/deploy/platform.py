@@ -29,24 +29,30 @@ Object = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Platform:
-    """The kustomizations' folder (k8s/platform), its pins, and the mirror that files come from."""
+    """The kustomizations' folder (k8s/platform), its pins, and the mirror that files come from.
+
+    kind: a component's folder `<name>-kind` is applied, where there is one.
+    """
 
     folder: Path
     pins: Pins
     mirror: Path | None
     mode: Mode
+    kind: bool = False
 
     @property
     def components(self) -> list[Component]:
         return [one for one in self.pins.components if self.mode in one.modes]
 
-    def own_of(self, component: Component) -> Path:
-        """The folder with a component's kustomization and upstream file."""
-        return self.folder / component.name
+    def folders_of(self, component: Component) -> tuple[Path, ...]:
+        """A component's kustomizations, each over the one before; the last one is applied.
 
-    def folder_of(self, component: Component) -> Path:
-        """The kustomization that is applied: that one, or the mode's variant."""
-        return self.folder / component.variants.get(self.mode, component.name)
+        The component's own, which has the upstream file, the mode's variant, and kind's.
+        """
+        variant = component.variants.get(self.mode, component.name)
+        folders = [self.folder / name for name in dict.fromkeys((component.name, variant))]
+        on_kind = self.folder / f"{variant}-kind"
+        return (*folders, on_kind) if self.kind and on_kind.is_dir() else tuple(folders)
 
     @property
     def images(self) -> tuple[str, ...]:
@@ -74,13 +80,13 @@ def _component(
     cluster: Cluster, platform: Platform, component: Component, progress: Progress
 ) -> Applied:
     bring(component, platform.folder, platform.mirror)
-    folder = platform.folder_of(component)
+    folders = platform.folders_of(component)
     place = Ref("v1", "Namespace", component.namespace)
-    key, digest = f"{ANNOTATION}-{component.name}", _digest({platform.own_of(component), folder})
+    key, digest = f"{ANNOTATION}-{component.name}", _digest(folders)
     notes = _notes(cluster.get(place))
     if _in_force(cluster, place, notes.get(key, ""), digest, progress):
         return Applied({component.name: "unchanged"})
-    documents = kustomize(folder)
+    documents = kustomize(folders[-1])
     applied = cluster.apply(documents, progress)
     if not cluster.dry_run:
         for document in documents:

@@ -106,7 +106,7 @@ def triton(of: PodSpecInputs, *, alone: bool) -> Container:
         command=["python3", f"{_SERVER}/serve-predictor"],
         args=_triton_arguments(of, alone),
         ports=None if of.knative else _ports(_TRITON_PORTS),
-        startup_probe=_probe("ready", TRITON_HTTP, 1, 120),
+        startup_probe=_probe("ready", TRITON_HTTP, 1, 300),
         readiness_probe=_probe("ready", TRITON_HTTP, 2, 3),
         liveness_probe=_probe("live", TRITON_HTTP, 10, 6),
         lifecycle=None if of.knative else _stop_after(_drain(alone)),
@@ -127,7 +127,7 @@ def transformer(of: PodSpecInputs, *, name: str) -> Container:
         args=list(_transformer_arguments(of)),
         env=[EnvVar(name="POD_NAME", value_from=ValueFrom(field_ref=_POD_NAME))],
         ports=_ports(_FRONT_PORTS[:1] if of.knative else _FRONT_PORTS),
-        startup_probe=_probe("ready", HTTP, 1, 60),
+        startup_probe=_probe("ready", HTTP, 1, 300),
         readiness_probe=_probe("ready", HTTP, 2, 3),
         liveness_probe=_probe("live", HTTP, 10, 6),
         lifecycle=None if of.knative else _stop_after(sizes.TRANSFORMER_DRAIN),
@@ -205,10 +205,11 @@ def _ports(named: Iterable[tuple[str, int]]) -> list[ContainerPort]:
 
 
 def _probe(what: str, port: int, period: int, failures: int) -> Probe:
+    """Its time is one in which a process that only lacks CPU answers (ADR 0126)."""
     return Probe(
         http_get=HttpGet(path=f"/v2/health/{what}", port=port),
         period_seconds=period,
-        timeout_seconds=5 if what == "live" else 2,
+        timeout_seconds=10 if what == "live" else 5,
         failure_threshold=failures,
     )
 

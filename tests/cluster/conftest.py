@@ -13,8 +13,8 @@ from tests.cluster.place import Place, deployed
 
 
 @pytest.fixture(scope="session")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
-    """The stable release serves, the candidate stands by.
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    """The stable release serves, the candidate stands by, no scheduled job runs.
 
     scripts/test-cluster says why there can be no cluster, where it knows.
     """
@@ -22,7 +22,9 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
     reason = os.environ.get("PROVISO_NO_CLUSTER") or (f"no {missing} on PATH" if missing else "")
     if reason:
         pytest.skip(reason)
-    return deployed(tmp_path_factory.mktemp("place"))
+    place = deployed(tmp_path_factory.mktemp("place"))
+    with place.still():
+        yield place
 
 
 @pytest.fixture
@@ -33,7 +35,10 @@ def tag() -> str:
 
 @pytest.fixture
 def at_rest(place: Place) -> Iterator[Place]:
-    """The stable release alone has the traffic, before and after."""
+    """The stable release alone has the traffic, before and after.
+
+    What a failed test left is mended before the next one begins, not judged after it.
+    """
     place.back()
     yield place
-    place.back()
+    place.apply(place.rollout("rollback"))

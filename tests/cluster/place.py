@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -24,6 +24,7 @@ from proviso.checks.load import load_requests
 from proviso.clients.endpoint import EndpointRequest, rest_body
 from proviso.contracts.contract import Contract
 from proviso.contracts.loading import load_contract
+from proviso.kube.waiting import rolled_out
 from proviso.manifests.images import MODEL_DOCKERFILE
 from proviso.records.reader import require_record
 from proviso.release.directory import Release, read_release
@@ -41,11 +42,13 @@ NODE = f"{CLUSTER}-control-plane"
 ON_NODE = "/var/local/proviso"
 ADDRESS = "127.0.0.1:8080"
 DEPLOY_SECONDS = 1500.0
+LIMIT = 300.0
+"""Seconds until something is taken never to happen. No promise: a busy machine needs its time."""
 
 Found = TypeVar("Found")
 
 
-def run(*command: str | Path, seconds: float = 120, text: str | None = None) -> str:
+def run(*command: str | Path, seconds: float = LIMIT, text: str | None = None) -> str:
     """stdout of a command that has to succeed."""
     done = attempt(*command, seconds=seconds, text=text)
     assert done.returncode == 0, f"{command}: {done.stdout[-2000:]}{done.stderr[-4000:]}"
@@ -53,7 +56,7 @@ def run(*command: str | Path, seconds: float = 120, text: str | None = None) -> 
 
 
 def attempt(
-    *command: str | Path, seconds: float = 120, text: str | None = None
+    *command: str | Path, seconds: float = LIMIT, text: str | None = None
 ) -> subprocess.CompletedProcess[str]:
     """A command that may fail."""
     words = [str(part) for part in command]
@@ -62,7 +65,7 @@ def attempt(
     )
 
 
-def eventually(what: str, look: Callable[[], Found | None], seconds: float = 60) -> Found:
+def eventually(what: str, look: Callable[[], Found | None], seconds: float = LIMIT) -> Found:
     """What `look` finds, as soon as it finds something."""
     ends = time.monotonic() + seconds
     while True:
@@ -70,7 +73,7 @@ def eventually(what: str, look: Callable[[], Found | None], seconds: float = 60)
         if found is not None and found is not False:
             return found
         assert time.monotonic() < ends, f"not within {seconds} s: {what}"
-        time.sleep(0.2)
+        time.sleep(0.5)
 
 
 def deployed(work: Path) -> Place:
@@ -156,8 +159,9 @@ class Place:
         return time.monotonic()
 
     def back(self) -> None:
-        """The stable release alone, whatever was before."""
+        """The stable release alone, and every pod of both releases ready."""
         self.step("rollback")
+        eventually("every pod is ready", self._whole)
         eventually("only the stable release answers", self._only_stable)
 
     def _route_accepted(self) -> bool:
@@ -171,20 +175,28 @@ class Place:
             if condition["type"] == "Accepted"
         )
 
+    def _whole(self) -> bool:
+        """Every Deployment has its pods again: what a test broke has healed."""
+        found = json.loads(self.kubectl("-n", NAMESPACE, "get", "deployments", "-o", "json"))
+        return all(rolled_out(one) is None for one in found["items"])
+
     def _only_stable(self) -> bool:
-        sent = batch(self.gateway, self.asked, 40, f"back-{time.monotonic_ns()}")
+        sent = batch(self.gateway, self.asked, 20, f"back-{time.monotonic_ns()}")
         return set(releases(sent)) == {self.stable.id}
 
     # --- states that a test needs --------------------------------------------------------------
 
     @contextmanager
     def still(self) -> Iterator[None]:
-        """No job writes data: what a test copies is what answered."""
+        """No scheduled job runs: what a test copies is what answered, and nothing takes the CPU.
+
+        A test that needs newer data runs one itself (append_now).
+        """
         jobs = json.loads(self.kubectl("-n", NAMESPACE, "get", "cronjobs", "-o", "json"))["items"]
         names = [job["metadata"]["name"] for job in jobs]
         self._suspend(names, True)
         try:
-            eventually("no job at work", self._no_job, 300)
+            eventually("no job at work", self._no_job)
             yield
         finally:
             self._suspend(names, False)
@@ -198,17 +210,19 @@ class Place:
         jobs = json.loads(self.kubectl("-n", NAMESPACE, "get", "jobs", "-o", "json"))["items"]
         return not any(job["status"].get("active") for job in jobs)
 
-    def roll(self, release: Release, component: str) -> None:
-        """Restarts a component's pods one by one, as a change of its template would."""
-        deployed_name = deployed_release(release).name
+    def roll(self, component: str, *of: Release) -> None:
+        """Restarts a component's pods one by one, as a change of its template would.
+
+        Those of several releases at the same time: a predictor's pod takes 45 s to stop.
+        """
         mark = {"annotations": {"proviso.dev/rolled": str(time.time_ns())}}
         patch = json.dumps({"spec": {component: mark}})
-        self.kubectl("-n", NAMESPACE, "patch", "isvc", deployed_name, "--type=merge", "-p", patch)
-        eventually(
-            f"{deployed_name} {component} rolled",
-            lambda: self._rolled(deployed_name, component, mark),
-            240,
-        )
+        names = [deployed_release(release).name for release in of]
+        for name in names:
+            self.kubectl("-n", NAMESPACE, "patch", "isvc", name, "--type=merge", "-p", patch)
+        for name in names:
+            rolled = partial(self._rolled, name, component, mark)
+            eventually(f"{name} {component} rolled", rolled, 2 * LIMIT)
 
     def _rolled(self, deployed_name: str, component: str, mark: dict[str, dict[str, str]]) -> bool:
         """All pods carry the mark and are ready; the old ones are gone."""
@@ -247,7 +261,7 @@ class Place:
             status = self.get("deployment", deployment).get("status", {})
             return int(status.get("readyReplicas", 0)) == count
 
-        eventually(f"{deployment} at {count}", reached, 120)
+        eventually(f"{deployment} at {count}", reached)
 
     @contextmanager
     def sick(self, release: Release, how: str) -> Iterator[None]:
@@ -258,7 +272,7 @@ class Place:
             job = self.get("cronjob", "skew")["spec"]["jobTemplate"]["spec"]["template"]["spec"]
             image = job["containers"][0]["image"]
             self.kubectl("apply", "-f", "-", text=json.dumps(bad_server(how, image)))
-            self.kubectl("-n", NAMESPACE, "wait", "--for=condition=Ready", "pod/bad-server")
+            eventually("the bad server listens", lambda: ready(self.get("pod", "bad-server")))
         self._select(name, before, {"app": "bad-server"})
         try:
             yield
@@ -297,7 +311,7 @@ class Place:
         )
         self.kubectl("apply", "-f", "-", text=json.dumps(pod))
         try:
-            yield eventually("the crossed pod listens", self._crossed_address, 90)
+            yield eventually("the crossed pod listens", self._crossed_address)
         finally:
             self.kubectl("-n", NAMESPACE, "delete", "pod", "crossed", "--grace-period=1")
 
@@ -333,14 +347,11 @@ class Place:
                     return self.kubectl("-n", NAMESPACE, "logs", name, "-c", container)
         return None
 
-    def never_ready(self, deployed_name: str, component: str, seconds: float) -> bool:
-        """Whether a component's pods have all failed to become ready for so long."""
-        ends = time.monotonic() + seconds
-        while time.monotonic() < ends:
-            if any(map(ready, self.pods(deployed_name, component))):
-                return False
-            time.sleep(1)
-        return bool(self.pods(deployed_name, component))
+    def gave_up(self, deployed_name: str, component: str) -> bool:
+        """Whether each of a component's pods has ended with an error and been started again."""
+        pods = self.pods(deployed_name, component)
+        containers = [pod["status"].get("containerStatuses", []) for pod in pods]
+        return bool(pods) and all(any(map(_failed_before, of_pod)) for of_pod in containers)
 
     def secret(self, name: str) -> str:
         """The clear password in a client's Secret."""
@@ -402,6 +413,11 @@ class Place:
 def _version(item: dict[str, Any]) -> str:
     metadata = item["metadata"]
     return f"{metadata['uid']}:{metadata.get('generation', metadata['resourceVersion'])}"
+
+
+def _failed_before(container: dict[str, Any]) -> bool:
+    before = container.get("lastState", {}).get("terminated", {})
+    return bool(before.get("exitCode", 0))
 
 
 def ready(pod: dict[str, Any]) -> bool:

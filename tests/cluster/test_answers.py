@@ -7,18 +7,19 @@ from pathlib import Path
 import pytest
 
 from tests.cluster import truth
+from tests.cluster.jobs import append_now
 from tests.cluster.load import Sent, batch, failed
+from tests.cluster.place import DEPLOY_SECONDS, Place, attempt, run
 from tests.cluster.place import PROGRAM as PROVISO
-from tests.cluster.place import Place, attempt, run
 
 pytestmark = pytest.mark.cluster
 COUNT = 500
 
 
 def test_answers_are_their_offline_rows(at_rest: Place, tmp_path: Path) -> None:
-    with at_rest.still():
-        sent = batch(at_rest.gateway, at_rest.asked, COUNT, tmp_path.name)
-        history = at_rest.copy("data") / "history"
+    append_now(at_rest)
+    sent = batch(at_rest.gateway, at_rest.asked, COUNT, tmp_path.name)
+    history = at_rest.copy("data") / "history"
     assert not failed(sent), failed(sent)[:3]
     cases = truth.offline(at_rest.contract, at_rest.stable, history, sent, tmp_path)
     assert not truth.wrong(sent, cases)
@@ -41,13 +42,13 @@ def test_each_answer_left_its_record(at_rest: Place, tag: str) -> None:
 
 def test_a_second_deployment_changes_nothing(place: Place) -> None:
     before = place.generations()
-    said = run(PROVISO, "deploy", "--yes", "--json", seconds=300)
+    said = run(PROVISO, "deploy", "--yes", "--json", seconds=DEPLOY_SECONDS)
     assert place.generations() == before
     assert '"changed": 0' in said
 
 
 def test_a_dry_run_against_the_server_changes_nothing(place: Place) -> None:
     before = place.generations()
-    done = attempt(PROVISO, "deploy", "--yes", "--dry-run", "server", seconds=300)
+    done = attempt(PROVISO, "deploy", "--yes", "--dry-run", "server", seconds=DEPLOY_SECONDS)
     assert done.returncode == 0, done.stderr
     assert place.generations() == before

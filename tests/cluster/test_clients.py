@@ -54,7 +54,7 @@ def ask(at_rest: Place, rows: list[Row], tmp_path: Path) -> Ask:
             *("--model", at_rest.gateway.model, "--host", at_rest.gateway.host),
             *("--rows", str(given)),
         ]
-        done = subprocess.run(line, capture_output=True, text=True, timeout=180, check=False)
+        done = subprocess.run(line, capture_output=True, text=True, timeout=600, check=False)
         assert done.returncode == 0, done.stderr[-2000:]
         found: dict[str, Any] = json.loads(done.stdout)
         return found
@@ -79,9 +79,8 @@ def by_v1(place: Place, rows: list[Row]) -> list[float]:
 def test_a_standard_client_gets_what_v1_answers(
     client: str, ask: Ask, at_rest: Place, rows: list[Row]
 ) -> None:
-    with at_rest.still():
-        wanted = by_v1(at_rest, rows)
-        found = ask(client)
+    wanted = by_v1(at_rest, rows)
+    found = ask(client)
     for way in WAYS[client]:
         assert found[way]["probability"] == pytest.approx(wanted, abs=1e-12), way
     for call in ("live", "ready", "model_ready"):
@@ -117,6 +116,6 @@ def test_what_is_for_operators_is_not_routed(path: str, at_rest: Place) -> None:
 
 
 def test_perf_analyzer_measures_through_the_gateway(ask: Ask) -> None:
-    subprocess.run([ROOT / "scripts" / "setup-perf"], check=True, timeout=300)
+    subprocess.run([ROOT / "scripts" / "setup-perf"], check=True, timeout=600)
     found = ask("perf-http")
     assert (found["exit"], len(found["measured"])) == (0, 1), found["said"]

@@ -14,7 +14,7 @@ def test_a_predictor_with_other_bytes_never_becomes_ready(at_rest: Place) -> Non
     """The candidate's manifests with a model image in which one byte of the model differs."""
     with at_rest.impostor(at_rest.candidate, "altered-bytes") as deployed_name:
         said = eventually(
-            "the launcher refuses", lambda: at_rest.init_log(deployed_name, "backend"), 120
+            "the launcher refuses", lambda: at_rest.init_log(deployed_name, "backend")
         )
         assert "model.onnx" in said
         assert "wanted sha256:" in said

@@ -37,16 +37,15 @@ def test_a_killed_process_costs_what_it_was_working_on(
 ) -> None:
     """One of two, by kill -9. What it was scoring may fail; nothing fails afterwards."""
     deployed_name, tag = deployed_release(at_rest.stable).name, tag_of(f"kill-{component}")
-    with at_rest.still():
-        victim = at_rest.pods(deployed_name, component)[0]
-        with Load(at_rest.gateway, at_rest.asked, tag, rate=50) as load:
-            time.sleep(3)
-            at = kill(victim, "kserve-container")
-            back = eventually(
-                "it is back", lambda: came_back(at_rest, deployed_name, component, victim)
-            )
-            time.sleep(AFTER_SECONDS)
-        history = at_rest.copy("data") / "history"
+    victim = at_rest.pods(deployed_name, component)[0]
+    with Load(at_rest.gateway, at_rest.asked, tag, rate=50) as load:
+        time.sleep(3)
+        at = kill(victim, "kserve-container")
+        back = eventually(
+            "it is back", lambda: came_back(at_rest, deployed_name, component, victim)
+        )
+        time.sleep(AFTER_SECONDS)
+    history = at_rest.copy("data") / "history"
     met = outage(load.sent, at)
     measured(f"kill -9 of one of two {component}s at 50/s: {met}; ready again in {back - at:.1f} s")
     assert not wrong_answers(at_rest, load.sent, history, tmp_path)
@@ -66,16 +65,15 @@ def came_back(place: Place, deployed_name: str, component: str, before: Pod) -> 
 
 def test_a_node_that_stands_still_answers_nothing_wrong(at_rest: Place, tmp_path: Path) -> None:
     tag = tag_of("paused")
-    with at_rest.still():
-        with Load(at_rest.gateway, at_rest.asked, tag, rate=12) as load:
-            time.sleep(3)
-            with paused() as stopped:
-                time.sleep(PAUSE_SECONDS)
-            resumed = time.monotonic()
-            eventually("it answers", lambda: answered_since(load, resumed), BACK_SECONDS)
-            eventually("the API server answers", api_answers, 60)
-            time.sleep(AFTER_SECONDS)
-        history = at_rest.copy("data") / "history"
+    with Load(at_rest.gateway, at_rest.asked, tag, rate=12) as load:
+        time.sleep(3)
+        with paused() as stopped:
+            time.sleep(PAUSE_SECONDS)
+        resumed = time.monotonic()
+        eventually("it answers", lambda: answered_since(load, resumed), BACK_SECONDS)
+        eventually("the API server answers", api_answers, 60)
+        time.sleep(AFTER_SECONDS)
+    history = at_rest.copy("data") / "history"
     during = [one for one in load.sent if stopped < one.began < resumed]
     after = [one for one in load.sent if one.began >= resumed]
     assert all(not one.answer.answered or one.ended > resumed for one in during)

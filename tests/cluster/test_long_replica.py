@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from tests.cluster import truth
+from tests.cluster.jobs import append_now
 from tests.cluster.load import Load
 from tests.cluster.long_faults import Pod, kill, measured, outage, tag_of
-from tests.cluster.long_jobs import append_now
 from tests.cluster.long_replica import Pair, replicated
 from tests.cluster.place import CONTEXT, NAMESPACE, Place, eventually, run
 
@@ -51,14 +51,13 @@ def test_the_replica_takes_over(
     pair.await_whole()
     time.sleep(AGAIN_SECONDS)
     primary = pair.primary()
-    with place.still():
-        with Load(place.gateway, place.asked, tag, rate=40) as load:
-            time.sleep(3)
-            at = how(primary)
-            eventually("the other is primary", lambda: is_other(pair.primary(), primary), 30)
-            eventually("answers", lambda: load.sent[-1].answer.answered, 30)
-            time.sleep(8)
-        history = place.copy("data") / "history"
+    with Load(place.gateway, place.asked, tag, rate=40) as load:
+        time.sleep(3)
+        at = how(primary)
+        eventually("the other is primary", lambda: is_other(pair.primary(), primary), 30)
+        eventually("answers", lambda: load.sent[-1].answer.answered, 30)
+        time.sleep(8)
+    history = place.copy("data") / "history"
     met = outage(load.sent, at)
     measured(f"primary {how.__name__} at 40/s: {met}")
     served = [one for one in load.sent if one.answer.answered]

@@ -123,7 +123,7 @@ def forwarded(place: Place, work: Path) -> Iterator[Store]:
 def test_both_schemas_are_right_in_a_canary(
     at_rest: Place, richer: Variant, tmp_path: Path
 ) -> None:
-    with at_rest.still(), forwarded(at_rest, tmp_path) as store:
+    with forwarded(at_rest, tmp_path) as store:
         ours = backfilled(at_rest, richer, store, tmp_path)
         try:
             with standing(at_rest, richer):

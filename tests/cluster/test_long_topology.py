@@ -23,9 +23,9 @@ from proviso.release.directory import Release
 from proviso.release.writing import rebind
 from proviso.rollout.deployed import deployed_release
 from tests.cluster import truth
+from tests.cluster.jobs import settled_history
 from tests.cluster.load import Gateway, Sent, batch, failed
 from tests.cluster.long_faults import measured, tag_of
-from tests.cluster.long_jobs import settled_history
 from tests.cluster.long_release import routed, standing, variant
 from tests.cluster.place import Place
 
@@ -82,11 +82,10 @@ def of_candidate(release: Release, contract: Contract, plan: Plan, directory: Pa
 def test_one_pod_answers_as_two_do(at_rest: Place, tmp_path: Path) -> None:
     other = variant(tmp_path, EDITS, partial(of_candidate, at_rest.candidate))
     assert other.deployed.topology == "collocated"
-    with at_rest.still():
-        units = [deployed_release(at_rest.candidate), other.deployed]
-        with standing(at_rest, other), routed(at_rest, units) as ways:
-            asked = in_turns(at_rest, dict(zip(FORMS, ways, strict=True)))
-        history = settled_history(at_rest)
+    units = [deployed_release(at_rest.candidate), other.deployed]
+    with standing(at_rest, other), routed(at_rest, units) as ways:
+        asked = in_turns(at_rest, dict(zip(FORMS, ways, strict=True)))
+    history = settled_history(at_rest)
     shown(asked)
     for form, contract, release in (
         ("separate", at_rest.contract, at_rest.candidate),

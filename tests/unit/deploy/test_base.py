@@ -153,6 +153,23 @@ def test_only_the_primary_of_two_stores_is_ready() -> None:
     assert _of("kind-ha", "Service")["store-peers"]["spec"]["publishNotReadyAddresses"] is True
 
 
+@pytest.mark.parametrize("overlay", [*OVERLAYS, "prometheus"])
+def test_a_busy_node_restarts_nothing(overlay: str) -> None:
+    """A process that lacks CPU answers late; restarting it takes more CPU (ADR 126)."""
+    probed = [c for _, t in _templates(overlay) for c in t["spec"]["containers"] if _probes(c)]
+    assert probed
+    for container in probed:
+        for kind, probe in _probes(container):
+            assert probe["timeoutSeconds"] >= 5, (container["name"], kind)
+            if kind == "liveness":
+                assert probe["periodSeconds"] * probe["failureThreshold"] >= 60
+
+
+def _probes(container: Object) -> list[tuple[str, Object]]:
+    kinds = ("startup", "readiness", "liveness")
+    return [(kind, container[f"{kind}Probe"]) for kind in kinds if f"{kind}Probe" in container]
+
+
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_all_that_a_store_runs_is_in_its_configuration(overlay: str) -> None:
     [config] = _of(overlay, "ConfigMap").values()

@@ -41,6 +41,20 @@ def calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return written
 
 
+def test_the_one_node_elects_nothing() -> None:
+    """In both forms of kubeadm's arguments: kind takes the patch of the version that it writes."""
+    patches = [
+        yaml.safe_load(p) for p in yaml.safe_load(CONFIG.read_text())["kubeadmConfigPatches"]
+    ]
+    assert [p["apiVersion"][-7:] for p in patches] == ["v1beta3", "v1beta4"]
+    for patch in patches:
+        for component in ("controllerManager", "scheduler"):
+            given = patch[component]["extraArgs"]
+            if not isinstance(given, dict):
+                given = {one["name"]: one["value"] for one in given}
+            assert given["leader-elect"] == "false"
+
+
 def test_a_cluster_is_found_by_its_name(calls: Path) -> None:
     assert Kind("ours").exists()
     assert not Kind("our").exists()
@@ -55,7 +69,7 @@ def test_a_cluster_is_made_from_the_node_image_that_docker_has(
     Kind("new").create(CONFIG)
     made = [line for line in calls.read_text().splitlines() if "create" in line]
     plain = f"kind create cluster --name new --config {CONFIG}"
-    assert made == [f"{plain} --wait 120s", f"{plain} --image have:1 --wait 120s"]
+    assert made == [f"{plain} --wait 300s", f"{plain} --image have:1 --wait 300s"]
 
 
 @pytest.fixture

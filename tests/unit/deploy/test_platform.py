@@ -45,7 +45,7 @@ def folder(root: Path, name: str, *documents: dict[str, Any], files: str = "own.
     (root / name / "kustomization.yaml").write_text(files)
 
 
-def platform(root: Path, *names: str, mode: str = "standard") -> Platform:
+def platform(root: Path, *names: str, mode: str = "standard", kind: bool = False) -> Platform:
     """Components that lie in one namespace, each with a file of its own."""
     text = b"# upstream\n"
     components = []
@@ -57,7 +57,7 @@ def platform(root: Path, *names: str, mode: str = "standard") -> Platform:
         modes = {"modes": ["standard", "knative"], "variants": {"knative": f"{name}-knative"}}
         components.append(Component.model_validate(known | more | modes))
     pins = Pins(version=1, components=components)
-    return Platform(root, pins, None, "knative" if mode == "knative" else "standard")
+    return Platform(root, pins, None, "knative" if mode == "knative" else "standard", kind)
 
 
 def run(of: Platform, *, dry_run: bool = False) -> tuple[str, list[str]]:
@@ -112,6 +112,21 @@ def test_a_mode_has_its_own_variation(tmp_path: Path) -> None:
     # What the variation builds on counts as well.
     folder(tmp_path, "one", NAMESPACE, deployment(), deployment("more"))
     assert run(platform(tmp_path, "one", mode="knative"))[0] == "2 unchanged"
+
+
+@pytest.mark.parametrize("mode", ["standard", "knative"])
+@pytest.mark.usefixtures("api")
+def test_kind_has_its_own_form_of_both_modes(mode: str, tmp_path: Path) -> None:
+    variant = "one" if mode == "standard" else "one-knative"
+    folder(tmp_path, "one", NAMESPACE, deployment())
+    folder(tmp_path, "one-knative", NAMESPACE, deployment())
+    folder(tmp_path, f"{variant}-kind", NAMESPACE, deployment("elected"))
+    run(platform(tmp_path, "one", mode=mode))
+    assert run(platform(tmp_path, "one", mode=mode, kind=True))[0].startswith("1 created")
+    assert run(platform(tmp_path, "one", mode=mode, kind=True))[0] == "1 unchanged"
+    # What it builds on counts as well.
+    folder(tmp_path, variant, NAMESPACE, deployment(), deployment("more"))
+    assert run(platform(tmp_path, "one", mode=mode, kind=True))[0] == "2 unchanged"
 
 
 def test_a_dry_run_writes_no_note(api: ApiServer, tmp_path: Path) -> None:

@@ -5,17 +5,21 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from tests.cluster.place import NAMESPACE, Place
+from tests.cluster.place import NAMESPACE, Place, eventually
 
 
 def append_now(place: Place) -> None:
-    """A run of `append` besides those of its schedule; returns when it has ended well."""
+    """A run of `append` while its schedule is suspended; returns when it has ended well."""
     name = f"append-{time.time_ns()}"
     place.kubectl("-n", NAMESPACE, "create", "job", name, "--from=cronjob/append")
-    place.kubectl(
-        *("-n", NAMESPACE, "wait", "--for=condition=Complete", f"job/{name}", "--timeout=110s")
-    )
+    eventually(f"{name} is complete", lambda: _succeeded(place, name))
     place.kubectl("-n", NAMESPACE, "delete", "job", name)
+
+
+def _succeeded(place: Place, name: str) -> bool:
+    status = place.get("job", name).get("status", {})
+    assert not status.get("failed"), status
+    return bool(status.get("succeeded"))
 
 
 def settled_history(place: Place) -> Path:
