@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from feature_runtime.core.availability import Row
 from feature_runtime.core.moments import DAY, HOUR, MINUTE
 from proviso.contracts.contract import Contract, FeatureView
+from proviso.contracts.loading import parse_contract
 from proviso.history.files import MOMENT, history_columns, history_file
 from proviso.history.values import EntityRow, Event
 
@@ -30,7 +31,8 @@ _EXACT = {"absolute": 0.0, "relative": 0.0}
 def contract(dtype: str = "string", on_event: bool = True) -> Contract:
     """Buyers and shops with ids of `dtype`; one view per entity, of both, and on event."""
     views = [_hourly(), _shop(), _pair()] + ([_stream()] if on_event else [])
-    return Contract.model_validate(
+    return parse_contract(
+        "contract",
         {
             "version": 1,
             "name": "test-shop",
@@ -49,8 +51,8 @@ def contract(dtype: str = "string", on_event: bool = True) -> Contract:
                     "owner": _OWNER,
                 }
             ],
-        }
-    )
+        },
+    )[0]
 
 
 def _source() -> dict[str, Any]:

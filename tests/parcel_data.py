@@ -94,7 +94,7 @@ def tiny_release(project: Project, directory: Path) -> Release:
 
 def asked_at(project: Project, ids: Mapping[str, keys.EntityId], at: list[int], out: Path) -> Path:
     """Transactions of one courier and zone at some moments, otherwise like the first real ones."""
-    source = project.contract.source
+    source = project.contract.observations_of()
     table = pq.read_table(project.transactions).slice(0, len(at))
     moments = pa.array(at, pa.timestamp("us", tz="UTC"))
     columns = {source.event_timestamp: moments, str(source.arrival_timestamp): moments}

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from feature_runtime.core.moments import DAY, HOUR, MINUTE, parse_moment
 from proviso.contracts.contract import Contract, FeatureView
-from proviso.contracts.loading import load_model
+from proviso.contracts.loading import load_contract_file
 from proviso.history.duckdb.engine import Engine, connect, parquet_rows, write_parquet
 from proviso.history.files import history_file
 
@@ -67,7 +67,7 @@ class Data:
 
 def contract() -> Contract:
     """One view of one entity, published on events."""
-    return load_model(Path(__file__).with_name("join.yml"), Contract)
+    return load_contract_file(Path(__file__).with_name("join.yml"))
 
 
 def view() -> FeatureView:

@@ -57,6 +57,7 @@ def context(contract: Contract, measured: Measured, made_at: datetime) -> dict[s
     services = service_entries(contract, measured)
     return {
         "contract": contract,
+        "observations": contract.observations_of(),
         "made_at": format_moment(to_microseconds(made_at.replace(microsecond=0))),
         "as_of": measured.as_of,
         "graph": lineage_graph(contract, _under(contract, measured)),
@@ -118,7 +119,8 @@ def _part(statistics: FeatureStatistics) -> float:
 def _under(contract: Contract, measured: Measured) -> dict[str, str]:
     """A line below each node of the drawing."""
     count = len(contract.entities)
-    found = {contract.source.name: "1 entity" if count == 1 else f"{count} entities"}
+    source = contract.observations_of().rows.name
+    found = {source: "1 entity" if count == 1 else f"{count} entities"}
     for view in contract.feature_views:
         found[view.name] = f"{', '.join(view.entities)} · {published(view)}"
     for service in contract.feature_services:

@@ -24,6 +24,7 @@ from proviso.contracts.loading import (
     SKEW_FILE,
     Model,
     check_directory,
+    parse_contract,
     parse_model,
     read_text,
 )
@@ -101,10 +102,8 @@ def judge(
 ) -> tuple[Check, ...]:
     """The four checks of files already read; `unread` names those that could not be."""
     broken = unread or {}
-    contract, contract_wrong = _typed(CONTRACT_FILE, lab.contract, Contract, broken)
+    contract, contract_wrong = _contract(lab.contract, today, broken)
     plan, plan_wrong = _typed(PLAN_FILE, lab.plan, Plan, broken)
-    if contract:
-        contract_wrong = [*contract_problems(contract, today)]
     if plan:
         plan_wrong = [*plan_problems(contract, plan, today)]
     readable = contract is not None
@@ -141,6 +140,19 @@ def _located(check: Check, document: Document) -> Check:
         tuple(map(document.located, found)) for found in (check.problems, check.warnings)
     )
     return replace(check, problems=problems, warnings=warnings)
+
+
+def _contract(
+    data: Any, today: date, unread: dict[str, ContractError]
+) -> tuple[Contract | None, list[Problem]]:
+    """The contract where it can be read, and what is wrong with it."""
+    if CONTRACT_FILE in unread:
+        return None, unread[CONTRACT_FILE].problems
+    try:
+        contract, form = parse_contract(CONTRACT_FILE, data)
+    except ContractError as error:
+        return None, error.problems
+    return contract, [*map(form.told, contract_problems(contract, today))]
 
 
 def _typed(

@@ -53,7 +53,7 @@ def quality(
     """Measure the worth of each feature group or schedule."""
     project = load_project(ctx.obj)
     firsts = [day("--week", text) for text in week]
-    weeks = requests(transactions, firsts, project.contract.source.label.delay)
+    weeks = requests(transactions, firsts, project.contract.observations_of().label.delay)
     measure = worth_of_freshness if freshness else worth_of_groups
     lines = list(measure(project, weeks, note))
     emit({"lines": [asdict(line) for line in lines]}, as_json, lambda: table(lines, weeks))

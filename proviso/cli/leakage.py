@@ -48,7 +48,7 @@ def leakage(
     written = [out / f"leakage.{ending}" for ending in ("html", "json")]
     check_written(ctx.obj, written, transactions)
     project = load_project(ctx.obj, service)
-    delay = project.contract.source.label.delay
+    delay = project.contract.observations_of().label.delay
     study = Study(
         contracts=ctx.obj,
         transactions=transactions,

@@ -91,7 +91,7 @@ def materialize(
     if following:
         views = on_event_views(views, note)
     source = StreamSource(
-        store, store_password_file, stream or contract.source.name, group, landing
+        store, store_password_file, stream or contract.observations_of().rows.name, group, landing
     )
     clock = None if following else given_moment("--as-of", as_of)
     if dry_run:

@@ -38,7 +38,7 @@ def produce(
 ) -> None:
     """Send a file of transactions to a stream, in order."""
     contract = load_contract(ctx.obj)
-    name = stream or contract.source.name
+    name = stream or contract.observations_of().rows.name
     if dry_run:
         emit({"stream": name}, as_json, lambda: f"would append {transactions} to {name}")
         return

@@ -25,8 +25,27 @@ from feature_runtime.core.availability import ViewTimes
 from feature_runtime.core.functions import CLOCK_FUNCTIONS, DERIVED_FUNCTIONS
 from feature_runtime.core.release import MODEL_PATTERN
 from proviso.contracts.aggregates import AGGREGATES
-from proviso.contracts.base import Date, Duration, Label, Name, Span, Strict, Text, invalid
+from proviso.contracts.base import (
+    Date,
+    Duration,
+    InputError,
+    Label,
+    Name,
+    Span,
+    Strict,
+    Text,
+    invalid,
+)
 from proviso.contracts.bounds import Bound
+from proviso.contracts.sources import (
+    EventsSource,
+    Observations,
+    RowsSource,
+    Source,
+    TableSource,
+    observed,
+    rows_source,
+)
 
 if TYPE_CHECKING:
     RequestFunction = str
@@ -36,37 +55,8 @@ else:  # the registry decides which names there are
     DerivedFunctionName = Literal[tuple(DERIVED_FUNCTIONS)]
 
 
-class Column(Strict):
-    """A numeric column of the source. Money is summed as integer minor units of 10^-scale."""
-
-    dtype: Literal["money", "int64", "float64", "bool"]
-    scale: Annotated[int, Field(ge=0, le=6)] = 0
-    description: Text
-
-
-class LabelColumn(Strict):
-    """What is predicted. A label is known from `known_at`, else from event time + `delay`."""
-
-    column: Name
-    known_at: Name | None = None
-    delay: Duration
-    description: Text
-
-
-class Source(Strict):
-    """The table of events that every feature is computed from."""
-
-    name: Name
-    description: Text
-    id: Name
-    event_timestamp: Name
-    arrival_timestamp: Name | None = None
-    label: LabelColumn
-    columns: dict[Name, Column]
-
-
 class Entity(Strict):
-    """A business object; `join_key` is its column in the source and its field in a request."""
+    """A business object; `join_key` is its column in sources and its field in a request."""
 
     name: Name
     join_key: Name
@@ -177,15 +167,15 @@ AggregateName = Annotated[
 class Aggregate(Strict):
     """An exact integer over the window (H - window, H] of one entity's arrived events.
 
-    `dated: label` counts an event at the moment its label becomes known, and only then may
-    `where` look at the label.
+    `dated: known` counts an event at the moment at which the late columns that `of` and `where`
+    use are known, and only then may they use such columns.
     """
 
     name: Name
     function: AggregateName
     of: Name | None = None
     where: Text | None = None
-    dated: Literal["event", "label"] = "event"
+    dated: Literal["event", "known"] = "event"
     window: Span
 
     @model_validator(mode="after")
@@ -215,11 +205,15 @@ class Feature(Strict):
 
 
 class FeatureView(Strict):
-    """A group of features with shared keys, clocks and ownership."""
+    """A group of features with shared keys, clocks and ownership.
+
+    source: what its rows are computed from; left out, the only source of kind `events`.
+    """
 
     name: Name
     description: Text
     owner: Label
+    source: Name | None = None
     entities: Annotated[list[Name], Field(min_length=1)]
     event_timestamp: Literal["event_ts"]
     created_timestamp: Literal["created_ts"]
@@ -280,12 +274,16 @@ class DerivedFeature(Strict):
 
 
 class FeatureService(Strict):
-    """The features that one model version consumes together, in the order of its vector."""
+    """The features that one model version consumes together, in the order of its vector.
+
+    observations: what it predicts; left out, the only source of kind `observations`.
+    """
 
     name: Name
     model: Annotated[str, Field(pattern=rf"^{MODEL_PATTERN}$")]
     description: Text
     owner: Label
+    observations: Name | None = None
     fields: Annotated[list[Name], Field(min_length=1)]
     request_features: Annotated[list[RequestFeature], Field(min_length=1)]
     features: Annotated[list[str], Field(min_length=1)]
@@ -317,12 +315,13 @@ class QualityGate(Strict):
 
 
 class Contract(Strict):
-    """The whole feature store contract."""
+    """The whole feature store contract, version 2; `contracts.upgrade` makes it of version 1."""
 
-    version: Literal[1]
+    version: Literal[2]
     name: Label
     description: Text
-    source: Source
+    time_zone: Text = "UTC"
+    sources: Annotated[list[Source], Field(min_length=1)]
     entities: Annotated[list[Entity], Field(min_length=1)]
     feature_views: Annotated[list[FeatureView], Field(min_length=1)]
     feature_services: Annotated[list[FeatureService], Field(min_length=1)]
@@ -336,9 +335,37 @@ class Contract(Strict):
     def view_by_name(self) -> dict[str, FeatureView]:
         return {view.name: view for view in self.feature_views}
 
+    @cached_property
+    def source_by_name(self) -> dict[str, Source]:
+        return {source.name: source for source in self.sources}
+
     def join_keys(self, view: FeatureView) -> tuple[str, ...]:
         """The key columns of a view, in its order."""
         return tuple(self.entity_by_name[name].join_key for name in view.entities)
+
+    def key_columns(self, source: RowsSource) -> dict[str, str]:
+        """The file's column of each join key that a source's rows carry."""
+        keys = {name: self.entity_by_name[name].join_key for name in source.entities}
+        return {key: source.keys.get(name, key) for name, key in keys.items()}
+
+    def source_of(self, view: FeatureView) -> EventsSource | TableSource:
+        """The source of a view's rows. Raises InputError when it is not decided."""
+        found = rows_source(self.sources, view.source)
+        if found is None:
+            place = f"feature_views[{view.name}].source"
+            raise _undecided(place, view.source, "view_source_unknown")
+        return found
+
+    def observations_of(self, service: FeatureService | None = None) -> Observations:
+        """What a service predicts; without a service, what the contract's only one observes.
+
+        Raises InputError when it is not decided.
+        """
+        stated = service.observations if service else None
+        found = observed(self.sources, stated)
+        if found is None:
+            raise _undecided("sources", stated, "observations_unknown")
+        return found
 
     def schema_of(self, view: FeatureView) -> str:
         """16 hex digits over all that gives the view's rows their meaning."""
@@ -347,14 +374,7 @@ class Contract(Strict):
                 self.entity_by_name[e].model_dump(exclude={"description", "owner"})
                 for e in view.entities
             ],
-            "source": self.source.model_dump(
-                mode="json",
-                exclude={
-                    "description": True,
-                    "columns": {"__all__": {"description"}},
-                    "label": {"description"},
-                },
-            ),
+            "source": self._source_meaning(view),
             "source_delay": view.source_delay,
             "publication": view.publication.model_dump(mode="json"),
             "population": view.population,
@@ -363,3 +383,17 @@ class Contract(Strict):
         }
         text = json.dumps(meaning, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def _source_meaning(self, view: FeatureView) -> Any:
+        """The view's source as plain data, without what is only said of it or where it lies."""
+        source = self.source_of(view)
+        said = dict.fromkeys(("description", "location", "entities", "keys"), True)
+        columns = {"columns": {"__all__": {"description"}}}
+        meaning = source.model_dump(mode="json", exclude={**said, **columns})
+        keys = self.key_columns(source)
+        return {**meaning, "keys": {key: keys.get(key) for key in self.join_keys(view)}}
+
+
+def _undecided(place: str, stated: str | None, code: str) -> InputError:
+    found = "no name of a source" if stated is None else stated
+    return InputError.of(place, found, "the name of one of the contract's sources", code=code)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,8 +16,8 @@ from proviso.contracts.paths import CONTRACT_FILE as CONTRACT_FILE
 from proviso.contracts.paths import PLAN_FILE as PLAN_FILE
 from proviso.contracts.plan import Plan
 from proviso.contracts.problems import problems_of
-from proviso.contracts.validation.columns import column_problems
-from proviso.contracts.validation.views import entity_problems
+from proviso.contracts.upgrade import LATER_KEYS, Form, Version1, is_version_1, upgraded
+from proviso.contracts.validation.sources import unusable
 
 PAYLOADS_FILE = "online_feature_payloads.jsonl"
 SKEW_FILE = "skew_test_cases.csv"
@@ -67,25 +69,61 @@ def parse_model(file: str, data: Any, model: type[Model]) -> Model:
         raise ContractError(problems_of(file, data, error)) from error
 
 
+def parse_contract(file: str, data: Any) -> tuple[Contract, Form]:
+    """A contract of version 1 or 2, and the form of its file.
+
+    Raises ContractError with every problem at once.
+    """
+    if not is_version_1(data):
+        return parse_model(file, data, Contract), Form()
+    problems = [_later_key(file, key) for key in LATER_KEYS if key in data]
+    source = None
+    try:
+        stated = {key: data[key] for key in ("source",) if key in data}
+        source = parse_model(file, stated, Version1).source
+    except ContractError as error:
+        problems += error.problems
+    try:
+        contract = parse_model(file, upgraded(data, source), Contract)
+    except ContractError as error:
+        made = f"{file}: sources"
+        problems += [problem for problem in error.problems if not problem.path.startswith(made)]
+    if problems:
+        raise ContractError(problems)
+    return contract, Form(source)
+
+
+def _later_key(file: str, key: str) -> Problem:
+    wanted, why = "version: 2", "version 1 does not have it"
+    return Problem(f"{file}: {key}", "version: 1", wanted, why, code="key_unknown")
+
+
 def load_model(path: Path, model: type[Model]) -> Model:
     """A typed file. Raises ContractError with every problem at once, each with its position.
 
     Raises InputError when its directory does not exist.
     """
-    return _load(path, model)[0]
+    document = _document(path)
+    with _located(document):
+        return parse_model(path.name, document.data, model)
 
 
 def load_contract(directory: Path) -> Contract:
-    """The contract of a directory, whose views have keys. Raises ContractError.
+    """The contract of a directory, whose views have keys. Raises ContractError."""
+    return load_contract_file(directory / CONTRACT_FILE)
+
+
+def load_contract_file(path: Path) -> Contract:
+    """A contract of either version, whose views have sources and keys. Raises ContractError.
 
     Only what no command can compute with is checked; `proviso validate` checks the rest.
     """
-    contract, document = _load(directory / CONTRACT_FILE, Contract)
-    problems = [p for view in contract.feature_views for p in entity_problems(contract, view)]
-    problems += [] if problems else column_problems(contract)
-    if problems:
-        raise ContractError([*map(document.located, problems)])
-    return contract
+    document = _document(path)
+    with _located(document):
+        contract, form = parse_contract(path.name, document.data)
+        if problems := [*unusable(contract)]:
+            raise ContractError([*map(form.told, problems)])
+        return contract
 
 
 def load_plan(directory: Path) -> Plan:
@@ -93,10 +131,15 @@ def load_plan(directory: Path) -> Plan:
     return load_model(directory / PLAN_FILE, Plan)
 
 
-def _load(path: Path, model: type[Model]) -> tuple[Model, Document]:
+def _document(path: Path) -> Document:
     check_directory(path.parent)
-    document = read_document(path.name, read_text(path))
+    return read_document(path.name, read_text(path))
+
+
+@contextmanager
+def _located(document: Document) -> Iterator[None]:
+    """Problems that are raised in the block get their positions in the document."""
     try:
-        return parse_model(path.name, document.data, model), document
+        yield
     except ContractError as error:
         raise ContractError([*map(document.located, error.problems)]) from error

@@ -12,7 +12,14 @@ from feature_runtime.core.release import MODEL_PATTERN
 from proviso.contracts.base import Problem
 from proviso.contracts.documents import path_of
 
-_UNION_BRANCHES = {"Scheduled", "OnEvent"}
+_UNION_BRANCHES = {
+    "Scheduled",
+    "OnEvent",
+    "EventsSource",
+    "TableSource",
+    "ObservationsSource",
+    "ObservedRows",
+}
 """pydantic puts the tag of a union into the location: not a place in the file."""
 
 _WHY_REQUIRED: Mapping[str, str] = {

@@ -36,7 +36,7 @@ def page_of(
         replay=replay,
         scores=scored.probability.tolist(),
         labels=inputs.labels.tolist(),
-        label_name=contract.source.label.column,
+        label_name=contract.observations_of().label.column,
         refusals=refusals,
         baseline_scores=baseline.tolist(),
         verdicts=[_shown(verdict, expected) for verdict, expected in verdicts],

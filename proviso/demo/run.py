@@ -129,7 +129,7 @@ def _prepare(settings: Settings, steps: Steps) -> Prepared:
     with steps.step("validate contract, payloads, skew cases and release plan"):
         _validate(settings, steps)
         project = _project(settings)
-        delay, margin = project.contract.source.label.delay, project.plan.clock_margin
+        delay, margin = project.contract.observations_of().label.delay, project.plan.clock_margin
         weeks = last_weeks(project.contract, transactions, delay, margin)
         steps.say(weeks.text)
     with steps.step("features, point-in-time join, training, ONNX, release"):
@@ -211,7 +211,7 @@ def _train(
     settings: Settings, project: Project, transactions: Path, weeks: Weeks, steps: Steps
 ) -> Trained:
     """History from the earliest lookback of the training days to the end of the test."""
-    delay = project.contract.source.label.delay
+    delay = project.contract.observations_of().label.delay
     request = Request(transactions, weeks.train, weeks.test, delay, settings.history)
     for view in consumed_views(project.contract, service_of(project.contract, project.plan)):
         begin = weeks.train.first - view.temporal_join_lookback

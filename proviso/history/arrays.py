@@ -82,7 +82,7 @@ def read_inputs(dataset: Path, contract: Contract, service: Service) -> EncoderI
         for view, feature in service.consumed
     ]
     return EncoderInputs(
-        ids=_objects(table[contract.source.id]),
+        ids=_objects(table[contract.observations_of().id]),
         keys={entity.join_key: _objects(table[entity.join_key]) for entity in contract.entities},
         at=_moments(table[SCORING], NO_ROW),
         fields={name: _floats(table[name]) for name in service.fields},
@@ -97,7 +97,7 @@ def read_inputs(dataset: Path, contract: Contract, service: Service) -> EncoderI
 
 def _read(dataset: Path, contract: Contract, service: Service) -> pa.Table:
     columns = [
-        contract.source.id,
+        contract.observations_of().id,
         SCORING,
         *(entity.join_key for entity in contract.entities),
         LABEL,

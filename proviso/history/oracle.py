@@ -105,12 +105,12 @@ class Reference:
         """Events that meet an aggregate's condition, which sees labels only if dated so."""
         if aggregate.where is None:
             return list(events)
-        label = self.contract.source.label.column
+        label = self.contract.observations_of().label.column
         rows = [
-            {**event.columns, **({label: event.label} if aggregate.dated == "label" else {})}
+            {**event.columns, **({label: event.label} if aggregate.dated == "known" else {})}
             for event in events
         ]
-        holds = self.scalars.holds(aggregate, rows)
+        holds = self.scalars.holds(self.view, aggregate, rows)
         return [event for event, counts in zip(events, holds, strict=True) if counts]
 
 

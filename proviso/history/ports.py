@@ -50,7 +50,9 @@ class Scalars(Protocol):
     The oracle uses it: everything else it computes in plain Python.
     """
 
-    def holds(self, aggregate: Aggregate, rows: Sequence[Mapping[str, Any]]) -> list[bool]:
+    def holds(
+        self, view: FeatureView, aggregate: Aggregate, rows: Sequence[Mapping[str, Any]]
+    ) -> list[bool]:
         """Whether the aggregate's condition is true for the columns of each row."""
 
     def features(self, view: FeatureView, totals: Sequence[int]) -> tuple[Value, ...]:

@@ -120,7 +120,7 @@ def synthetic_transactions(
     contract: Contract, inputs: EncoderInputs, wanted: Synthetic, out: Path
 ) -> Path:
     """Writes synthetic transactions, like the real ones in everything else; returns `out`."""
-    source, count = contract.source, wanted.unseen + len(wanted.moments)
+    source, count = contract.observations_of(), wanted.unseen + len(wanted.moments)
     like = inputs.take(np.linspace(0, len(inputs.at) - 1, count).astype(np.int64))
     at = np.concatenate([like.at[: wanted.unseen], wanted.moments])
     integer_ids = isinstance(like.ids[0], int | np.integer)

@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 
 from feature_runtime.core.moments import DAY, HOUR, SECOND, format_moment, now
 from proviso.contracts.base import InputError
-from proviso.contracts.contract import Column, Contract
+from proviso.contracts.contract import Contract
 from proviso.contracts.files import replacing
+from proviso.contracts.sources import Column
 from proviso.simulation.spec import (
     Amount,
     Burst,
@@ -120,7 +121,7 @@ class Made:
 
     def written(self, contract: Contract, rows: Integers, path: Path, end: int) -> Simulated:
         """The summary of a file that holds some of the rows, up to `end`."""
-        labels = self.table[contract.source.label.column].to_numpy()[rows]
+        labels = self.table[contract.observations_of().label.column].to_numpy()[rows]
         late, true = int(np.sum(self.late[rows])), int(np.sum(labels))
         return Simulated(path, len(rows), late, true, self.start, end)
 
@@ -156,7 +157,7 @@ def simulate_transactions(contract: Contract, spec: Simulation, out: Path) -> Si
     made = make_up(contract, spec)
     arrived = np.flatnonzero(made.arrival <= spec.end)
     row_ids = pa.array(ids_of(len(arrived), spec.row_ids))
-    table = made.table.take(arrived).set_column(0, contract.source.id, row_ids)
+    table = made.table.take(arrived).set_column(0, contract.observations_of().id, row_ids)
     if spec.end > now():
         table = table.replace_schema_metadata({END_KEY: str(spec.end)})
     write_events(table, out)
@@ -280,7 +281,7 @@ def _outcomes(
     world: World, contract: Contract, events: Events, episodes: list[list[Episode]]
 ) -> tuple[dict[str, Floats], Bools]:
     """The numeric columns and the truth of every event, scenario by scenario."""
-    columns = contract.source.columns
+    columns = contract.observations_of().columns
     values = {
         name: _draw(world, column, events.actor) for name, column in world.spec.columns.items()
     }
@@ -331,7 +332,7 @@ def _made(
     world: World, contract: Contract, events: Events, values: dict[str, Floats], truth: Bools
 ) -> Made:
     """The source table of all events, numbered in their order."""
-    source, rng = contract.source, world.rng
+    source, rng = contract.observations_of(), world.rng
     delay = _arrival_delay(world, len(truth))
     if source.arrival_timestamp is None:
         delay = np.zeros_like(delay)
@@ -366,7 +367,7 @@ def _arrival_delay(world: World, count: int) -> Integers:
 
 def _label_delay(world: World, contract: Contract, truth: Bools) -> Integers:
     """Microseconds from the event to the moment its label is known."""
-    latest = contract.source.label.delay
+    latest = contract.observations_of().label.delay
     spec = world.spec.label
     if spec is None:
         return np.full(len(truth), latest)

@@ -198,7 +198,7 @@ def _population_problems(spec: Simulation, contract: Contract) -> list[Problem]:
 
 
 def _column_problems(spec: Simulation, contract: Contract) -> list[Problem]:
-    columns, code = contract.source.columns, "simulation_column_mismatch"
+    columns, code = contract.observations_of().columns, "simulation_column_mismatch"
     if set(spec.columns) != set(columns):
         path = f"{SIMULATION_FILE}: columns"
         return [Problem(path, str(sorted(spec.columns)), str(sorted(columns)), code=code)]
@@ -210,7 +210,7 @@ def _column_problems(spec: Simulation, contract: Contract) -> list[Problem]:
 
 
 def _label_problems(spec: Simulation, contract: Contract) -> list[Problem]:
-    if spec.label is None or contract.source.label.known_at is not None:
+    if spec.label is None or contract.observations_of().label.known_at is not None:
         return []
     why = "the contract names no column for the moment, so the label's delay alone decides"
     path, code = f"{SIMULATION_FILE}: label", "simulation_label_unexpected"

@@ -103,7 +103,7 @@ def _other_rows(task: DatasetToCheck) -> Iterator[str]:
     if len(expected["moments"]) != len(inputs):
         yield f"rows: found {len(inputs)}, wanted {len(expected['moments'])} transactions"
         return
-    actual = {"moments": inputs.at, task.contract.source.id: inputs.ids, **inputs.keys}
+    actual = {"moments": inputs.at, task.contract.observations_of().id: inputs.ids, **inputs.keys}
     for name, values in expected.items():
         if actual[name].tolist() != values:
             yield f"{name}: found others than those of the transactions"

@@ -28,7 +28,7 @@ def build_examples(
     with TemporaryDirectory(prefix="proviso-examples-") as work:
         transactions = Path(work) / "transactions.parquet"
         simulate_transactions(project.contract, simulation, transactions)
-        delay = project.contract.source.label.delay
+        delay = project.contract.observations_of().label.delay
         weeks = weeks_until(simulation.end, delay)
         request = Request(transactions, weeks.train, weeks.test, delay)
         for chosen in _projects(project):

@@ -99,7 +99,7 @@ def _table(release: Release, contract: Contract, inputs: EncoderInputs, scores: 
     """Per transaction the answer, and what it was computed from."""
     names = np.array([status.name for status in Status])
     columns: dict[str, pa.Array] = {
-        contract.source.id: pa.array(inputs.ids),
+        contract.observations_of().id: pa.array(inputs.ids),
         "scored_at": pa.array(inputs.at, _MOMENT),
         "probability": pa.array(scores.probability, from_pandas=True),
         "decision": pa.array(scores.decision.tolist(), pa.string()),

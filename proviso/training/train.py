@@ -202,7 +202,7 @@ def _write_predictions(run: Run, scores: NDArray[np.float64], out: Path) -> None
     """
     table = pa.table(
         {
-            run.project.contract.source.id: pa.array(run.test.inputs.ids),
+            run.project.contract.observations_of().id: pa.array(run.test.inputs.ids),
             "score": pa.array(scores, pa.float64()),
             "rejected": pa.array(run.test.encoded.rejected, pa.bool_()),
         }

@@ -45,7 +45,7 @@ def _asked(
     contract: Contract, release: Release, sent: Sequence[Sent], moments: Sequence[int]
 ) -> pa.Table:
     """The requests as a source table: numbered, and dated by the pod's clock."""
-    source, questions = contract.source, [one.request for one in sent]
+    source, questions = contract.observations_of(), [one.request for one in sent]
     columns: dict[str, pa.Array] = {
         source.id: pa.array([str(i) for i in range(len(sent))]),
         source.event_timestamp: pa.array(moments, pa.timestamp("us", tz="UTC")),

@@ -90,7 +90,7 @@ def every(view: FeatureView) -> int:
 def events(quarter: Quarter, key: str, ids: Sequence[str]) -> list[Event]:
     """Transactions of some entities, read without the code under test."""
     table = pq.read_table(quarter.transactions, filters=[(key, "in", ids)])
-    delay = quarter.contract.source.label.delay
+    delay = quarter.contract.observations_of().label.delay
     moments = microseconds(table["event_ts"]).to_pylist()
     return [
         Event(

@@ -119,7 +119,7 @@ def moments(table: pa.Table, column: str) -> np.ndarray:
 def known_at(table: pa.Table, contract: Contract) -> np.ndarray:
     """When each label is known: by its own moment, else by the contract's delay."""
     own = moments(table, "label_ts")
-    default = moments(table, "event_ts") + contract.source.label.delay
+    default = moments(table, "event_ts") + contract.observations_of().label.delay
     return np.where(own == NEVER, default, own)
 
 

@@ -11,8 +11,9 @@ from typing import NamedTuple
 
 from feature_runtime.core.service import view_column
 from proviso.contracts.base import Problem
-from proviso.contracts.contract import Contract, FeatureView
+from proviso.contracts.contract import Contract, FeatureService, FeatureView
 from proviso.contracts.paths import in_contract, of_service, of_view
+from proviso.contracts.sources import ObservedRows, RowsSource, TableSource
 
 _OF_VIEW = ("event_ts", "created_ts", "status")
 _HISTORY = ("event_ts", "created_ts", "file_row_number")
@@ -56,19 +57,27 @@ def column_problems(contract: Contract) -> Iterator[Problem]:
 
 
 def _tables(contract: Contract) -> Iterator[_Table]:
-    source = contract.source
-    row_id = _column(source.id, in_contract("source.id"))
-    yield _Table("a request", _REQUEST, _fields(contract))
-    label = _column(source.label.column, in_contract("source.label.column"))
-    yield _Table("the table of transactions", _LOADED, [row_id, label, *_fields(contract)])
+    for source in contract.sources:
+        if not isinstance(source, ObservedRows):
+            yield _Table(f"the table of {source.name}", _LOADED, _of_source(contract, source))
     for view in contract.feature_views:
         features = [_column(f.name, of_view(view, "features")) for f in view.features]
         keys = _keys(contract, view.entities)
         yield _Table(f"the history of {view.name}", _HISTORY, [*keys, *features])
         yield _Table(f"what is published of {view.name}", _STAMPS, keys)
+    for service in contract.feature_services:
+        yield from _of_service(contract, service)
+
+
+def _of_service(contract: Contract, service: FeatureService) -> Iterator[_Table]:
+    """The request, and what is written for the observations of a service."""
+    rows = contract.observations_of(service).rows
+    place = in_contract(f"sources[{rows.name}]")
+    row_id, fields = _column(rows.id, f"{place}.id"), _fields(contract, service)
+    yield _Table("a request", _REQUEST, fields)
     views = [column for view in contract.feature_views for column in _of_view(view)]
     ours = [view_column(v.name, name) for v in contract.feature_views for name in _OF_VIEW]
-    columns = [row_id, *_fields(contract), *_request_features(contract), *views]
+    columns = [row_id, *fields, *_request_features(contract, service), *views]
     yield _Table("the dataset", [*_DATASET, *ours], columns)
     yield _Table("predictions.parquet", _PREDICTIONS, [row_id])
     statuses = [f"{column.name}__status" for column in views]
@@ -87,17 +96,30 @@ def _keys(contract: Contract, entities: Collection[str]) -> list[_Column]:
     ]
 
 
-def _fields(contract: Contract) -> list[_Column]:
-    columns = [_column(n, in_contract(f"source.columns.{n}")) for n in contract.source.columns]
+def _of_source(contract: Contract, source: RowsSource) -> list[_Column]:
+    """The columns of a source's table: the id, join keys and columns."""
+    place = in_contract(f"sources[{source.name}]")
+    ids = [] if isinstance(source, TableSource) else [_column(source.id, f"{place}.id")]
+    columns = [_column(name, f"{place}.columns.{name}") for name in source.columns]
+    return [*ids, *_keys(contract, source.entities), *columns]
+
+
+def _fields(contract: Contract, service: FeatureService) -> list[_Column]:
+    """What a request may carry: join keys, and the columns of the observations but the label."""
+    observations = contract.observations_of(service)
+    place = in_contract(f"sources[{observations.rows.name}].columns")
+    columns = [_column(name, f"{place}.{name}") for name in observations.columns]
     return [*_keys(contract, contract.entity_by_name), *columns]
 
 
-def _request_features(contract: Contract) -> list[_Column]:
-    """Those that are not simply a field; services may share one."""
+def _request_features(contract: Contract, service: FeatureService) -> list[_Column]:
+    """Those of all services over the same observations that are not simply a field."""
+    observed = contract.observations_of(service).name
     named = {
-        feature.name: of_service(service, f"request_features[{feature.name}].name")
-        for service in contract.feature_services
-        for feature in service.request_features
+        feature.name: of_service(other, f"request_features[{feature.name}].name")
+        for other in contract.feature_services
+        if contract.observations_of(other).name == observed
+        for feature in other.request_features
         if feature.name != feature.field
     }
     return [_column(name, place) for name, place in named.items()]

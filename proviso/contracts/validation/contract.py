@@ -1,4 +1,4 @@
-"""First check, the contract as a whole: names, source, entities and quality gates."""
+"""First check, the contract as a whole: names, the order of the checks, and quality gates."""
 
 from __future__ import annotations
 
@@ -6,28 +6,37 @@ from collections.abc import Iterator
 from datetime import date
 
 from proviso.contracts.base import Problem
-from proviso.contracts.contract import Contract, Source
+from proviso.contracts.contract import Contract
 from proviso.contracts.metrics import METRICS
 from proviso.contracts.paths import in_contract, repeated
 from proviso.contracts.validation import features as checks_features
 from proviso.contracts.validation import service as checks_service
+from proviso.contracts.validation import sources as checks_sources
 from proviso.contracts.validation import views as checks_views
 from proviso.contracts.validation.columns import column_problems
 from proviso.contracts.validation.monitoring import metric_unknown
 
 
 def contract_problems(contract: Contract, today: date) -> Iterator[Problem]:
-    """Everything that the contract's parts must be to each other."""
+    """Everything that the contract's parts must be to each other.
+
+    Views and services are judged only where every name stands for something.
+    """
     yield from _names(contract)
-    source = list(_source_columns(contract.source, contract))
-    yield from source or column_problems(contract)
-    yield from _scales(contract.source)
+    unresolved = list(checks_sources.unresolved(contract))
+    yield from unresolved or _parts(contract, today)
+    yield from _gates(contract)
+
+
+def _parts(contract: Contract, today: date) -> Iterator[Problem]:
+    repeated_columns = list(checks_sources.columns_repeated(contract))
+    yield from repeated_columns or column_problems(contract)
+    yield from checks_sources.source_problems(contract)
     for view in contract.feature_views:
         yield from checks_views.view_problems(contract, view)
         yield from checks_features.feature_problems(contract, view, today)
     for service in contract.feature_services:
         yield from checks_service.service_problems(contract, service, today)
-    yield from _gates(contract)
 
 
 def _names(contract: Contract) -> Iterator[Problem]:
@@ -42,31 +51,6 @@ def _names(contract: Contract) -> Iterator[Problem]:
     models = [service.model for service in contract.feature_services]
     why = "one feature service per model version"
     yield from repeated(in_contract("feature_services"), models, why)
-
-
-def _source_columns(source: Source, contract: Contract) -> Iterator[Problem]:
-    optional = (source.arrival_timestamp, source.label.known_at)
-    columns = [
-        source.id,
-        source.event_timestamp,
-        source.label.column,
-        *(name for name in optional if name),
-        *source.columns,
-        *(entity.join_key for entity in contract.entity_by_name.values()),
-    ]
-    yield from repeated(in_contract("source"), columns, "one column would have two meanings")
-
-
-def _scales(source: Source) -> Iterator[Problem]:
-    for name, column in source.columns.items():
-        if column.dtype != "money" and column.scale:
-            yield Problem(
-                in_contract(f"source.columns.{name}.scale"),
-                f"{column.scale} of {column.dtype}",
-                "no scale",
-                "only money has minor units",
-                "scale_not_money",
-            )
 
 
 def _gates(contract: Contract) -> Iterator[Problem]:

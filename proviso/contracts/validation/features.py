@@ -8,9 +8,11 @@ from datetime import date
 from feature_runtime.core.encode import MODEL_LIMIT
 from proviso.contracts.base import Problem
 from proviso.contracts.contract import Aggregate, Contract, Feature, FeatureView, OnEvent
-from proviso.contracts.definitions import feature_scalar, where_scalar
+from proviso.contracts.definitions import feature_scalar, labels, where_scalar
 from proviso.contracts.paths import listed, of_feature, of_view
 from proviso.contracts.sql import SqlError
+
+_SUMMABLE = {"money", "int64", "bool"}
 
 
 def feature_problems(contract: Contract, view: FeatureView, today: date) -> Iterator[Problem]:
@@ -25,25 +27,31 @@ def feature_problems(contract: Contract, view: FeatureView, today: date) -> Iter
 def _aggregate(contract: Contract, view: FeatureView, aggregate: Aggregate) -> Iterator[Problem]:
     place = of_view(view, f"aggregates[{aggregate.name}]")
     if aggregate.of is not None:
-        yield from _summed(contract, place, aggregate.of)
+        yield from _summed(contract, view, place, aggregate)
     try:
-        where_scalar(contract, aggregate)
+        where_scalar(contract, view, aggregate)
     except SqlError as error:
         yield Problem(f"{place}.where", error.found, error.wanted, error.why, error.code)
 
 
-def _summed(contract: Contract, place: str, name: str) -> Iterator[Problem]:
-    columns = contract.source.columns
-    summable = [n for n, column in columns.items() if column.dtype != "float64"]
-    if name == contract.source.label.column:
-        wanted, why = "count with dated: label", "leakage: a label is counted when it is known"
+def _summed(
+    contract: Contract, view: FeatureView, place: str, aggregate: Aggregate
+) -> Iterator[Problem]:
+    source, name = contract.source_of(view), aggregate.of or ""
+    labelled, late = labels(contract, source.name), source.late_columns
+    summable = [n for n, c in source.columns.items() if c.dtype in _SUMMABLE and n not in labelled]
+    if name in labelled:
+        wanted, why = "count with dated: known", "leakage: a label is counted when it is known"
         yield Problem(f"{place}.of", f"the label {name}", wanted, why, "label_leak")
-    elif name not in columns:
+    elif name in late and aggregate.dated != "known":
+        found, why = f"{name} in an aggregate dated by event", "its value is known only later"
+        yield Problem(f"{place}.of", found, "dated: known", why, "value_known_later")
+    elif name not in source.columns:
         wanted = f"one of {listed(summable)}"
         yield Problem(f"{place}.of", name, wanted, code="column_unknown")
     elif name not in summable:
         why = "a sum of doubles depends on the order of its rows"
-        found = f"float64 column {name}"
+        found = f"{source.columns[name].dtype} column {name}"
         yield Problem(f"{place}.of", found, "money, int64 or bool", why, "column_not_summable")
 
 

@@ -13,6 +13,7 @@ from proviso.contracts.base import Problem
 from proviso.contracts.contract import Contract
 from proviso.contracts.paths import in_plan, listed
 from proviso.contracts.plan import Plan, Stakeholder
+from proviso.contracts.sources import observed
 from proviso.contracts.validation import monitoring as checks_monitoring
 
 QUEUE_SHARE = 0.5
@@ -45,7 +46,10 @@ def _consumer(contract: Contract, plan: Plan) -> Iterator[Problem]:
 
 
 def _retention(contract: Contract, plan: Plan) -> Iterator[Problem]:
-    delay, kept = contract.source.label.delay, plan.prediction_log.retention
+    services = {service.name: service for service in contract.feature_services}
+    stated = services[plan.service].observations if plan.service in services else None
+    predicted, kept = observed(contract.sources, stated), plan.prediction_log.retention
+    delay = predicted.label.delay if predicted else 0
     if kept <= delay:
         why = "a prediction must still be recorded when its label is known"
         wanted = f"more than the label's delay {format_duration(delay)}"

@@ -66,10 +66,10 @@ def _alive(place: str, deprecation: Deprecation, today: date) -> Iterator[Proble
 
 def _fields(contract: Contract, service: FeatureService) -> Iterator[Problem]:
     yield from repeated(of_service(service, "fields"), service.fields)
-    columns = contract.source.columns
+    columns = contract.observations_of(service).columns
     for name in service.fields:
         if name not in columns:
-            why = "training reads the field from the source"
+            why = "training reads the field from the observations"
             place, wanted = of_service(service, "fields"), f"one of {listed(columns)}"
             yield Problem(place, name, wanted, why, "field_unknown")
     for feature in service.request_features:

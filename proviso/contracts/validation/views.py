@@ -9,6 +9,7 @@ from feature_runtime.core.moments import format_duration
 from feature_runtime.core.timeline import BUSY_ROWS
 from proviso.contracts.base import Problem
 from proviso.contracts.contract import Aggregate, Contract, FeatureView, OnEvent, Scheduled
+from proviso.contracts.definitions import late_columns
 from proviso.contracts.paths import listed, of_view, repeated
 
 ROOM = 1.05
@@ -18,10 +19,7 @@ ROOM = 1.05
 def view_problems(contract: Contract, view: FeatureView) -> Iterator[Problem]:
     """Everything about a view but its features' own definitions."""
     yield from _names(view)
-    unknown = list(entity_problems(contract, view))
-    yield from unknown
-    if not unknown:
-        yield from _key_pattern(contract, view)
+    yield from _key_pattern(contract, view)
     yield from _durations(view)
     if isinstance(view.publication, Scheduled):
         yield from _schedule(view, view.publication)
@@ -137,8 +135,8 @@ def _on_event(view: FeatureView, publication: OnEvent) -> Iterator[Problem]:
 
 def _population(contract: Contract, view: FeatureView) -> Iterator[Problem]:
     place, found = of_view(view, "population"), format_duration(view.population)
-    longest = max(view.aggregates, key=lambda aggregate: _reach(contract, aggregate))
-    reach = _reach(contract, longest)
+    longest = max(view.aggregates, key=lambda aggregate: _reach(contract, view, aggregate))
+    reach = _reach(contract, view, longest)
     if view.population < max(reach, view.temporal_join_lookback):
         lookback = f"temporal_join_lookback {format_duration(view.temporal_join_lookback)}"
         events = f"{format_duration(reach)}, as far as {longest.name} counts"
@@ -147,14 +145,14 @@ def _population(contract: Contract, view: FeatureView) -> Iterator[Problem]:
         yield Problem(place, found, f"at least {wanted}", why, "population_too_short")
 
 
-def _reach(contract: Contract, aggregate: Aggregate) -> int:
+def _reach(contract: Contract, view: FeatureView, aggregate: Aggregate) -> int:
     """How long before a run an event may lie that the aggregate counts, by the contract's plan."""
-    late = contract.source.label.delay if aggregate.dated == "label" else 0
-    return aggregate.window + late
+    late = late_columns(contract, view, aggregate) if aggregate.dated == "known" else {}
+    return aggregate.window + max((known.delay or 0 for known in late.values()), default=0)
 
 
 def _lineage(contract: Contract, view: FeatureView) -> Iterator[Problem]:
-    source = contract.source.name
+    source = contract.source_of(view).name
     lineages = {of_view(view, "lineage.sources"): view.lineage} | {
         of_view(view, f"features[{feature.name}].lineage.sources"): feature.lineage
         for feature in view.features

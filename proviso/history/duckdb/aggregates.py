@@ -30,7 +30,7 @@ def check_aggregates(contract: Contract, views: Iterable[FeatureView]) -> None:
     for view in views:
         for aggregate in view.aggregates:
             path = f"feature_views[{view.name}].aggregates[{aggregate.name}]"
-            column = contract.source.columns.get(aggregate.of or "")
+            column = contract.source_of(view).columns.get(aggregate.of or "")
             if aggregate.of is not None and (column is None or column.dtype == "float64"):
                 wanted = "a column of the source that holds money, integers or truth values"
                 problems.append(
@@ -42,7 +42,7 @@ def check_aggregates(contract: Contract, views: Iterable[FeatureView]) -> None:
                         code="aggregate_column_invalid",
                     )
                 )
-            problems += _refusals(f"{path}.where", partial(where_scalar, contract, aggregate))
+            problems += _refusals(f"{path}.where", partial(where_scalar, contract, view, aggregate))
         for feature in view.features:
             path = f"feature_views[{view.name}].features[{feature.name}].sql"
             problems += _refusals(path, partial(feature_scalar, view, feature))
@@ -66,11 +66,11 @@ def dated_events(contract: Contract, view: FeatureView, dated: str) -> str:
     An event dated by its label exists only once the label is known.
     """
     moment, known, condition = "_event", "_arrival", "true"
-    if dated == "label":
+    if dated == "known":
         moment, known = "_label_known", "greatest(_label_known, _arrival)"
         condition = "_label_known is not null"
     counted = "".join(
-        f", {_contribution(contract, a)} as {quoted(a.name)}"
+        f", {_contribution(contract, view, a)} as {quoted(a.name)}"
         for a in view.aggregates
         if a.dated == dated
     )
@@ -112,17 +112,17 @@ def feature_columns(view: FeatureView) -> str:
     return ", ".join(f"{_feature(view, f)} as {quoted(f.name)}" for f in view.features)
 
 
-def aggregate_where(contract: Contract, aggregate: Aggregate) -> str:
+def aggregate_where(contract: Contract, view: FeatureView, aggregate: Aggregate) -> str:
     """The judged condition of an aggregate; `true` without one."""
-    scalar = where_scalar(contract, aggregate)
+    scalar = where_scalar(contract, view, aggregate)
     return "true" if scalar is None else scalar.sql()
 
 
-def _contribution(contract: Contract, aggregate: Aggregate) -> str:
+def _contribution(contract: Contract, view: FeatureView, aggregate: Aggregate) -> str:
     kind = _type_of(aggregate)
     column = "1" if aggregate.of is None else quoted(aggregate.of)
     value = _VALUES[aggregate.function].format(x=f"{column}::{kind}")
-    where = aggregate_where(contract, aggregate)
+    where = aggregate_where(contract, view, aggregate)
     return f"(case when {where} then ({value})::{kind} else 0 end)::{kind}"
 
 

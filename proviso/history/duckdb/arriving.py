@@ -45,7 +45,7 @@ class Arriving:
     def take(self, part: Path, *, fresh: bool) -> int:
         """Adds a file of transactions; fresh: their rows are wanted. Returns how many."""
         rows = load_transactions(self._engine, self._contract, part).rows
-        ids, keys = quoted(self._contract.source.id), self._keys()
+        ids, keys = quoted(self._contract.observations_of().id), self._keys()
         wanted = "true" if fresh else "false"
         for table, query in {
             _HELD: f"select * from {EVENTS}",
@@ -128,7 +128,7 @@ class Arriving:
     def _kept(self, view: FeatureView) -> Iterator[str]:
         """Windows end at the latest event, which only moves on; late ones must come after."""
         of_entity = f"over (partition by {names(*self._contract.join_keys(view))})"
-        for dated, moment in (("event", "_event"), ("label", "_label_known")):
+        for dated, moment in (("event", "_event"), ("known", "_label_known")):
             widest = max((a.window for a in view.aggregates if a.dated == dated), default=0)
             if widest or dated == "event":
                 yield f"{moment} > max(_event) {of_entity} - {max(widest, 1):d}"

@@ -18,7 +18,7 @@ _DIGESTS = "_digests"
 
 def digest_events(engine: Engine, contract: Contract) -> None:
     """Makes the table from which extents are measured out of the table `events`, once for all."""
-    source = contract.source
+    source = contract.observations_of()
     columns = [source.id, *(e.join_key for e in contract.entities), *source.columns]
     label = [source.id, source.label.column, "_label_known"]
     engine.execute(

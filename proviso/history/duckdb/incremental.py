@@ -200,7 +200,7 @@ def _corrected(work: _Work, view: FeatureView, path: Path) -> _Growth:
 
 def _arrive_in_time(work: _Work) -> None:
     """Leaves in `events` what was known at the moment, as if it had arrived when it happened."""
-    label = quoted(work.contract.source.label.column)
+    label = quoted(work.contract.observations_of().label.column)
     known = f"greatest(_label_known, _arrival) < {work.moment:d}"
     work.engine.execute(
         f"create or replace temp table {EVENTS} as select * replace (_event as _arrival,"

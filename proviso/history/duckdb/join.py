@@ -229,7 +229,7 @@ def _conflicts(
 
 def _dataset(contract: Contract, history: Path, views: Sequence[FeatureView], span: Span) -> str:
     """The query of the whole dataset but the request features."""
-    source = contract.source
+    source = contract.observations_of()
     keys = names(*(entity.join_key for entity in contract.entities), of="_t")
     fields = "".join(
         f", _t.{quoted(name)}::double / {10**column.scale} as {quoted(name)}"
@@ -293,7 +293,7 @@ def _write(
     out: Path,
 ) -> int:
     """Writes the batches with the request features put after the fields; returns the rows."""
-    place = len(contract.entities) + len(contract.source.columns) + 4
+    place = len(contract.entities) + len(contract.observations_of().columns) + 4
     schema = reader.schema
     for i, feature in enumerate(request_features):
         schema = schema.insert(place + i, pa.field(feature.name, pa.float64()))

@@ -101,7 +101,7 @@ class LoadedTransactions:
 
     def columns(self, start: int, end: int) -> Mapping[str, list[Any]]:
         """`moments`, the id and the join keys of the span's transactions, in dataset order."""
-        source = self._contract.source
+        source = self._contract.observations_of()
         columns = [source.id, *(entity.join_key for entity in self._contract.entities)]
         rows = self._engine.execute(
             f"select _event, {names(*columns)} from {EVENTS} where {_within(start, end)}"
@@ -112,7 +112,7 @@ class LoadedTransactions:
 
     def labels_known(self, start: int, end: int, delay: int, by: int) -> Bools:
         """Which labels of the span's transactions are known at `by`, in dataset order."""
-        label = quoted(self._contract.source.label.column)
+        label = quoted(self._contract.observations_of().label.column)
         known = f"{label} is not null and coalesce(_label_stated, _event + {delay:d}) <= {by:d}"
         rows = self._engine.execute(
             f"select {known} from {EVENTS} where {_within(start, end)} order by {self._order}"
@@ -123,7 +123,7 @@ class LoadedTransactions:
         self, count: int, keys: Sequence[str], fields: Sequence[str]
     ) -> list[tuple[Any, ...]]:
         """The last `count` transactions: join keys, then fields in major units."""
-        source = self._contract.source
+        source = self._contract.observations_of()
         values = "".join(
             f", {quoted(name)}::double / {10 ** source.columns[name].scale}" for name in fields
         )
@@ -134,7 +134,7 @@ class LoadedTransactions:
 
     def events(self, view: FeatureView, entities: set[Ids]) -> Mapping[Ids, list[Event]]:
         """All transactions of some of the view's entities."""
-        keys, source = self._contract.join_keys(view), self._contract.source
+        keys, source = self._contract.join_keys(view), self._contract.observations_of()
         events: dict[Ids, list[Event]] = {ids: [] for ids in entities}
         if not entities:
             return events
@@ -193,7 +193,7 @@ class LoadedTransactions:
     @property
     def _order(self) -> str:
         """The order of a dataset."""
-        return f"_event, {quoted(self._contract.source.id)}"
+        return f"_event, {quoted(self._contract.observations_of().id)}"
 
     def _select(self, start: int, end: int) -> None:
         """Makes the table of the span's transactions."""

@@ -20,12 +20,14 @@ class EngineScalars:
     def __init__(self, engine: Engine, contract: Contract) -> None:
         self._engine = engine
         self._known: dict[tuple[object, ...], Any] = {}
-        self._where = cache(partial(aggregate_where, contract))
+        self._where = cache(partial(_where, contract))
         self._features = {view.name: feature_columns(view) for view in contract.feature_views}
 
-    def holds(self, aggregate: Aggregate, rows: Sequence[Mapping[str, Any]]) -> list[bool]:
+    def holds(
+        self, view: FeatureView, aggregate: Aggregate, rows: Sequence[Mapping[str, Any]]
+    ) -> list[bool]:
         """Whether the aggregate's condition is true for the columns of each row."""
-        where = self._where(aggregate)
+        where = self._where(view.name, aggregate)
         cases = [(where, *row.items()) for row in rows]
         self._judge(where, [case for case in dict.fromkeys(cases) if case not in self._known])
         return [self._known[case] for case in cases]
@@ -52,3 +54,7 @@ class EngineScalars:
             )
             for i, holds in self._engine.fetchall():
                 self._known[some[i]] = bool(holds)
+
+
+def _where(contract: Contract, view: str, aggregate: Aggregate) -> str:
+    return aggregate_where(contract, contract.view_by_name[view], aggregate)

@@ -14,7 +14,9 @@ from typing import Literal, NamedTuple
 
 from feature_runtime.core.encode import MODEL_LIMIT
 from feature_runtime.core.keys import INTEGER_ID, MAX_ID_BYTES, STRING_ID
+from proviso.contracts.base import InputError
 from proviso.contracts.contract import Contract
+from proviso.contracts.sources import EventsSource, Observations
 from proviso.history.duckdb.engine import quoted
 from proviso.history.values import MAX_MOMENT
 
@@ -114,7 +116,8 @@ class SourceColumn:
 
 def source_columns(contract: Contract, found: Mapping[str, str]) -> list[SourceColumn]:
     """The columns of the contract's source that a file has, by its names and types."""
-    source = contract.source
+    source = contract.observations_of()
+    _check_supported(contract, source)
     last_event = MAX_MOMENT - 1 - source.label.delay
     columns = [
         SourceColumn(source.id, "id", ""),
@@ -124,7 +127,11 @@ def source_columns(contract: Contract, found: Mapping[str, str]) -> list[SourceC
         SourceColumn(e.join_key, "string" if e.dtype == "string" else "integer", "")
         for e in contract.entities
     ]
-    columns += [SourceColumn(n, c.dtype, "", c.scale) for n, c in source.columns.items()]
+    columns += [
+        SourceColumn(name, kind, "", column.scale)
+        for name, column in source.columns.items()
+        if (kind := _COLUMN_KINDS.get(column.dtype))
+    ]
     columns.append(SourceColumn(source.label.column, "label", "", optional=True))
     columns += [
         SourceColumn(name, "moment", "", optional=True)
@@ -132,6 +139,36 @@ def source_columns(contract: Contract, found: Mapping[str, str]) -> list[SourceC
         if name is not None
     ]
     return [replace(c, type=found[c.name]) for c in columns if c.name in found]
+
+
+_COLUMN_KINDS: Mapping[str, Kind] = {
+    "money": "money",
+    "int64": "int64",
+    "float64": "float64",
+    "bool": "bool",
+}
+
+
+def _check_supported(contract: Contract, observations: Observations) -> None:
+    """Refuses what this engine cannot load yet. Raises InputError."""
+    rows = observations.rows
+    known = {rows.name, observations.name}
+    found = [f"source {s.name}" for s in contract.sources if s.name not in known]
+    found += [
+        f"column {name} of dtype {column.dtype}"
+        for name, column in observations.columns.items()
+        if column.dtype not in _COLUMN_KINDS
+    ]
+    found += [
+        f"column {name}, which is nullable, known later or called otherwise in the file"
+        for name, column in observations.columns.items()
+        if column.nullable or column.known_at or column.column
+    ]
+    if found or rows.keys or rows.id_column or not isinstance(rows, EventsSource):
+        wanted = "one source of events, whose rows are the observations"
+        raise InputError.of(
+            "sources", ", ".join(found) or rows.name, wanted, code="sources_unsupported"
+        )
 
 
 class _Rule(NamedTuple):

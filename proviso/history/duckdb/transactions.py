@@ -68,7 +68,7 @@ def load_transactions(
 def _missing(path: Path, contract: Contract, found: Mapping[str, str]) -> Iterator[Problem]:
     """Columns that the file must have: without some moments an event arrives at once, and a label
     after its delay."""
-    source = contract.source
+    source = contract.observations_of()
     wanted = [source.id, source.event_timestamp, *(e.join_key for e in contract.entities)]
     wanted += [*source.columns, source.label.column]
     if missing := [name for name in wanted if name not in found]:
@@ -106,7 +106,7 @@ class _Source:
     def rows(self, more: str = "", options: str = "") -> str:
         """The columns as they are in the file and `_event`; other columns of it are not seen."""
         raw = names(*(column.name for column in self.columns))
-        event = self.value(self.contract.source.event_timestamp)
+        event = self.value(self.contract.observations_of().event_timestamp)
         after = "true" if self.start is None else f"{event} >= {self.start:d}"
         before = "true" if self.end is None else f"{event} < {self.end:d}"
         return (
@@ -118,7 +118,7 @@ class _Source:
 
 def _convert(engine: Engine, source: _Source) -> None:
     """Makes the table; `_bad` are the rows that `_bad_values` describes."""
-    stated = source.contract.source
+    stated = source.contract.observations_of()
     kept = [c for c in source.columns if c.kind != "moment"]
     values = ", ".join(f"{column.value} as {quoted(column.name)}" for column in kept)
     label = next(column.value for column in kept if column.kind == "label")
@@ -152,7 +152,7 @@ def _unreadable(engine: Engine, source: _Source, error: EngineError) -> InputErr
 
 def _bad_values(engine: Engine, source: _Source) -> Iterator[Problem]:
     """What is wrong in each column: in how many rows, and the first of them with its value."""
-    row_id = quoted(source.contract.source.id)
+    row_id = quoted(source.contract.observations_of().id)
     numbered = source.rows(", file_row_number as _row", "file_row_number = true")
     for column in source.columns:
         checks = list(column.checks)
@@ -168,28 +168,29 @@ def _bad_values(engine: Engine, source: _Source) -> Iterator[Problem]:
         for reason, count, row, value, one in engine.fetchall():
             check = checks[reason]
             said = check.found if value is None else f"{check.found}, {value},"
-            first = f"first in row {row + 1}, {source.contract.source.id} {one}"
+            first = f"first in row {row + 1}, {source.contract.observations_of().id} {one}"
             found = f"{said} in {count} rows ({first})"
             yield Problem(f"{source.path}: {column.name}", found, check.wanted, code=check.code)
 
 
 def _repeated(engine: Engine, contract: Contract, path: Path) -> Iterator[Problem]:
-    row_id = quoted(contract.source.id)
+    row_id = quoted(contract.observations_of().id)
     count, example = engine.row(
         f"select count(*), min({row_id}) from (select {row_id} from {EVENTS}"
         f" where {row_id} is not null group by 1 having count(*) > 1)"
     )
     if count:
         found = f"{count} ids in more than one row (such as {str(example)[:60]})"
-        where, code = f"{path}: {contract.source.id}", "source_id_repeated"
+        where, code = f"{path}: {contract.observations_of().id}", "source_id_repeated"
         yield Problem(where, found, "each id once", code=code)
 
 
 def _set_aside(engine: Engine, contract: Contract, clock: SourceClock) -> tuple[int, str | None]:
     """Removes the rows beyond the clock; how many they were, and the id of one."""
     beyond = f"_event > {clock.latest:d} or _arrival > {clock.latest:d}"
+    row_id = quoted(contract.observations_of().id)
     count, example = engine.row(
-        f"select count(*), min({quoted(contract.source.id)})::varchar from {EVENTS} where {beyond}"
+        f"select count(*), min({row_id})::varchar from {EVENTS} where {beyond}"
     )
     if count:
         engine.execute(f"delete from {EVENTS} where {beyond}")
@@ -204,7 +205,7 @@ def _measured(
     set_aside: int,
     example: str | None,
 ) -> TransactionSummary:
-    label = quoted(contract.source.label.column)
+    label = quoted(contract.observations_of().label.column)
     row = engine.row(
         f"select count(*), count({label}), min(_event), max(_event), max(_arrival) from {EVENTS}"
     )
@@ -217,7 +218,7 @@ def by_arrival(contract: Contract, path: Path, size: int) -> Iterator[list[dict[
 
     The columns are those of the contract's source that the file has; money is a decimal.
     """
-    source = contract.source
+    source = contract.observations_of()
     with connect() as engine:
         columns = source_columns(contract, parquet_columns(engine, path))
         rows = _Source(contract, path, columns, None, None)

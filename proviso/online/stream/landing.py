@@ -72,7 +72,7 @@ class Landing:
             part.path.unlink()
 
     def _row(self, one: ReceivedTransaction) -> dict[str, object]:
-        source = self.contract.source
+        source = self.contract.observations_of()
         row: dict[str, object] = {
             source.id: one.id,
             source.event_timestamp: one.event,
@@ -85,7 +85,7 @@ class Landing:
         return row | dict(one.keys) | dict(one.columns)
 
     def _schema(self) -> pa.Schema:
-        source = self.contract.source
+        source = self.contract.observations_of()
         fields = [(source.id, pa.string()), (source.event_timestamp, MOMENT)]
         fields.append((str(source.arrival_timestamp), MOMENT))
         fields += [(entity.join_key, _TYPES[entity.dtype]) for entity in self.contract.entities]
@@ -110,7 +110,7 @@ class Landing:
 @contextmanager
 def open_landing(contract: Contract, directory: Path, stream: str, group: str) -> Iterator[Landing]:
     """Holds a landing against all other consumers. Raises InputError when it is another's."""
-    if contract.source.arrival_timestamp is None:
+    if contract.observations_of().arrival_timestamp is None:
         wanted = "a column: a landing keeps when a transaction arrived"
         raise InputError.of("source.arrival_timestamp", "none", wanted, code="no_arrival_column")
     directory.mkdir(parents=True, exist_ok=True)

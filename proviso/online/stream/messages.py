@@ -14,7 +14,8 @@ from typing import NamedTuple
 from feature_runtime.core.encode import MODEL_LIMIT
 from feature_runtime.core.keys import STRING_ID, EntityId, valid_id
 from feature_runtime.core.moments import parse_moment
-from proviso.contracts.contract import Column, Contract
+from proviso.contracts.contract import Contract
+from proviso.contracts.sources import Column
 from proviso.history.values import MAX_MOMENT
 from proviso.online.stream.valkey import Message
 
@@ -53,7 +54,7 @@ def parse_transaction(
     if size > MAX_BYTES:
         raise ValueError(f"found {size} bytes, wanted at most {MAX_BYTES}")
     fields = {name.decode(): value.decode() for name, value in message.fields.items()}
-    source = contract.source
+    source = contract.observations_of()
     event = _moment(fields, source.event_timestamp, latest)
     if event is None:
         raise ValueError(f"{source.event_timestamp}: found nothing, wanted a moment")

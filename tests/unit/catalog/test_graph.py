@@ -49,7 +49,7 @@ def test_everything_of_the_contract_has_its_place(contract: Contract, graph: Gra
     assert set(named(graph, "view")) == set(contract.view_by_name)
     assert set(named(graph, "service")) == {s.name for s in contract.feature_services}
     assert set(named(graph, "model")) == {s.model for s in contract.feature_services}
-    assert set(named(graph, "source")) == {contract.source.name}
+    assert set(named(graph, "source")) == {contract.observations_of().rows.name}
     rows = [row.name for box in graph.boxes for row in box.rows]
     assert rows == [f"{v.name}:{f.name}" for v in contract.feature_views for f in v.features]
 

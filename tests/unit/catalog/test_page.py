@@ -15,7 +15,7 @@ import pytest
 from proviso.catalog.entries import Measured, lasting
 from proviso.catalog.page import distribution, summary, write_catalog
 from proviso.contracts.contract import Contract
-from proviso.contracts.loading import CONTRACT_FILE, load_contract, parse_yaml
+from proviso.contracts.loading import CONTRACT_FILE, load_contract, parse_contract, parse_yaml
 from proviso.contracts.starter import template_text
 from proviso.history.values import FeatureStatistics, ViewStatistics
 from proviso.release.directory import read_release
@@ -64,7 +64,7 @@ def parcels(change: Callable[[dict[str, Any]], None]) -> Contract:
     """The contract of `proviso init`, changed."""
     data = parse_yaml(CONTRACT_FILE, template_text(CONTRACT_FILE))
     change(data)
-    return Contract.model_validate(data)
+    return parse_contract(CONTRACT_FILE, data)[0]
 
 
 def load_feature(data: dict[str, Any], number: int) -> dict[str, Any]:
@@ -77,7 +77,8 @@ def load_feature(data: dict[str, Any], number: int) -> dict[str, Any]:
 def test_everything_in_the_contract_is_on_the_page(directory: str, tmp_path: Path) -> None:
     contract = load_contract(ROOT / directory)
     text = plain(page_of(contract, tmp_path))
-    wanted = [contract.name, contract.description, contract.source.description]
+    described = str(contract.observations_of().rows.description)
+    wanted = [contract.name, contract.description, described]
     for entity in contract.entities:
         wanted += [entity.name, entity.join_key, entity.description, entity.owner]
     for view in contract.feature_views:
@@ -260,7 +261,7 @@ def test_releases_stand_with_their_service_and_say_when_the_contract_has_moved_o
     data = parse_yaml(CONTRACT_FILE, (ROOT / "contracts" / CONTRACT_FILE).read_text())
     for view in data["feature_views"]:
         view["population"] = "P400D"
-    changed = Contract.model_validate(data)
+    changed = parse_contract(CONTRACT_FILE, data)[0]
     found = summary(changed, measured, TODAY)["notices"]
     assert found == [
         f"bad: Release {release.id} knows another definition of {name}"

@@ -100,7 +100,7 @@ def test_without_a_contract_the_rest_is_not_judged(project: Path) -> None:
 def test_all_problems_of_all_files_are_found_at_once(project: Path) -> None:
     for name in (CONTRACT_FILE, PLAN_FILE):
         path = project / name
-        path.write_text(path.read_text().replace("version: 1", "version: 2"))
+        path.write_text(path.read_text().replace("version: 1", "version: 3"))
     (project / PAYLOADS_FILE).write_text("{\n[]\n")
     (project / SKEW_FILE).unlink()
     assert [len(check.problems) for check in checks(project, TODAY)] == [1, 2, 1, 1]

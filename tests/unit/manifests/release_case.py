@@ -19,12 +19,12 @@ import yaml
 
 from feature_runtime.core import identity
 from proviso.contracts.base import Problem, ValidationFailed
-from proviso.contracts.contract import Contract
 from proviso.contracts.loading import (
     CONTRACT_FILE,
     PLAN_FILE,
     load_contract,
     load_plan,
+    parse_contract,
     parse_model,
     parse_yaml,
 )
@@ -73,7 +73,7 @@ class Case:
 
     def request(self) -> Request:
         return Request(
-            parse_model(CONTRACT_FILE, self.contract, Contract),
+            parse_contract(CONTRACT_FILE, self.contract)[0],
             parse_model(PLAN_FILE, self.plan, Plan),
             self.release,
             self.stable,

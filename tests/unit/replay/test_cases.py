@@ -54,7 +54,7 @@ def test_made_up_columns_have_the_types_of_the_source(project: Project, tmp_path
     making = Synthetic(2, np.empty(0, np.int64))
     path = synthetic_transactions(project.contract, inputs, making, tmp_path / "made.parquet")
     made, real = pq.read_schema(path), pq.read_schema(project.transactions)
-    for name in (project.contract.source.id, "courier_id", "zone_id", "parcels"):
+    for name in (project.contract.observations_of().id, "courier_id", "zone_id", "parcels"):
         assert made.field(name).type == real.field(name).type
 
 

@@ -66,7 +66,7 @@ def test_two_steps_give_the_bytes_of_one(
 def test_exactly_what_has_arrived_since_is_added(
     project: Path, contract: Contract, tmp_path: Path
 ) -> None:
-    source = contract.source
+    source = contract.observations_of()
     assert source.arrival_timestamp is not None
     first = _begin(project, contract, tmp_path / "f")
     done = append_events(project, contract, tmp_path / "f", START + DAY)
@@ -86,7 +86,7 @@ def test_a_late_event_of_before_the_end_comes_with_the_next_append(
 ) -> None:
     first = _begin(project, contract, tmp_path / "f")
     append_events(project, contract, tmp_path / "f", START + HOUR)
-    events = pq.read_table(tmp_path / "f")[contract.source.event_timestamp]
+    events = pq.read_table(tmp_path / "f")[contract.observations_of().event_timestamp]
     new = pc.cast(events, pa.int64()).to_pylist()[first.num_rows :]
     assert min(new) <= START
 
@@ -137,8 +137,10 @@ def test_a_file_of_another_making_is_refused(
     out = tmp_path / "f"
     first = _begin(project, contract, out)
     changed = first.replace_schema_metadata(pq.read_schema(out).metadata)
-    column = changed.schema.get_field_index(contract.source.id)
-    changed = changed.set_column(column, contract.source.id, pc.add(first[contract.source.id], 1))
+    column = changed.schema.get_field_index(contract.observations_of().id)
+    changed = changed.set_column(
+        column, contract.observations_of().id, pc.add(first[contract.observations_of().id], 1)
+    )
     pq.write_table(changed, out)
     before = out.read_bytes()
     assert _code(project, contract, out) == "simulation_world_mismatch"

@@ -81,7 +81,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Made]:
         parcels.transactions,
         Days(END - 6 * DAY, END - 4 * DAY),
         Days(END - 2 * DAY, END - DAY),
-        parcels.contract.source.label.delay,
+        parcels.contract.observations_of().label.delay,
         parcels.history,
     )
     with pytest.MonkeyPatch.context() as patch:

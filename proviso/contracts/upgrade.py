@@ -1,0 +1,161 @@
+"""Version 1 of the contract, read as version 2: its one `source` becomes two of the `sources`.
+
+The file's mapping is upgraded before it is validated (`loading.parse_contract`). `Form` gives a
+problem of the upgraded contract the path that the file has.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from proviso.contracts.base import Duration, Name, Problem, Strict, Text
+
+LATER_KEYS = ("sources", "time_zone", "defaults")
+"""Keys of a contract that version 1 does not have."""
+
+
+class _Column(Strict):
+    """A numeric column of the source."""
+
+    dtype: Literal["money", "int64", "float64", "bool"]
+    scale: Annotated[int, Field(ge=0, le=6)] = 0
+    description: Text
+
+
+class _Label(Strict):
+    """What is predicted: known from `known_at`, else `delay` after the event."""
+
+    column: Name
+    known_at: Name | None = None
+    delay: Duration
+    description: Text
+
+
+class _Source(Strict):
+    """The table of events that every feature is computed from."""
+
+    name: Name
+    description: Text
+    id: Name
+    event_timestamp: Name
+    arrival_timestamp: Name | None = None
+    label: _Label
+    columns: dict[Name, _Column]
+
+
+class Version1(Strict):
+    """What only version 1 has."""
+
+    source: _Source
+
+
+@dataclass(frozen=True)
+class Form:
+    """The form of a contract's file: `source` is version 1's, None in a file of version 2."""
+
+    source: _Source | None = None
+
+    def told(self, problem: Problem) -> Problem:
+        """A problem of the contract, with the path and in the words that its file has."""
+        file, _, path = problem.path.partition(": ")
+        if self.source is None:
+            return problem
+        problem = replace(problem, wanted=problem.wanted.replace("dated: known", "dated: label"))
+        if not path.startswith("sources"):
+            return problem
+        name, label = re.escape(self.source.name), re.escape(self.source.label.column)
+        place = re.sub(rf"^sources(\[{name}(_observed)?\])?", "source", path)
+        place = re.sub(rf"^source\.columns\.{label}$", "source.label.column", place)
+        place = re.sub(r"^source\.(entities|keys|label)\b.*", "source", place)
+        return replace(problem, path=f"{file}: {place}")
+
+
+def is_version_1(data: Any) -> bool:
+    """Whether plain data of a contract is version 1: it says so, or looks so and says nothing."""
+    if not isinstance(data, dict):
+        return False
+    version = data.get("version")
+    return version == 1 or (version != 2 and "source" in data and "sources" not in data)
+
+
+def upgraded(data: Mapping[str, Any], source: _Source | None) -> dict[str, Any]:
+    """The contract in version 2. source: None where the file's cannot be used; any then does."""
+    rest = {k: v for k, v in data.items() if k not in ("source", *LATER_KEYS)}
+    version = {"version": 2} if data.get("version") == 1 else {}
+    usable = source or Version1.model_validate({"source": _ANY}).source
+    views = _views(data.get("feature_views"), usable.label.column)
+    stated = {"feature_views": views} if "feature_views" in data else {}
+    entities = _names(data.get("entities")) or ["none"]
+    return {**rest, **version, **stated, "sources": _sources(usable, entities)}
+
+
+_ANY: Mapping[str, Any] = {
+    "name": "any",
+    "description": "-",
+    "id": "id",
+    "event_timestamp": "event_ts",
+    "label": {"column": "label", "delay": "PT0S", "description": "-"},
+    "columns": {},
+}
+
+
+def _sources(source: _Source, entities: list[str]) -> list[dict[str, Any]]:
+    """The events, and the observations that are their rows."""
+    stated = source.model_dump(exclude_none=True)
+    label = stated.pop("label")
+    known_at = {key: label[key] for key in ("known_at", "delay") if key in label}
+    column = {
+        "dtype": "bool",
+        "nullable": True,
+        "known_at": {"column" if k == "known_at" else k: v for k, v in known_at.items()},
+        "description": label["description"],
+    }
+    columns = {**stated["columns"], label["column"]: column}
+    events = {**stated, "kind": "events", "entities": entities, "columns": columns}
+    observations = {
+        "kind": "observations",
+        "name": f"{source.name}_observed",
+        "rows_of": source.name,
+        "label": label["column"],
+    }
+    return [events, observations]
+
+
+def _views(views: Any, label: str) -> Any:
+    """The views, whose aggregates are dated in version 2's words."""
+    if not isinstance(views, list):
+        return views
+    return [_view(view, label) if isinstance(view, dict) else view for view in views]
+
+
+def _view(view: dict[str, Any], label: str) -> dict[str, Any]:
+    aggregates = view.get("aggregates")
+    if not isinstance(aggregates, list):
+        return view
+    return {**view, "aggregates": [dated_known(one, label) for one in aggregates]}
+
+
+def dated_known(aggregate: Any, label: str) -> Any:
+    """An aggregate of version 1, `dated: label`, in the words of version 2.
+
+    It counts an event when the label is known, so its `where` must use the label.
+    """
+    if not isinstance(aggregate, dict) or aggregate.get("dated") != "label":
+        return aggregate
+    where, known = aggregate.get("where"), f"{label} is not null"
+    if where is None:
+        return {**aggregate, "where": known, "dated": "known"}
+    if not isinstance(where, str) or re.search(rf"\b{re.escape(label)}\b", where):
+        return {**aggregate, "dated": "known"}
+    return {**aggregate, "where": f"({where}) and {known}", "dated": "known"}
+
+
+def _names(entities: Any) -> list[str]:
+    items = entities if isinstance(entities, list) else []
+    names = (item.get("name") for item in items if isinstance(item, dict))
+    return [name for name in names if isinstance(name, str)]
