@@ -24,6 +24,7 @@ from pydantic import (
 from feature_runtime.core.availability import ViewTimes
 from feature_runtime.core.functions import CLOCK_FUNCTIONS, DERIVED_FUNCTIONS
 from feature_runtime.core.release import MODEL_PATTERN
+from proviso.contracts import meaning
 from proviso.contracts.aggregates import AGGREGATES
 from proviso.contracts.base import (
     Date,
@@ -369,29 +370,27 @@ class Contract(Strict):
 
     def schema_of(self, view: FeatureView) -> str:
         """16 hex digits over all that gives the view's rows their meaning."""
-        meaning = {
+        source = self.source_of(view)
+        label = meaning.version_1_label(source, self.sources)
+        keys = self.key_columns(source)
+        whole = {
             "entities": [
                 self.entity_by_name[e].model_dump(exclude={"description", "owner"})
                 for e in view.entities
             ],
-            "source": self._source_meaning(view),
+            "source": meaning.source_meaning(
+                source, self.sources, {key: keys.get(key, key) for key in self.join_keys(view)}
+            ),
             "source_delay": view.source_delay,
             "publication": view.publication.model_dump(mode="json"),
             "population": view.population,
-            "aggregates": [a.model_dump(mode="json") for a in view.aggregates],
+            "aggregates": [
+                meaning.aggregate_meaning(a.model_dump(mode="json"), label) for a in view.aggregates
+            ],
             "features": [[f.name, f.dtype, f.expression] for f in view.features],
         }
-        text = json.dumps(meaning, sort_keys=True)
+        text = json.dumps(whole, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-    def _source_meaning(self, view: FeatureView) -> Any:
-        """The view's source as plain data, without what is only said of it or where it lies."""
-        source = self.source_of(view)
-        said = dict.fromkeys(("description", "location", "entities", "keys"), True)
-        columns = {"columns": {"__all__": {"description"}}}
-        meaning = source.model_dump(mode="json", exclude={**said, **columns})
-        keys = self.key_columns(source)
-        return {**meaning, "keys": {key: keys.get(key) for key in self.join_keys(view)}}
 
 
 def _undecided(place: str, stated: str | None, code: str) -> InputError:

@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from proviso.contracts.base import Duration, Name, Problem, Strict, Text
+from proviso.contracts.meaning import with_known_label
 
 LATER_KEYS = ("sources", "time_zone", "defaults")
 """Keys of a contract that version 1 does not have."""
@@ -147,12 +148,11 @@ def dated_known(aggregate: Any, label: str) -> Any:
     """
     if not isinstance(aggregate, dict) or aggregate.get("dated") != "label":
         return aggregate
-    where, known = aggregate.get("where"), f"{label} is not null"
-    if where is None:
-        return {**aggregate, "where": known, "dated": "known"}
-    if not isinstance(where, str) or re.search(rf"\b{re.escape(label)}\b", where):
+    where = aggregate.get("where")
+    text = where if isinstance(where, str) else ""
+    if re.search(rf"\b{re.escape(label)}\b", text) or (where is not None and not text):
         return {**aggregate, "dated": "known"}
-    return {**aggregate, "where": f"({where}) and {known}", "dated": "known"}
+    return {**aggregate, "where": with_known_label(where, label), "dated": "known"}
 
 
 def _names(entities: Any) -> list[str]:

@@ -25,6 +25,11 @@ def test_both_versions_mean_the_same() -> None:
     ]
 
 
+def test_the_schema_of_a_version_1_view_stays() -> None:
+    made, _ = parse_contract(CONTRACT_FILE, good().contract)
+    assert [*map(made.schema_of, made.feature_views)] == ["f3f4c868488c78b3", "c34be8270b5877fe"]
+
+
 def test_a_version_2_file_passes() -> None:
     lab = good()
     checks = judge(Lab(version_2(), lab.plan, lab.payloads, lab.skew_cases), TODAY)
