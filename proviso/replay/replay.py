@@ -16,9 +16,10 @@ from pathlib import Path
 import numpy as np
 
 from feature_runtime.core import keys
-from feature_runtime.core.availability import Status, Value, feature_statuses
+from feature_runtime.core.availability import Status, Value
 from feature_runtime.core.moments import MINUTE, format_moment
 from feature_runtime.core.service import Service, View
+from feature_runtime.core.values import feature_statuses
 from feature_runtime.serving.lookup import winner
 from proviso.clients.endpoint import Answer, Clients, EndpointRequest
 from proviso.contracts.base import InputError

@@ -16,9 +16,10 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from feature_runtime.core.availability import Row, Status, feature_statuses
+from feature_runtime.core.availability import Row, Status
 from feature_runtime.core.keys import EntityId
 from feature_runtime.core.service import Service
+from feature_runtime.core.values import feature_statuses
 from proviso.contracts.contract import Contract, FeatureView
 from proviso.history.arrays import NO_ROW, EncoderInputs
 from proviso.history.ports import Transactions

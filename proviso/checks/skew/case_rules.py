@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from feature_runtime.core.availability import Status, value_status
+from feature_runtime.core.availability import Status
 from feature_runtime.core.moments import format_duration, format_moment
 from feature_runtime.core.service import FeatureRef
+from feature_runtime.core.values import value_status
 from proviso.checks.skew.cases import CaseRow, SkewCase, recompute, sides
 from proviso.contracts.base import Problem
 from proviso.contracts.contract import Contract, Feature, FeatureView

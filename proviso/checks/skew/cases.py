@@ -15,8 +15,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
-from feature_runtime.core.availability import Status, Value, ViewTimes, value_status
+from feature_runtime.core.availability import Status, Value, ViewTimes
 from feature_runtime.core.moments import parse_moment
+from feature_runtime.core.values import value_status
 from proviso.checks.skew.rows import INVALID, UNREADABLE, SkewRow
 from proviso.checks.skew.verdict import Kind, Side, Terms, kind_of
 from proviso.contracts.base import ContractError, Name, Problem, Strict

@@ -13,9 +13,10 @@ from functools import cached_property
 from pathlib import Path
 
 from feature_runtime.core import keys, timeline
-from feature_runtime.core.availability import Row, availability, feature_statuses
+from feature_runtime.core.availability import Row, availability
 from feature_runtime.core.moments import format_moment
 from feature_runtime.core.service import FeatureRef, Service, View
+from feature_runtime.core.values import feature_statuses
 from feature_runtime.serving.lookup import Winner, winner
 from proviso.checks.skew.rows import Compared, SkewRow, row_of
 from proviso.checks.skew.verdict import Side

@@ -12,8 +12,9 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
-from feature_runtime.core.availability import Status, value_status
+from feature_runtime.core.availability import Status
 from feature_runtime.core.moments import format_moment
+from feature_runtime.core.values import value_status
 from proviso.checks.skew.verdict import Side, Terms, kind_of
 from proviso.contracts.base import InputError
 from proviso.contracts.contract import Feature, FeatureView

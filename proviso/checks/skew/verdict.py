@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from feature_runtime.core.availability import Status, Value, value_status
+from feature_runtime.core.availability import Status, Value
+from feature_runtime.core.values import value_status
 from proviso.contracts.contract import Tolerance
 
 Kind = Literal["", "MISSING_KEY", "NULL", "TYPE", "STALE", "FUTURE", "VALUE"]

@@ -23,7 +23,7 @@ EVERY = list(product(APPROVED, MISSING))
 def applied(policy: Policy, status: Status, at: int) -> tuple[float, bool, bool]:
     """The value that the model gets for 3.0, whether it was replaced, whether the row is out."""
     found = apply_policies(
-        PolicyTable((policy,)),
+        PolicyTable((policy,), ("v:f",)),
         np.array([[3.0]]),
         np.array([[status]], dtype=np.int8),
         np.array([at]),

@@ -24,6 +24,7 @@ COURIER = {
         {"name": "zone", "join_key": "zone_id", "dtype": "string"},
     ],
     "fields": ["weight", "distance"],
+    "request_features": [{"name": "weight", "function": "field", "inputs": ["weight"]}],
 }
 INPUTS = Inputs(parse_service(section(**COURIER)))
 SERVED = Served("parcels", "1.2.0")

@@ -6,7 +6,7 @@ The contract's order fixes the vector: request features, view features, derived 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from feature_runtime.core.functions import CLOCK_FUNCTIONS, DERIVED_FUNCTIONS, Floats, Moments
 from feature_runtime.core.policy import Applied, PolicyTable, apply_policies, policy_table
 from feature_runtime.core.service import Computed, Service
+from feature_runtime.core.values import NO_TEXTS, Column, Texts
 
 MODEL_LIMIT = 2.0**128 - 2.0**103
 """The least number that is infinite in the model's type, float32."""
@@ -32,34 +33,78 @@ class Encoded:
         return self.applied.rejected
 
 
+@dataclass(frozen=True)
+class Elements:
+    """The elements of the vector before encodings, in the model's order.
+
+    columns: every element [n] by name; a view feature's is `view:feature`.
+    """
+
+    columns: Mapping[str, Column]
+    applied: Applied
+
+
 class Encoder:
     """The encoder of one service; stateless after construction."""
 
     def __init__(self, service: Service) -> None:
         self.service = service
         self.table: PolicyTable = policy_table(service)
+        self._encodings = service.encoding_of
+        self._plain_views = self._encodings.keys().isdisjoint(map(str, service.consumed))
 
     def encode(
         self,
-        fields: Mapping[str, Floats],
+        fields: Mapping[str, Column],
         at: Moments,
         values: Floats,
         status: NDArray[np.int8],
+        texts: Mapping[str, Texts] = NO_TEXTS,
     ) -> Encoded:
         """n rows to the model's vector.
 
-        fields: numeric request fields, each [n]. at: scoring moments [n], microseconds.
-        values, status: [n, K] over `service.consumed`; a value counts only where status is OK.
+        fields: request fields, each [n]. at: scoring moments [n], microseconds. values, status:
+        [n, K] over `service.consumed`; a value counts only where status is OK. texts: the consumed
+        features that are strings, by `view:feature`, each [n].
         """
-        applied = apply_policies(self.table, values, status, at)
-        columns = {f.name: _request_feature(f, fields, at) for f in self.service.request_features}
-        named = dict(columns)
-        for k, ref in enumerate(self.service.consumed):
-            named[str(ref)] = applied.values[:, k]
+        elements = self.elements(fields, at, values, status, texts)
+        vector = np.column_stack([*self._parts(elements)])
+        return Encoded(_in_range(vector).astype(np.float32), elements.applied)
+
+    def elements(
+        self,
+        fields: Mapping[str, Column],
+        at: Moments,
+        values: Floats,
+        status: NDArray[np.int8],
+        texts: Mapping[str, Texts] = NO_TEXTS,
+    ) -> Elements:
+        """The same without encodings: what a vocabulary is learnt from."""
+        service = self.service
+        applied = apply_policies(self.table, values, status, at, texts)
+        columns = {f.name: _request_feature(f, fields, at) for f in service.request_features}
+        for k, ref in enumerate(service.consumed):
+            name = str(ref)
+            columns[name] = applied.texts[name] if name in applied.texts else applied.values[:, k]
         with np.errstate(over="ignore"):  # `_in_range` says what becomes of it
-            derived = [_derived_feature(f, named) for f in self.service.derived_features]
-        vector = np.column_stack([*columns.values(), applied.values, *derived])
-        return Encoded(_in_range(vector).astype(np.float32), applied)
+            derived = {f.name: _derived_feature(f, columns) for f in service.derived_features}
+        return Elements({**columns, **derived}, applied)
+
+    def _parts(self, elements: Elements) -> Iterator[NDArray[np.float64]]:
+        """The vector's columns [n] or blocks [n, m] of columns, in order."""
+        service, columns = self.service, elements.columns
+        yield from (self._part(f.name, columns[f.name]) for f in service.request_features)
+        if self._plain_views:
+            yield elements.applied.values
+        else:
+            yield from (self._part(name, columns[name]) for name in map(str, service.consumed))
+        yield from (self._part(f.name, columns[f.name]) for f in service.derived_features)
+
+    def _part(self, name: str, column: Column) -> NDArray[np.float64]:
+        encoding = self._encodings.get(name)
+        if encoding is not None:
+            return encoding.columns(column)
+        return column.astype(np.float64, copy=False)
 
 
 def _in_range(vector: Floats) -> Floats:
@@ -67,11 +112,11 @@ def _in_range(vector: Floats) -> Floats:
     return np.where(np.abs(vector) < MODEL_LIMIT, vector, np.nan)
 
 
-def _request_feature(feature: Computed, fields: Mapping[str, Floats], at: Moments) -> Floats:
+def _request_feature(feature: Computed, fields: Mapping[str, Column], at: Moments) -> Column:
     if feature.function == "field":
         return fields[feature.inputs[0]]
     return CLOCK_FUNCTIONS[feature.function](at)
 
 
-def _derived_feature(feature: Computed, named: Mapping[str, Floats]) -> Floats:
+def _derived_feature(feature: Computed, named: Mapping[str, Column]) -> Floats:
     return DERIVED_FUNCTIONS[feature.function].call(*(named[name] for name in feature.inputs))

@@ -16,6 +16,9 @@ SCHEMA = "proviso.prediction.v2"
 FORMER_SCHEMA = "proviso.prediction.v1"
 """Has `arm` and `contract_digest` instead of `traffic` and `service_digest` (docs/adr/0070)."""
 
+FieldValue = str | float | bool | None
+"""A request field: moments as RFC 3339 text, None where it was absent or null."""
+
 Protocol = Literal["v1", "v2", "grpc"]
 """What a request came by; v2 is REST, its binary form included."""
 
@@ -37,7 +40,7 @@ class FeatureRead(TypedDict):
 
     value: Value
     status: str
-    default: NotRequired[float | None]
+    default: NotRequired[float | str | None]
     reason: NotRequired[str | None]
 
 
@@ -66,7 +69,7 @@ class PredictionRecord(TypedDict):
     model_digest: str
     contract_digest: str
     entities: dict[str, EntityId]
-    request: dict[str, float]
+    request: dict[str, FieldValue]
     views: dict[str, ViewRead]
     features: dict[str, FeatureRead]
     vector: list[float]

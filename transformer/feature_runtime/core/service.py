@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, NamedTuple
 
 from feature_runtime.core.availability import ViewTimes
 from feature_runtime.core.coded import CodedError
+from feature_runtime.core.encodings import KINDS, Encoding, EncodingError, check_vocabulary
 from feature_runtime.core.moments import parse_duration, parse_moment
 
 
@@ -61,17 +63,33 @@ class Entity:
     dtype: str
 
 
+FIELD_DTYPES = ("float64", "int64", "bool", "string", "timestamp")
+
+
+@dataclass(frozen=True)
+class RequestField:
+    """A field of a request. dtype: one of FIELD_DTYPES; money is float64, in major units.
+
+    nullable: whether it may be absent or null.
+    """
+
+    name: str
+    dtype: str = "float64"
+    nullable: bool = False
+
+
 @dataclass(frozen=True)
 class Policy:
     """What happens when a feature is not OK.
 
-    kind `reject`: the transaction gets the plan's fallback. `default`: `value` is used.
+    kind `reject`: the transaction gets the plan's fallback. `default`: `value` is used, a string
+    for a string feature and else a number.
     `nan`: the model is told that the value is missing. The latter two are approvals: they need
     `approved_by` and end at `expires` (microseconds; None = no end), after which they reject.
     """
 
     kind: str
-    value: float | None = None
+    value: float | str | None = None
     approved_by: str | None = None
     reason: str | None = None
     expires: int | None = None
@@ -138,7 +156,7 @@ class Service:
 
     name: str
     entities: tuple[Entity, ...]
-    fields: tuple[str, ...]
+    request_fields: tuple[RequestField, ...]
     views: tuple[View, ...]
     consumed: tuple[FeatureRef, ...]
     request_features: tuple[Computed, ...]
@@ -146,18 +164,56 @@ class Service:
     decision: Decision
     limits: Limits
     hash_entity_keys: bool = False
+    encodings: tuple[Encoding, ...] = ()
     view_by_name: Mapping[str, View] = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "view_by_name", {view.name: view for view in self.views})
 
     @property
-    def vector(self) -> tuple[str, ...]:
-        """Names in the order of the model's input: request, view, then derived features."""
+    def fields(self) -> tuple[str, ...]:
+        """Names of the fields, in order. An entity's join key may be one of them."""
+        return tuple(one.name for one in self.request_fields)
+
+    @cached_property
+    def join_keys(self) -> frozenset[str]:
+        """The join keys of the entities: a field that is one comes with the request already."""
+        return frozenset(entity.join_key for entity in self.entities)
+
+    @cached_property
+    def encoding_of(self) -> Mapping[str, Encoding]:
+        """The encodings by element: a computed feature's name, or `view:feature`."""
+        return {encoding.element: encoding for encoding in self.encodings}
+
+    @cached_property
+    def texts(self) -> tuple[FeatureRef, ...]:
+        """The consumed features that are strings."""
+        return tuple(ref for ref in self.consumed if self.dtype_of(ref) == "string")
+
+    def dtype_of(self, ref: FeatureRef) -> str:
+        """The type of a view's feature."""
+        return next(f.dtype for f in self.view_by_name[ref.view].features if f.name == ref.feature)
+
+    @property
+    def elements(self) -> tuple[tuple[str, str], ...]:
+        """(element, its column's name) in the model's order: request, view, derived features."""
         return (
-            *(f.name for f in self.request_features),
-            *(ref.column for ref in self.consumed),
-            *(f.name for f in self.derived_features),
+            *((f.name, f.name) for f in self.request_features),
+            *((str(ref), ref.column) for ref in self.consumed),
+            *((f.name, f.name) for f in self.derived_features),
+        )
+
+    @property
+    def vector(self) -> tuple[str, ...]:
+        """Names in the order of the model's input; an encoded element has those of its encoding."""
+        return tuple(
+            name
+            for element, column in self.elements
+            for name in (
+                self.encoding_of[element].names(column)
+                if element in self.encoding_of
+                else (column,)
+            )
         )
 
 
@@ -174,28 +230,96 @@ def _service(s: Mapping[str, Any]) -> Service:
         s,
         "name entities fields views features request_features derived_features decision limits "
         "hash_entity_keys",
+        optional="encodings",
     )
-    views = tuple(_view(v) for v in s["views"])
-    consumed = tuple(feature_ref(name) for name in s["features"])
-    policies = {
-        FeatureRef(v.name, f.name) for v in views for f in v.features if f.policy is not None
-    }
-    if set(consumed) != policies or len(set(consumed)) != len(consumed):
-        raise ServiceSectionError(
-            "features: every consumed feature needs one policy, and no other does"
-        )
-    return Service(
+    service = Service(
         name=s["name"],
         entities=tuple(Entity(**e) for e in s["entities"]),
-        fields=tuple(s["fields"]),
-        views=views,
-        consumed=consumed,
+        request_fields=tuple(_field(f) for f in s["fields"]),
+        views=tuple(_view(v) for v in s["views"]),
+        consumed=tuple(feature_ref(name) for name in s["features"]),
         request_features=tuple(_computed(c) for c in s["request_features"]),
         derived_features=tuple(_computed(c) for c in s["derived_features"]),
         decision=Decision(**s["decision"]),
         limits=_limits(s["limits"]),
         hash_entity_keys=s["hash_entity_keys"],
+        encodings=tuple(_encoding(e) for e in s.get("encodings", ())),
     )
+    _check_policies(service)
+    _check_elements(service)
+    return service
+
+
+def _check_policies(service: Service) -> None:
+    consumed = service.consumed
+    policies = {
+        FeatureRef(v.name, f.name)
+        for v in service.views
+        for f in v.features
+        if f.policy is not None
+    }
+    if set(consumed) != policies or len(set(consumed)) != len(consumed):
+        raise ServiceSectionError(
+            "features: every consumed feature needs one policy, and no other does"
+        )
+
+
+def _check_elements(service: Service) -> None:
+    """Whether every element of the vector is a number, or is encoded as some."""
+    dtypes = element_dtypes(service)
+    for encoding in service.encodings:
+        allowed = _CATEGORIES.get(dtypes.get(encoding.element, ""))
+        if allowed is None or any(type(v) is not allowed for v in encoding.vocabulary or ()):
+            found = dtypes.get(encoding.element, "no element of the vector")
+            raise ServiceSectionError(f"encodings.{encoding.element}: found {found}")
+    if len(service.encoding_of) != len(service.encodings):
+        raise ServiceSectionError("encodings: found an element twice, wanted each once")
+    for element, dtype in dtypes.items():
+        if dtype not in _NUMBERS and element not in service.encoding_of:
+            raise ServiceSectionError(f"{element}: found {dtype}, wanted a number or an encoding")
+
+
+_NUMBERS = ("float64", "int64", "bool")
+_CATEGORIES: Mapping[str, type] = {"string": str, "int64": int, "bool": bool}
+"""Types that can be encoded, as those of the values of a vocabulary."""
+
+
+def element_dtypes(service: Service) -> dict[str, str]:
+    """The type of every element of the vector before it is encoded."""
+    fields = {one.name: one.dtype for one in service.request_fields}
+    requested = {
+        f.name: fields.get(f.inputs[0], "float64") if f.function == "field" else "float64"
+        for f in service.request_features
+    }
+    return {
+        **requested,
+        **{f.name: "float64" for f in service.derived_features},
+        **{str(ref): service.dtype_of(ref) for ref in service.consumed},
+    }
+
+
+def _field(f: str | Mapping[str, Any]) -> RequestField:
+    """A name alone is a number that is always there."""
+    if isinstance(f, str):
+        return RequestField(f)
+    _only(f, "name dtype nullable")
+    if f["dtype"] not in FIELD_DTYPES:
+        raise ServiceSectionError(f"fields.{f['name']}: found {f['dtype']}, wanted {FIELD_DTYPES}")
+    return RequestField(f["name"], f["dtype"], bool(f["nullable"]))
+
+
+def _encoding(e: Mapping[str, Any]) -> Encoding:
+    _only(e, "element kind vocabulary")
+    place, vocabulary = f"encodings.{e['element']}", e["vocabulary"]
+    if e["kind"] not in KINDS:
+        raise ServiceSectionError(f"{place}: found {e['kind']}, wanted one of {KINDS}")
+    if vocabulary is None:
+        return Encoding(e["element"], e["kind"], None)
+    try:
+        check_vocabulary(e["kind"], vocabulary)
+    except EncodingError as error:
+        raise ServiceSectionError(f"{place}: {error}") from None
+    return Encoding(e["element"], e["kind"], tuple(vocabulary))
 
 
 def _view(v: Mapping[str, Any]) -> View:
@@ -235,8 +359,8 @@ def _computed(c: Mapping[str, Any]) -> Computed:
     return Computed(c["name"], c["function"], tuple(c["inputs"]))
 
 
-def _only(mapping: Mapping[str, Any], names: str) -> None:
+def _only(mapping: Mapping[str, Any], names: str, optional: str = "") -> None:
     wanted = set(names.split())
-    if set(mapping) != wanted:
+    if set(mapping) - set(optional.split()) != wanted:
         wrong = sorted(set(mapping) ^ wanted)
         raise ServiceSectionError(f"found {sorted(mapping)}, wanted {sorted(wanted)} (see {wrong})")

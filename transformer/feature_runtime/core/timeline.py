@@ -17,6 +17,7 @@ from functools import lru_cache
 
 from feature_runtime.core.availability import Row, Value, ViewTimes, order, visible_from
 from feature_runtime.core.coded import CodedError
+from feature_runtime.core.values import MAX_TEXT_BYTES, TEXT, valid_text
 
 MAGIC = b"pv1"
 BUSY_ROWS = 64
@@ -25,7 +26,6 @@ BUSY_ROWS = 64
 MAX_ROWS = 1024
 """A key never holds more: what would exceed it is refused, for this key alone."""
 
-MAX_STRING = 1024
 _HEADER = len(MAGIC) + 8
 _ROW = struct.Struct("<IqqQH")
 _FORMAT = {"n": "", "i": "q", "f": "d", "b": "?", "s": "I"}
@@ -43,7 +43,7 @@ class TimelineError(CodedError):
 
 
 def pack(schema: str, rows: Iterable[Row]) -> bytes:
-    """The bytes of a key. `schema` is 16 hex digits."""
+    """The bytes of a key. `schema` is 16 hex digits. Raises TimelineError for a long string."""
     return b"".join([MAGIC, bytes.fromhex(schema), *map(_pack_row, rows)])
 
 
@@ -99,12 +99,23 @@ def merge(
 
 def _pack_row(row: Row) -> bytes:
     tags = "".join(map(_tag, row.values))
-    strings = [v[:MAX_STRING].encode() for v in row.values if isinstance(v, str)]
+    strings = [_text(v) for v in row.values if isinstance(v, str)]
     texts = iter(strings)
     fixed = [len(next(texts)) if isinstance(v, str) else v for v in row.values if v is not None]
     body = b"".join([tags.encode(), _values(tags).pack(*fixed), *strings])
     length = _ROW.size - 4 + len(body)
     return _ROW.pack(length, row.event_ts, row.created_ts, row.run_id, len(tags)) + body
+
+
+def _text(value: str) -> bytes:
+    if not valid_text(value):
+        raise _too_long(len(value.encode(errors="surrogatepass")))
+    return value.encode()
+
+
+def _too_long(size: int) -> TimelineError:
+    said = f"found a string of {size} bytes, wanted {TEXT}"
+    return TimelineError(said, code="timeline_string_invalid")
 
 
 def _unpack_row(blob: bytes, at: int) -> tuple[Row, int]:
@@ -128,6 +139,8 @@ def _with_texts(tags: str, fixed: Sequence[Value], blob: bytes, at: int) -> list
         value = None if tag == "n" else next(source)
         if tag == "s":
             length = int(value or 0)
+            if length > MAX_TEXT_BYTES:
+                raise _too_long(length)
             value = blob[at : at + length].decode()
             at += length
         values.append(value)

@@ -19,6 +19,7 @@ _TYPES: Mapping[str, str] = {
     "BYTES": "TYPE_STRING",
     "FP64": "TYPE_FP64",
     "INT64": "TYPE_INT64",
+    "BOOL": "TYPE_BOOL",
 }
 
 
@@ -28,6 +29,7 @@ class Description:
     def __init__(self, served: Served, inputs: Inputs) -> None:
         self.served = served
         self._inputs = {tensor.name: tensor.datatype for tensor in inputs.all}
+        self._nullable = {tensor.name for tensor in inputs.all if tensor.nullable}
         self._max_batch = inputs.max_batch
 
     def server(self) -> dict[str, Any]:
@@ -55,7 +57,10 @@ class Description:
             "platform": "",
             "backend": "",
             "max_batch_size": self._max_batch,
-            "input": _typed(self._inputs),
+            "input": [
+                {**tensor, "optional": True} if tensor["name"] in self._nullable else tensor
+                for tensor in _typed(self._inputs)
+            ],
             "output": _typed(OUTPUTS),
         }
 

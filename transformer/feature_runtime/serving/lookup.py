@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from feature_runtime.core import timeline
-from feature_runtime.core.availability import Row, Status, availability, value_status
+from feature_runtime.core.availability import Row, Status, availability
 from feature_runtime.core.encode import MODEL_LIMIT
 from feature_runtime.core.keys import entity_key, timeline_key
 from feature_runtime.core.moments import representable
 from feature_runtime.core.service import Service, View
+from feature_runtime.core.values import Texts, texts_of, value_status
 from feature_runtime.serving.request import ScoringRequest
 
 
@@ -27,18 +28,23 @@ class Winner:
 
 @dataclass(frozen=True)
 class Lookup:
-    """values, status: [n, K] over `service.consumed`. winners: per row, per view in order."""
+    """values, status: [n, K] over `service.consumed`. winners: per row, per view in order.
+
+    texts: the features that are strings, by `view:feature`, each [n].
+    """
 
     values: NDArray[np.float64]
     status: NDArray[np.int8]
     winners: Sequence[Sequence[Winner]]
+    texts: Mapping[str, Texts]
 
 
 @dataclass(frozen=True)
 class _Column:
-    """Position of a consumed feature: column k of K, position and dtype in its view."""
+    """A consumed feature: column k of K, its name, position and dtype in its view."""
 
     k: int
+    name: str
     position: int
     dtype: str
 
@@ -53,9 +59,9 @@ class FeatureLookup:
     def _columns_of(self, view: View) -> tuple[_Column, ...]:
         positions = {f.name: i for i, f in enumerate(view.features)}
         return tuple(
-            _Column(k, positions[feature], view.dtypes[positions[feature]])
-            for k, (name, feature) in enumerate(self._service.consumed)
-            if name == view.name
+            _Column(k, str(ref), positions[ref.feature], view.dtypes[positions[ref.feature]])
+            for k, ref in enumerate(self._service.consumed)
+            if ref.view == view.name
         )
 
     def keys(self, request: ScoringRequest) -> list[tuple[bytes, ...]]:
@@ -76,7 +82,9 @@ class FeatureLookup:
         """The winners at each row's moment, and the values and statuses that follow."""
         shape = (len(keys), len(self._service.consumed))
         values, status = np.zeros(shape), np.zeros(shape, dtype=np.int8)
-        winners = []
+        texts = {str(ref): texts_of([None] * len(keys)) for ref in self._service.texts}
+        winners = list[Sequence[Winner]]()
+        found = Lookup(values, status, winners, texts)
         for i, row_keys in enumerate(keys):
             moment = int(at[i])
             row_winners = [
@@ -84,9 +92,9 @@ class FeatureLookup:
                 for view, key in zip(self._service.views, row_keys, strict=True)
             ]
             for columns, one in zip(self._columns, row_winners, strict=True):
-                _fill(columns, one, values[i], status[i])
+                _fill(columns, one, found, i)
             winners.append(row_winners)
-        return Lookup(values, status, winners)
+        return found
 
 
 def winner(view: View, blob: bytes | None, at: int) -> Winner:
@@ -105,20 +113,19 @@ def winner(view: View, blob: bytes | None, at: int) -> Winner:
     return Winner(row, status)
 
 
-def _fill(
-    columns: Sequence[_Column],
-    found: Winner,
-    values: NDArray[np.float64],
-    status: NDArray[np.int8],
-) -> None:
-    if found.row is None or found.status is not Status.OK:
+def _fill(columns: Sequence[_Column], one: Winner, found: Lookup, i: int) -> None:
+    """Values and statuses of row i from the winner of one view."""
+    values, status = found.values[i], found.status[i]
+    if one.row is None or one.status is not Status.OK:
         for column in columns:
-            status[column.k] = found.status
+            status[column.k] = one.status
         return
     for column in columns:
-        value = found.row.values[column.position]
+        value = one.row.values[column.position]
         fits = value_status(value, column.dtype)
-        if fits is Status.OK:
+        if fits is Status.OK and column.dtype == "string":
+            found.texts[column.name][i] = value
+        elif fits is Status.OK:
             values[column.k] = value
             if not abs(values[column.k]) < MODEL_LIMIT:
                 fits = Status.TYPE  # of the contract's type, and beyond the model's

@@ -26,12 +26,24 @@ _NAMES = {
         ("output", 6, "ModelOutput*"),
         ("backend", 17, "string"),
     ],
-    "ModelInput": [("name", 1, "string"), ("data_type", 2, "DataType"), ("dims", 4, "int64*")],
+    "ModelInput": [
+        ("name", 1, "string"),
+        ("data_type", 2, "DataType"),
+        ("dims", 4, "int64*"),
+        ("optional", 8, "bool"),
+    ],
     "ModelOutput": [("name", 1, "string"), ("data_type", 2, "DataType"), ("dims", 3, "int64*")],
 }
-_DATA_TYPES = {"TYPE_INVALID": 0, "TYPE_INT64": 9, "TYPE_FP64": 12, "TYPE_STRING": 13}
+_DATA_TYPES = {
+    "TYPE_INVALID": 0,
+    "TYPE_BOOL": 1,
+    "TYPE_INT64": 9,
+    "TYPE_FP64": 12,
+    "TYPE_STRING": 13,
+}
 _SCALARS = {
     "string": Field.TYPE_STRING,
+    "bool": Field.TYPE_BOOL,
     "int32": Field.TYPE_INT32,
     "int64": Field.TYPE_INT64,
     "DataType": Field.TYPE_ENUM,

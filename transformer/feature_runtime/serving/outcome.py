@@ -14,7 +14,7 @@ from feature_runtime.core.decision import decide
 from feature_runtime.core.encode import Encoded
 from feature_runtime.core.moments import format_moment
 from feature_runtime.core.policy import policy_table
-from feature_runtime.core.service import Decision, Policy, Service
+from feature_runtime.core.service import Decision, Service
 from feature_runtime.serving.lookup import Lookup
 
 
@@ -72,8 +72,7 @@ class Decider:
 
     def __init__(self, service: Service) -> None:
         self._decision: Decision = service.decision
-        self._policies: tuple[Policy, ...] = policy_table(service).policies
-        self._names = tuple(map(str, service.consumed))
+        self._table = policy_table(service)
 
     def outcome(
         self,
@@ -84,7 +83,7 @@ class Decider:
     ) -> Outcome:
         """Decisions of n rows; `probability` [n] counts only where a row is not rejected."""
         rejecting = encoded.applied.rejecting
-        reasons = [self._reason(lookup.status[i], rejecting[i]) for i in range(len(at))]
+        reasons = [self._table.reason(lookup.status[i], rejecting[i]) for i in range(len(at))]
         decisions = [
             decide(self._decision, score, rejected=reason is not None)
             for score, reason in zip(probability.tolist(), reasons, strict=True)
@@ -94,34 +93,19 @@ class Decider:
         ]
         return Outcome(at, probability, decisions, reasons, statuses)
 
-    def _reason(self, status: NDArray[np.int8], rejecting: NDArray[np.bool_]) -> str | None:
-        if not rejecting.any():
-            return None
-        return "; ".join(
-            f"{self._names[k]} is {Status(int(status[k])).name} and {self._why(k)}"
-            for k in np.flatnonzero(rejecting).tolist()
-        )
-
-    def _why(self, k: int) -> str:
-        policy = self._policies[k]
-        if policy.kind == "reject":
-            return "the contract allows no default"
-        expired = "an unknown day" if policy.expires is None else format_moment(policy.expires)
-        return f"the approval of its default expired at {expired}"
-
     def _status(
         self, at: int, lookup: Lookup, encoded: Encoded, i: int, reason: str | None
     ) -> bytes:
+        names, policies = self._table.names, self._table.policies
         statuses = lookup.status[i].tolist()
         replaced = np.flatnonzero(encoded.applied.replaced[i])
         return orjson.dumps(
             {
                 "scored_at": format_moment(at),
                 "features": {
-                    name: Status(code).name
-                    for name, code in zip(self._names, statuses, strict=True)
+                    name: Status(code).name for name, code in zip(names, statuses, strict=True)
                 },
-                "defaults": {self._names[k]: self._policies[k].value for k in replaced.tolist()},
+                "defaults": {names[k]: policies[k].value for k in replaced.tolist()},
                 "reason": reason,
             }
         )

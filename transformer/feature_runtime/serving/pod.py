@@ -16,7 +16,9 @@ import numpy as np
 
 from feature_runtime.core import moments
 from feature_runtime.core.release import Release
+from feature_runtime.core.service import RequestField
 from feature_runtime.core.traffic import LIVE, Traffic
+from feature_runtime.core.values import Column, texts_of
 from feature_runtime.serving.codecs import Call, Codec, Message, Reply, Source
 from feature_runtime.serving.errors import (
     ErrorStatus,
@@ -44,6 +46,13 @@ class _Attempt:
 
     watch: Stopwatch
     request_id: str | None = None
+
+
+def _sample(field: RequestField) -> Column:
+    """A value of a field's type, for the first request that a pod makes up."""
+    if field.dtype == "string":
+        return texts_of([""])
+    return np.zeros(1, np.int64) if field.dtype == "timestamp" else np.zeros(1, np.float64)
 
 
 class Pod:
@@ -150,7 +159,7 @@ class Pod:
             traffic=LIVE,
             protocol="v1",
             ids=ids,
-            fields={name: np.zeros(1) for name in service.fields},
+            fields={field.name: _sample(field) for field in service.request_fields},
             event_ts=np.array([moments.now()], dtype=np.int64),
         )
         self._scorer.warm_up(request)

@@ -18,8 +18,9 @@ from feature_runtime.core import moments
 from feature_runtime.core.encode import MODEL_LIMIT
 from feature_runtime.core.keys import INTEGER_ID, STRING_ID, EntityId, valid_id
 from feature_runtime.core.record import Protocol
-from feature_runtime.core.service import Service
+from feature_runtime.core.service import RequestField, Service
 from feature_runtime.core.traffic import Traffic
+from feature_runtime.core.values import EXACT, TEXT, Column, Texts, texts_of, valid_text
 from feature_runtime.serving.errors import (
     bad_input,
     model_not_found,
@@ -34,7 +35,17 @@ MAX_CLIENT_ID_BYTES = 1024
 """Of a V2 message's `id`, which may be any text and is answered as it came."""
 
 Columns = Mapping[str, Any]
-"""Values by input name: list[str] for BYTES, list[int] for INT64, float64 [n] for FP64."""
+"""Values by input name: list[str] for BYTES, list[int] for INT64, list[bool] for BOOL, float64 [n]
+for FP64. A nullable field that is absent has no column; of one that is there, None is a missing
+value in a list, and NaN in float64."""
+
+_DATATYPES: Mapping[str, str] = {
+    "string": "BYTES",
+    "timestamp": "BYTES",
+    "int64": "INT64",
+    "float64": "FP64",
+    "bool": "BOOL",
+}
 
 
 @dataclass(frozen=True)
@@ -42,7 +53,7 @@ class ScoringRequest:
     """n transactions to be scored.
 
     client_request_id: the V2 message's own id, where it has one. ids: per entity name, n ids.
-    fields: per numeric request field, float64 [n]. event_ts: the client's moments, int64
+    fields: per request field [n], as the encoder takes it. event_ts: the client's moments, int64
     microseconds [n].
     """
 
@@ -51,7 +62,7 @@ class ScoringRequest:
     traffic: Traffic
     protocol: Protocol
     ids: Mapping[str, Sequence[EntityId]]
-    fields: Mapping[str, NDArray[np.float64]]
+    fields: Mapping[str, Column]
     event_ts: NDArray[np.int64]
 
     @property
@@ -76,10 +87,14 @@ class Served:
 
 @dataclass(frozen=True)
 class Input:
-    """One input tensor [n, 1]; datatype in the V2 protocol's names."""
+    """One input tensor [n, 1]; datatype in the V2 protocol's names.
+
+    nullable: whether it may be absent, and a value null.
+    """
 
     name: str
     datatype: str
+    nullable: bool = False
 
 
 class Inputs:
@@ -88,24 +103,28 @@ class Inputs:
     def __init__(self, service: Service) -> None:
         self.max_batch = service.limits.max_batch
         self._entities = service.entities
-        self._fields = service.fields
-        kinds = {"string": "BYTES", "int64": "INT64"}
+        self._fields = service.request_fields
         self.all: tuple[Input, ...] = (
-            *(Input(e.join_key, kinds[e.dtype]) for e in service.entities),
-            *(Input(name, "FP64") for name in service.fields),
+            *(Input(e.join_key, _DATATYPES[e.dtype]) for e in service.entities),
+            *(
+                Input(field.name, _DATATYPES[field.dtype], field.nullable)
+                for field in service.request_fields
+                if field.name not in service.join_keys
+            ),
             Input(EVENT_TS, "BYTES"),
         )
         self.by_name: Mapping[str, Input] = {i.name: i for i in self.all}
+        self._required = {i.name for i in self.all if not i.nullable}
 
     def check_names(self, given: Iterable[str], where: str) -> None:
-        """Refuses unknown and missing inputs; both are named."""
+        """Refuses unknown and missing inputs; both are named. Nullable ones may be absent."""
         names = set(given)
-        if names == self.by_name.keys():
+        if self._required <= names <= self.by_name.keys():
             return
         for name in sorted(names - self.by_name.keys()):
             wanted = f"one of {sorted(self.by_name)}"
             raise bad_input("unknown_input", f"{where}{name}", "an unknown input", wanted)
-        for name in sorted(self.by_name.keys() - names):
+        for name in sorted(self._required - names):
             wanted = self.by_name[name].datatype
             raise bad_input("missing_input", f"{where}{name}", "nothing", wanted)
 
@@ -125,14 +144,15 @@ class Inputs:
         client_request_id: str | None = None,
     ) -> ScoringRequest:
         """A request of checked names and sizes; refuses values that are out of range."""
+        size = len(columns[EVENT_TS])
         return ScoringRequest(
             request_id=request_id,
             client_request_id=client_request_id or None,
             traffic=traffic,
             protocol=protocol,
             ids={e.name: _ids(e.join_key, columns[e.join_key]) for e in self._entities},
-            fields={name: _finite(name, columns[name]) for name in self._fields},
-            event_ts=_moments(columns[EVENT_TS]),
+            fields={f.name: _field(f, columns.get(f.name), size) for f in self._fields},
+            event_ts=_moments(EVENT_TS, columns[EVENT_TS]),
         )
 
 
@@ -176,22 +196,56 @@ def _ids(name: str, values: Sequence[EntityId]) -> Sequence[EntityId]:
     return values
 
 
-def _finite(name: str, values: NDArray[np.float64]) -> NDArray[np.float64]:
+def _field(field: RequestField, values: Any, size: int) -> Column:
+    """A field's column [size] for the encoder; values None: the request does not have it."""
+    if field.dtype == "float64":
+        given = np.full(size, np.nan) if values is None else values
+        return _finite(field.name, given, nullable=field.nullable)
+    listed = [None] * size if values is None else values
+    if field.dtype == "string":
+        return _texts(field.name, listed)
+    if field.dtype == "timestamp":
+        return _moments(field.name, listed)
+    return _whole(field.name, listed)
+
+
+def _finite(name: str, values: NDArray[np.float64], *, nullable: bool) -> NDArray[np.float64]:
     """Refuses what is not finite in the model's type: the record could not say what it got."""
-    wrong = np.flatnonzero(~(np.abs(values) < MODEL_LIMIT))
-    if wrong.size:
-        at = int(wrong[0])
+    wrong = ~(np.abs(values) < MODEL_LIMIT)
+    if nullable:
+        wrong &= ~np.isnan(values)
+    if wrong.any():
+        at = int(np.argmax(wrong))
         wanted = "a finite number of the model's type, float32"
         raise bad_input("not_finite", f"{name}[{at}]", str(values[at]), wanted)
     return values
 
 
-def _moments(values: Sequence[str]) -> NDArray[np.int64]:
-    parsed = np.empty(len(values), dtype=np.int64)
+def _whole(name: str, values: Sequence[int | None]) -> NDArray[np.float64]:
+    """Integers and truth values as doubles; refuses those that a double does not hold exactly."""
+    for i, value in enumerate(values):
+        if value is not None and abs(value) >= EXACT:
+            wanted = "an integer below 2^53"
+            raise bad_input("integer_too_large", f"{name}[{i}]", shown(value), wanted)
+    return np.array([np.nan if v is None else v for v in values], dtype=np.float64)
+
+
+def _texts(name: str, values: Sequence[str | None]) -> Texts:
+    for i, value in enumerate(values):
+        if value is not None and not valid_text(value):
+            found = f"{len(value)} characters"
+            raise bad_input("string_too_long", f"{name}[{i}]", found, TEXT)
+    return texts_of(values)
+
+
+def _moments(name: str, values: Sequence[str | None]) -> NDArray[np.int64]:
+    parsed = np.full(len(values), moments.MISSING, dtype=np.int64)
     for i, text in enumerate(values):
+        if text is None:
+            continue
         try:
             parsed[i] = moments.parse_moment(text)
         except ValueError:
             wanted = "an RFC 3339 moment (2018-06-20T12:00:00Z)"
-            raise bad_input("invalid_moment", f"{EVENT_TS}[{i}]", shown(text), wanted) from None
+            raise bad_input("invalid_moment", f"{name}[{i}]", shown(text), wanted) from None
     return parsed

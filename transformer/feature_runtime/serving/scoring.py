@@ -106,7 +106,7 @@ class Scorer:
         blobs = await self._read(list(dict.fromkeys(k for row in keys for k in row)))
         watch.enter("encode")
         lookup = self._lookup.read(keys, blobs, at)
-        encoded = self._encoder.encode(request.fields, at, lookup.values, lookup.status)
+        encoded = self._encode(request, at, lookup)
         watch.enter("infer")
         probability = await self._infer(encoded)
         watch.enter("log")
@@ -125,9 +125,13 @@ class Scorer:
         at = request.event_ts
         keys = self._lookup.keys(request)
         lookup = self._lookup.read(keys, {k: None for row in keys for k in row}, at)
-        encoded = self._encoder.encode(request.fields, at, lookup.values, lookup.status)
+        encoded = self._encode(request, at, lookup)
         outcome = self._decider.outcome(at, lookup, encoded, np.zeros(request.size))
         list(self._recorder.records(request, lookup, encoded, outcome, {}))
+
+    def _encode(self, request: ScoringRequest, at: NDArray[np.int64], lookup: Lookup) -> Encoded:
+        values, status, texts = lookup.values, lookup.status, lookup.texts
+        return self._encoder.encode(request.fields, at, values, status, texts)
 
     async def _read(self, keys: list[bytes]) -> dict[bytes, bytes | None]:
         try:

@@ -34,7 +34,12 @@ from feature_runtime.serving.request import (
     request_id,
 )
 
-_CONTENTS = {"BYTES": "bytes_contents", "INT64": "int64_contents", "FP64": "fp64_contents"}
+_CONTENTS = {
+    "BYTES": "bytes_contents",
+    "INT64": "int64_contents",
+    "FP64": "fp64_contents",
+    "BOOL": "bool_contents",
+}
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ _LENGTH = struct.Struct("<I")
 def check_names_once(inputs: Inputs, names: Sequence[str]) -> None:
     """Refuses unknown, missing and repeated tensors."""
     inputs.check_names(names, "inputs.")
-    if len(names) != len(inputs.all):
+    if len(names) != len(set(names)):
         raise bad_input(
             "input_repeated", f"inputs.{_repeated(names)}", "it twice", "every input once"
         )
@@ -79,11 +79,22 @@ def raw_values(spec: Input, raw: bytes | memoryview, size: int) -> Any:
     """`size` values of a tensor's raw bytes, as Triton lays them out."""
     if spec.datatype == "BYTES":
         return texts(spec, _split_strings(spec, bytes(raw), size))
-    if len(raw) != 8 * size:
-        wanted = f"{8 * size} for {size} {spec.datatype}"
+    width = 1 if spec.datatype == "BOOL" else 8
+    if len(raw) != width * size:
+        wanted = f"{width * size} for {size} {spec.datatype}"
         raise bad_input("wrong_value_count", spec.name, f"{len(raw)} bytes", wanted)
+    if spec.datatype == "BOOL":
+        return _truths(spec, bytes(raw))
     array = np.frombuffer(raw, dtype="<f8" if spec.datatype == "FP64" else "<i8")
     return array.astype(np.float64) if spec.datatype == "FP64" else array.tolist()
+
+
+def _truths(spec: Input, raw: bytes) -> list[bool]:
+    """A byte each, 0 or 1."""
+    for i, byte in enumerate(raw):
+        if byte > 1:
+            raise bad_input("invalid_bool", f"{spec.name}[{i}]", f"byte {byte}", "byte 0 or 1")
+    return [byte == 1 for byte in raw]
 
 
 def texts(spec: Input, values: Sequence[bytes]) -> list[str]:

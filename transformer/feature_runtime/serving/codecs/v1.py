@@ -67,6 +67,6 @@ def columns_of(inputs: Inputs, body: bytes) -> Columns:
             raise bad_input("wrong_type", f"instances[{i}]", kind_of(instance), "an object")
         inputs.check_names(instance, f"instances[{i}].")
     return {
-        spec.name: column_of(spec, [instance[spec.name] for instance in instances])
+        spec.name: column_of(spec, [instance.get(spec.name) for instance in instances])
         for spec in inputs.all
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,14 @@ from feature_runtime.serving.errors import bad_input, shown
 from feature_runtime.serving.request import Input
 
 _INT64 = range(-(2**63), 2**63)
+
+_FITS: Mapping[str, tuple[Callable[[Any], bool], str]] = {
+    "FP64": (lambda v: type(v) is float or type(v) is int, "a number"),
+    "INT64": (lambda v: type(v) is int and v in _INT64, "a 64-bit integer"),
+    "BOOL": (lambda v: type(v) is bool, "true or false"),
+    "BYTES": (lambda v: type(v) is str, "a string"),
+}
+"""Which JSON values an input of a datatype takes, and their name for an error."""
 
 
 @dataclass(frozen=True)
@@ -74,15 +82,10 @@ def _keys_once(pairs: list[tuple[str, Any]]) -> None:
 
 
 def column_of(spec: Input, values: list[Any]) -> Any:
-    """JSON values as a column; refuses values of another type."""
-    if spec.datatype == "FP64":
-        _check_each(spec, values, lambda v: type(v) is float or type(v) is int, "a number")
-        return np.array(values, dtype=np.float64)
-    if spec.datatype == "INT64":
-        _check_each(spec, values, lambda v: type(v) is int and v in _INT64, "a 64-bit integer")
-    else:
-        _check_each(spec, values, lambda v: type(v) is str, "a string")
-    return values
+    """JSON values as a column; refuses values of another type, and null where it may not be."""
+    fits, wanted = _FITS[spec.datatype]
+    _check_each(spec, values, fits, wanted)
+    return np.array(values, dtype=np.float64) if spec.datatype == "FP64" else values
 
 
 def kind_of(value: Any) -> str:
@@ -94,6 +97,7 @@ def kind_of(value: Any) -> str:
 
 def _check_each(spec: Input, values: list[Any], fits: Callable[[Any], bool], wanted: str) -> None:
     for i, value in enumerate(values):
-        if not fits(value):
+        if not fits(value) and not (value is None and spec.nullable):
+            wanted += " or null" if spec.nullable else ""
             found = f"{kind_of(value)} {shown(value)}"
             raise bad_input("wrong_type", f"{spec.name}[{i}]", found, wanted)
