@@ -33,7 +33,7 @@ from proviso.contracts.plan import Plan
 from proviso.contracts.plan_forms import deprecations
 from proviso.contracts.validation.contract import contract_problems
 from proviso.contracts.validation.payloads import payload_problems
-from proviso.contracts.validation.plan import plan_problems
+from proviso.contracts.validation.plan import plan_problems, signatures_missing
 
 CHECKS = (
     "validate_feature_store_contract",
@@ -58,8 +58,8 @@ class Lab:
 class Check:
     """One check's outcome.
 
-    judged: False where it needs a contract that cannot be read. warnings: what an older form of a
-    file states; it is accepted.
+    judged: False where it needs a contract that cannot be read. warnings: what is accepted and is
+    to be mended: an older form of a file, and what a draft lacks.
     """
 
     name: str
@@ -107,11 +107,20 @@ def judge(
     if plan:
         plan_wrong = [*plan_problems(contract, plan, today)]
     readable = contract is not None
+    pending = {file: _pending(file, plan, broken) for file in (PAYLOADS_FILE, SKEW_FILE)}
+    unsigned = signatures_missing(plan) if plan else ()
+    warnings = (*deprecations(lab.plan), *unsigned)
+    evidence = (
+        Check(check, () if pending[file] else tuple(problems), readable, pending[file])
+        for check, file, problems in (
+            (CHECKS[1], PAYLOADS_FILE, _payloads(contract, lab.payloads, broken)),
+            (CHECKS[2], SKEW_FILE, _skew(contract, lab.skew_cases, broken)),
+        )
+    )
     return (
         Check(CHECKS[0], tuple(contract_wrong)),
-        Check(CHECKS[1], tuple(_payloads(contract, lab.payloads, broken)), readable),
-        Check(CHECKS[2], tuple(_skew(contract, lab.skew_cases, broken)), readable),
-        Check(CHECKS[3], tuple(plan_wrong), readable, tuple(deprecations(lab.plan))),
+        *evidence,
+        Check(CHECKS[3], tuple(plan_wrong), readable, warnings),
     )
 
 
@@ -164,6 +173,15 @@ def _typed(
         return parse_model(file, data, model), []
     except ContractError as error:
         return None, error.problems
+
+
+def _pending(file: str, plan: Plan | None, unread: dict[str, ContractError]) -> tuple[Problem, ...]:
+    """The warning of an evidence file that a draft lacks: what it shows has not been measured."""
+    codes = {problem.code for problem in unread[file].problems} if file in unread else set()
+    if plan is None or not plan.unsigned or codes != {"file_not_found"}:
+        return ()
+    wanted, why = "rows of real values before the first sign-off", "the plan is not signed yet"
+    return (Problem(file, "no such file", wanted, why, "evidence_pending"),)
 
 
 def _payloads(

@@ -170,12 +170,21 @@ class StressTest(Strict):
 
 
 class Stakeholder(Strict):
-    """One of the four whose sign-off a release needs."""
+    """One of the four whose sign-off a release needs.
+
+    `signed_off_by: null` says that it is still to come.
+    """
 
     role: Role
     owner: Label
     signed_off_by: Label | None = None
     signed_off_on: Date | None = None
+
+    @property
+    def unsigned(self) -> bool:
+        """Whether the file says that there is no sign-off yet; half of one is a mistake."""
+        said = "signed_off_by" in self.model_fields_set
+        return said and self.signed_off_by is None and self.signed_off_on is None
 
 
 class QualityFloor(Strict):
@@ -227,6 +236,11 @@ class Plan(Strict):
     @classmethod
     def _current_form(cls, data: Any) -> Any:
         return current_form(data)
+
+    @property
+    def unsigned(self) -> bool:
+        """Whether none of the stakeholders has signed yet: the project is a draft."""
+        return bool(self.stakeholders) and all(one.unsigned for one in self.stakeholders)
 
     @property
     def model_base(self) -> str:

@@ -19,7 +19,7 @@ from proviso.contracts.paths import in_contract, in_plan, listed
 from proviso.contracts.plan import Plan
 from proviso.contracts.section import service_section
 from proviso.contracts.validation.contract import contract_problems
-from proviso.contracts.validation.plan import plan_problems
+from proviso.contracts.validation.plan import plan_problems, signatures_missing
 from proviso.manifests import sizes
 from proviso.manifests.checks_pair import pair_problems
 from proviso.manifests.differences import MOST, differences
@@ -106,6 +106,7 @@ def _own_problems(request: Request, release: Release) -> Iterator[Problem]:
     plan = _plan_of(request, release) if known else request.plan
     yield from contract_problems(contract, request.today)
     yield from plan_problems(contract, plan, request.today)
+    yield from signatures_missing(plan)
     yield from _stopping(plan)
     yield from _named(plan, release, where)
     yield from name_problems(_as_unit(release), where)

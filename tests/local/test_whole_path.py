@@ -20,6 +20,8 @@ import httpx
 import psutil
 import pytest
 
+from tests.parcel_project import write_project
+
 ROOT = Path(__file__).parents[2]
 PROVISO = Path(sys.executable).with_name("proviso")
 
@@ -78,9 +80,10 @@ def left_behind(folder: Path) -> list[str]:
 
 @pytest.fixture(scope="module")
 def parcels(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The project that `proviso init` writes."""
+    """The project that `proviso init` writes, completed by its owners."""
     folder = tmp_path_factory.mktemp("init") / "parcels"
     subprocess.run([str(PROVISO), "init", str(folder)], check=True, capture_output=True)
+    write_project(folder)
     return folder
 
 

@@ -135,12 +135,24 @@ def _stakeholders(plan: Plan, today: date) -> Iterator[Problem]:
         yield from _signature(stakeholder, today)
 
 
+def signatures_missing(plan: Plan) -> Iterator[Problem]:
+    """The sign-offs that are still to come: a draft lacks them, a release must not."""
+    return (_unsigned(stakeholder) for stakeholder in plan.stakeholders if stakeholder.unsigned)
+
+
+def _unsigned(stakeholder: Stakeholder) -> Problem:
+    place = in_plan(f"stakeholders[{stakeholder.role}]")
+    why = "a release needs the sign-off of all four roles"
+    wanted = f"signed_off_by {stakeholder.owner} and signed_off_on"
+    return Problem(place, "no sign-off", wanted, why, "owner_signature_missing")
+
+
 def _signature(stakeholder: Stakeholder, today: date) -> Iterator[Problem]:
     place, owner = in_plan(f"stakeholders[{stakeholder.role}]"), stakeholder.owner
+    if stakeholder.unsigned:
+        return
     if stakeholder.signed_off_by is None or stakeholder.signed_off_on is None:
-        why = "a release needs the sign-off of all four roles"
-        wanted = f"signed_off_by {owner} and signed_off_on"
-        yield Problem(place, "no sign-off", wanted, why, "owner_signature_missing")
+        yield _unsigned(stakeholder)
         return
     if stakeholder.signed_off_by != owner:
         why = "a role is signed by its owner"

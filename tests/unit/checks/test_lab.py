@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -25,6 +26,7 @@ from proviso.contracts.loading import (
 )
 from proviso.contracts.section import runtime_service
 from proviso.contracts.starter import template_files, write_template
+from tests.parcel_project import write_project
 from tests.program import Done, call
 from tests.unit.contracts.edits import TODAY, good
 from tests.validate_feature_serving_lab import Invalid, read_yaml
@@ -36,9 +38,8 @@ FIVE_LINES = [*(f"PASS {check}" for check in CHECKS), ALL_PASSED]
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """A fresh project of `proviso init`."""
-    write_template(tmp_path / "project")
-    return tmp_path / "project"
+    """A project of `proviso init` that its owners have completed."""
+    return write_project(tmp_path / "project")
 
 
 def proviso(*arguments: str, directory: Path) -> Done:
@@ -56,12 +57,42 @@ def plain(directory: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.parametrize("directory", ["contracts", "proviso/contracts/template"])
-def test_both_validators_print_the_five_lines(directory: str) -> None:
-    done = proviso("validate", directory=ROOT / directory)
+@pytest.mark.parametrize("example", [True, False])
+def test_both_validators_print_the_five_lines(project: Path, example: bool) -> None:
+    directory = ROOT / "contracts" if example else project
+    done = proviso("validate", directory=directory)
     assert (done.code, done.out.splitlines()) == (0, FIVE_LINES)
-    found = plain(ROOT / directory)
+    found = plain(directory)
     assert (found.returncode, found.stdout.splitlines(), found.stderr) == (0, FIVE_LINES, "")
+
+
+def test_a_fresh_project_passes_and_says_what_it_lacks(tmp_path: Path) -> None:
+    write_template(tmp_path / "fresh")
+    done = proviso("validate", directory=tmp_path / "fresh")
+    assert (done.code, done.out.splitlines()) == (0, FIVE_LINES)
+    warned = [warning.code for check in checks(tmp_path / "fresh") for warning in check.warnings]
+    assert warned == ["evidence_pending"] * 2 + ["owner_signature_missing"] * 4
+
+
+def test_a_signed_project_without_its_evidence_fails(project: Path) -> None:
+    for name in (PAYLOADS_FILE, SKEW_FILE):
+        (project / name).unlink()
+    assert [problem.code for problem in validate(project, TODAY)] == ["file_not_found"] * 2
+
+
+@pytest.mark.parametrize("half", ["signed_off_by: null, ", ""])
+def test_half_a_sign_off_is_none(project: Path, half: str) -> None:
+    path = project / PLAN_FILE
+    text = path.read_text().replace("signed_off_by: data@parcels.example, ", half, 1)
+    path.write_text(text)
+    assert [problem.code for problem in validate(project, TODAY)] == ["owner_signature_missing"]
+
+
+def test_a_role_that_says_nothing_of_its_sign_off_has_none(project: Path) -> None:
+    path = project / PLAN_FILE
+    text = path.read_text().replace(", signed_off_by: null}", "}")
+    path.write_text(re.sub(r", signed_off_by: \S+, signed_off_on: \S+\}", "}", text, count=1))
+    assert [problem.code for problem in validate(project, TODAY)] == ["owner_signature_missing"]
 
 
 def test_the_unbroken_project_passes_and_makes_a_service() -> None:

@@ -15,7 +15,7 @@ from typing import Any
 from proviso.checks.lab import Lab, judge
 from proviso.contracts.loading import CONTRACT_FILE, PAYLOADS_FILE, PLAN_FILE, SKEW_FILE, parse_yaml
 from proviso.contracts.paths import in_contract
-from proviso.contracts.starter import template_text
+from tests.parcel_project import project_text
 
 TODAY = date(2026, 11, 24)
 
@@ -24,9 +24,9 @@ Edit = Callable[[Lab], Lab]
 
 @cache
 def good() -> Lab:
-    """The files of `proviso init`, which pass."""
-    contract, plan = (parse_yaml(name, template_text(name)) for name in (CONTRACT_FILE, PLAN_FILE))
-    return Lab(contract, plan, template_text(PAYLOADS_FILE), template_text(SKEW_FILE))
+    """The files of `proviso init`, completed by their owners, which pass."""
+    contract, plan = (parse_yaml(name, project_text(name)) for name in (CONTRACT_FILE, PLAN_FILE))
+    return Lab(contract, plan, project_text(PAYLOADS_FILE), project_text(SKEW_FILE))
 
 
 def item(here: Any, step: str) -> Any:

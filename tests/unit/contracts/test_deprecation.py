@@ -11,7 +11,7 @@ import pytest
 
 from proviso.checks.lab import validate
 from proviso.contracts.loading import CONTRACT_FILE
-from proviso.contracts.starter import write_template
+from tests.parcel_project import write_project
 
 SCRIPT = Path(__file__).parents[2] / "validate_feature_serving_lab.py"
 TODAY = datetime.now(UTC).date()
@@ -34,7 +34,7 @@ def project_with(
     directory: Path, *, of_view: str = "{status: active}", of_feature: str = ""
 ) -> Path:
     """The project of `proviso init` with deprecations of a view, and of one of its features."""
-    write_template(directory)
+    write_project(directory)
     path = directory / CONTRACT_FILE
     before, view, after = path.read_text().partition("  - name: courier_zone_daily\n")
     after = after.replace("deprecation: {status: active}", f"deprecation: {of_view}", 1)

@@ -151,6 +151,16 @@ def test_an_unsigned_stakeholder_is_named(case: Case) -> None:
     assert refusals(case.judged())["sign-off"] == f"found none of {role}, wanted all four"
 
 
+def test_a_plan_that_is_signed_by_none_is_registered_and_gets_no_traffic(case: Case) -> None:
+    path = case.contracts / "serving_release_plan.yml"
+    parsed = yaml.safe_load(path.read_text())
+    for stakeholder in parsed["stakeholders"]:
+        stakeholder.update(signed_off_by=None, signed_off_on=None)
+    path.write_text(yaml.safe_dump(parsed))
+    assert case.judged("register").passed
+    assert codes(case.judged())["sign-off"] == "sign_off_missing"
+
+
 def test_without_a_replay_there_is_no_shadow(case: Case) -> None:
     (case.evidence / REPLAY_FILE).unlink()
     assert codes(case.judged())["replay"] == "evidence_missing"

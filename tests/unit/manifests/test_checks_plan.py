@@ -79,6 +79,15 @@ PLANS = {
         "no sign-off",
         "signed_off_by platform@turanmart.example and signed_off_on",
     ),
+    "sign-off to come": Rejection(
+        plan(
+            "stakeholders/platform",
+            {"role": "platform", "owner": "platform@turanmart.example", "signed_off_by": None},
+        ),
+        f"{IN_PLAN}: stakeholders[platform]",
+        "no sign-off",
+        "signed_off_by platform@turanmart.example and signed_off_on",
+    ),
     "fallback that no client knows": Rejection(
         plan("fallback/decision", "BLOCK"),
         f"{IN_PLAN}: fallback.decision",
