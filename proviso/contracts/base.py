@@ -32,7 +32,8 @@ class Problem:
 
     def __str__(self) -> str:
         reason = f" ({self.why})" if self.why else ""
-        place = f" (line {self.line}, column {self.column})" if self.line else ""
+        column = f", column {self.column}" if self.column else ""
+        place = f" (line {self.line}{column})" if self.line else ""
         what = self.message or f"found {self.found}, wanted {self.wanted}"
         return f"{self.path}: {what}{reason}{place}"
 

@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
 from proviso.contracts.base import Duration, Name, Strict, Text, invalid
+from proviso.contracts.locations import Location
 
 Dtype = Literal["int64", "float64", "money", "bool", "string", "timestamp"]
 
@@ -66,32 +67,6 @@ class Column(Strict):
     def late(self) -> bool:
         """Whether the value is known only after the event."""
         return self.known_at is not None
-
-
-class Database(Strict):
-    """A database that a query runs in. What is secret is named, never stated."""
-
-    driver: Literal["postgresql", "duckdb", "snowflake", "bigquery", "flightsql"]
-    uri: Text | None = None
-    password_file: Text | None = None
-    password_env: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")] | None = None
-
-
-class Location(Strict):
-    """Where a source's rows lie: one of `path`, `delta`, `iceberg` and `query`.
-
-    path: a Parquet or CSV file, a folder or a glob, or an object store's URL; relative to the
-    folder of the contracts directory. partitions: folder names `key=value` that are columns.
-    """
-
-    path: Text | None = None
-    delta: Text | None = None
-    iceberg: Text | None = None
-    query: Text | None = None
-    database: Database | None = None
-    format: Literal["parquet", "csv"] | None = None
-    partitions: list[Name] = Field(default_factory=list)
-    options: dict[Name, Text] = Field(default_factory=dict)
 
 
 class _Rows(Strict):

@@ -22,8 +22,7 @@ import duckdb
 import pyarrow as pa
 
 from proviso.contracts.base import InputError, Problem
-from proviso.contracts.files import Replacements, check_is_file, replacing
-from proviso.history.files import unreadable
+from proviso.contracts.files import Replacements, replacing
 from proviso.history.values import DEFAULT_MEMORY
 
 _FILE_ERRORS = (
@@ -188,16 +187,6 @@ def parquet_rows(*paths: Path, more: str = "") -> str:
 def column_type(dtype: str) -> str:
     """The engine's type of a contract's dtype."""
     return _TYPES[dtype]
-
-
-def parquet_columns(engine: Engine, path: Path) -> dict[str, str]:
-    """Names and engine types of a Parquet file's columns. Raises InputError."""
-    check_is_file(path, "a Parquet file")
-    try:
-        engine.execute(f"describe select * from {parquet_rows(path)}")
-    except EngineError as error:
-        raise unreadable(path, error) from error
-    return {name: kind for name, kind, *_ in engine.fetchall()}
 
 
 def write_parquet(

@@ -8,7 +8,7 @@ and DuckDB write: a column that is null in every row (type NULL) fits any column
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
@@ -17,7 +17,7 @@ from feature_runtime.core.keys import INTEGER_ID, MAX_ID_BYTES, STRING_ID
 from proviso.contracts.base import InputError
 from proviso.contracts.contract import Contract
 from proviso.contracts.sources import EventsSource, Observations
-from proviso.history.duckdb.engine import quoted
+from proviso.history.duckdb.engine import literal, quoted
 from proviso.history.values import MAX_MOMENT
 
 Kind = Literal["moment", "string", "integer", "id", "label", "money", "int64", "float64", "bool"]
@@ -59,13 +59,17 @@ class Check(NamedTuple):
 
 @dataclass(frozen=True)
 class SourceColumn:
-    """A column that the contract's source names, as it is in a file; `type` is the engine's."""
+    """A column that the contract's source names, as it is in a file; `type` is the engine's.
+
+    text: the file has text whatever the contract's type is, as a CSV file does.
+    """
 
     name: str
     kind: Kind
     type: str
     scale: int = 0
     optional: bool = False
+    text: bool = False
     latest: int = MAX_MOMENT - 1
 
     @property
@@ -76,17 +80,17 @@ class SourceColumn:
     @property
     def value(self) -> str:
         """The value: moments in microseconds, money in minor units; null where there is none."""
-        return _KINDS[self.kind].value(self)
+        return self._rule.value(self)
 
     @property
     def fits(self) -> bool:
         """Whether the file's type can hold the contract's values."""
-        return self.type == _NULL or _KINDS[self.kind].fits(self)
+        return self.type == _NULL or self._rule.fits(self)
 
     @property
     def wanted(self) -> str:
         """The types that fit, for a reader."""
-        return _KINDS[self.kind].wanted
+        return self._rule.wanted
 
     @property
     def why(self) -> str:
@@ -99,23 +103,42 @@ class SourceColumn:
         if not self.optional:
             yield Check(f"{self.raw} is null", "null", "a value in every row", self._null_code)
         if self.type != _NULL:
-            yield from _KINDS[self.kind].checks(self)
+            yield from self._rule.checks(self)
 
     @property
     def shown(self) -> str:
         """The file's value as text for a problem: a moment as microseconds, text cut short."""
-        if self.kind == "moment":
+        if self.kind == "moment" and not self.text:
             # DuckDB cannot print every timestamp, and fails for good where it tries.
             return f"concat({self.value}, ' us')" if self.type != _NULL else "null::varchar"
         return f"left({self.raw}::varchar, 60)"
+
+    @property
+    def _rule(self) -> _Rule:
+        return _TEXTS.get(self.kind, _KINDS[self.kind]) if self.text else _KINDS[self.kind]
 
     @property
     def _null_code(self) -> str:
         return _NULL_CODES.get(self.kind, "source_value_null")
 
 
-def source_columns(contract: Contract, found: Mapping[str, str]) -> list[SourceColumn]:
-    """The columns of the contract's source that a file has, by its names and types."""
+def source_columns(
+    contract: Contract, found: Mapping[str, str], texts: Container[str] = ()
+) -> list[SourceColumn]:
+    """The columns of the contract's source that a file has, by its names and types.
+
+    texts: columns that are text whatever their type in the contract.
+    """
+    columns = [column for column in _columns(contract) if column.name in found]
+    return [replace(c, type=found[c.name], text=c.name in texts) for c in columns]
+
+
+def source_names(contract: Contract) -> list[str]:
+    """The names of all columns that the contract's source may have in a file."""
+    return [column.name for column in _columns(contract)]
+
+
+def _columns(contract: Contract) -> list[SourceColumn]:
     source = contract.observations_of()
     _check_supported(contract, source)
     last_event = MAX_MOMENT - 1 - source.label.delay
@@ -138,7 +161,7 @@ def source_columns(contract: Contract, found: Mapping[str, str]) -> list[SourceC
         for name in (source.arrival_timestamp, source.label.known_at)
         if name is not None
     ]
-    return [replace(c, type=found[c.name]) for c in columns if c.name in found]
+    return columns
 
 
 _COLUMN_KINDS: Mapping[str, Kind] = {
@@ -361,3 +384,106 @@ _KINDS: Mapping[str, _Rule] = {
     "float64": _Rule("a number", _numeric, _number, _number_checks),
     "bool": _Rule("a boolean", lambda c: c.type == "BOOLEAN", _typed("boolean"), _no_checks),
 }
+
+
+def _parsed(pattern: str, value: str) -> Callable[[SourceColumn], str]:
+    """A value of text that a pattern matches as a whole; {x}: the text."""
+
+    def parsed(column: SourceColumn) -> str:
+        matches = f"regexp_full_match({column.raw}, {literal(pattern)})"
+        return f"case when {matches} then {value.format(x=column.raw)} end"
+
+    return parsed
+
+
+def _text_money(column: SourceColumn) -> str:
+    scaled = _minor(column.raw, column.scale, 18)
+    return f"case when regexp_full_match({column.raw}, {literal(_DECIMALS)}) then {scaled} end"
+
+
+def _unparsed(wanted: str, code: str = "source_text_invalid") -> Callable[..., Iterator[Check]]:
+    """The check of text that has no value of the contract's type."""
+
+    def checks(column: SourceColumn) -> Iterator[Check]:
+        condition = f"{column.raw} is not null and {column.value} is null"
+        yield Check(condition, "other text", wanted, code)
+
+    return checks
+
+
+def _text_moment_checks(column: SourceColumn) -> Iterator[Check]:
+    yield from _unparsed(_TIMESTAMP)(column)
+    yield from _moment_checks(column)
+
+
+def _text_money_checks(column: SourceColumn) -> Iterator[Check]:
+    raw, limit = column.raw, _EXACT / 10**column.scale
+    other = f"{raw} is not null and not regexp_full_match({raw}, {literal(_DECIMALS)})"
+    yield Check(other, "other text", "a decimal number", "source_text_invalid")
+    beyond = f"abs(try_cast({raw} as double)) >= {limit:.17g}"
+    found, wanted = "a larger amount", f"less than {limit:,.10g}"
+    yield Check(beyond, found, wanted, "source_value_out_of_range")
+    found, wanted = "an amount finer than a minor unit", f"at most {column.scale} decimals"
+    yield Check(f"{column.value} is null", found, wanted, "source_value_too_fine")
+
+
+def _text_number_checks(column: SourceColumn) -> Iterator[Check]:
+    yield from _unparsed("a number")(column)
+    yield from _number_checks(column)
+
+
+def _text_count_checks(column: SourceColumn) -> Iterator[Check]:
+    yield from _unparsed("a whole number")(column)
+    yield from _count_checks(column)
+
+
+def _is_text(column: SourceColumn) -> bool:
+    return column.type == "VARCHAR"
+
+
+_TIMESTAMP = "a timestamp such as 2026-01-31T10:00:00Z (no zone is UTC)"
+_DATE_AND_TIME = (
+    r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?( ?(Z|UTC)|[+-]\d{2}(:?\d{2})?)?"
+)
+_DECIMALS = r"[+-]?(\d+\.?\d*|\.\d+)"
+_FLOAT = _DECIMALS + r"([eE][+-]?\d+)?"
+_INTEGER = r"[+-]?\d+(\.0*)?"
+"""Integers as tools write them; pandas writes 5.0 where the column has nulls."""
+_TRUTH = r"(?i)(true|t|1|1\.0|false|f|0|0\.0)"
+_TEXTS: Mapping[str, _Rule] = {
+    "moment": _Rule(
+        _TIMESTAMP,
+        _is_text,
+        _parsed(_DATE_AND_TIME, "epoch_us(try_cast({x} as timestamptz))"),
+        _text_moment_checks,
+    ),
+    "integer": _Rule(
+        "integers",
+        _is_text,
+        _parsed(_INTEGER, r"try_cast(split_part({x}, '.', 1) as bigint)"),
+        _unparsed(INTEGER_ID),
+    ),
+    "label": _Rule(
+        "0, 1, true, false or nothing",
+        _is_text,
+        _parsed(_TRUTH, "lower({x})[1] in ('t', '1')"),
+        _unparsed("0, 1, true, false or nothing", "source_label_invalid"),
+    ),
+    "money": _Rule("a decimal number", _is_text, _text_money, _text_money_checks),
+    "int64": _Rule(
+        "integers",
+        _is_text,
+        _parsed(_INTEGER, r"try_cast(split_part({x}, '.', 1) as bigint)"),
+        _text_count_checks,
+    ),
+    "float64": _Rule(
+        "a number", _is_text, _parsed(_FLOAT, "try_cast({x} as double)"), _text_number_checks
+    ),
+    "bool": _Rule(
+        "true or false",
+        _is_text,
+        _parsed(_TRUTH, "lower({x})[1] in ('t', '1')"),
+        _unparsed("0, 1, true or false"),
+    ),
+}
+"""Columns of text that hold a kind of value; strings and ids are text as they are."""

@@ -1,4 +1,4 @@
-"""Loads a Parquet file of transactions into the table `_events`.
+"""Loads transactions, wherever they lie, into the table `_events`.
 
 Money becomes exact integer minor units, moments become microseconds (`source.py`). A value that
 would make a feature wrong is refused: its column, in how many rows, and the first of them.
@@ -13,16 +13,15 @@ from typing import Any
 
 from proviso.contracts.base import InputError, Problem
 from proviso.contracts.contract import Contract
+from proviso.contracts.locations import Location
 from proviso.history.duckdb.engine import (
     Engine,
     EngineError,
     connect,
-    names,
-    parquet_columns,
-    parquet_rows,
     quoted,
 )
-from proviso.history.duckdb.source import SourceColumn, source_columns
+from proviso.history.duckdb.places import Relation, open_relation
+from proviso.history.duckdb.source import SourceColumn, source_columns, source_names
 from proviso.history.values import SourceClock, TransactionSummary
 
 EVENTS = "_events"
@@ -47,12 +46,23 @@ def load_transactions(
     Raises InputError with every problem: a missing column, a wrong type, a value that would make
     a feature wrong, each with its count and the first row.
     """
-    found = parquet_columns(engine, path)
-    columns = source_columns(contract, found)
+    location = Location(path=str(path))
+    with open_relation(engine, location, source_names(contract)) as relation:
+        _load(engine, contract, relation, start, end)
+    aside = (0, None) if clock is None else _set_aside(engine, contract, clock)
+    return _measured(engine, contract, path, clock, *aside)
+
+
+def _load(
+    engine: Engine, contract: Contract, relation: Relation, start: int | None, end: int | None
+) -> None:
+    """Makes the table `_events`. Raises InputError."""
+    path, found = relation.files.shown, relation.types
+    columns = source_columns(contract, found, relation.files.texts)
     problems = [*_missing(path, contract, found), *_wrong_types(path, columns)]
     if problems:
         raise InputError(problems)
-    source = _Source(contract, path, columns, start, end)
+    source = _Source(contract, relation, columns, start, end)
     try:
         _convert(engine, source)
     except EngineError as error:
@@ -61,11 +71,9 @@ def load_transactions(
     problems = [*(_bad_values(engine, source) if bad else ()), *_repeated(engine, contract, path)]
     if problems:
         raise InputError(problems)
-    aside = (0, None) if clock is None else _set_aside(engine, contract, clock)
-    return _measured(engine, contract, path, clock, *aside)
 
 
-def _missing(path: Path, contract: Contract, found: Mapping[str, str]) -> Iterator[Problem]:
+def _missing(path: str, contract: Contract, found: Mapping[str, str]) -> Iterator[Problem]:
     """Columns that the file must have: without some moments an event arrives at once, and a label
     after its delay."""
     source = contract.observations_of()
@@ -77,7 +85,7 @@ def _missing(path: Path, contract: Contract, found: Mapping[str, str]) -> Iterat
         yield Problem(f"{path}: columns", columns, also, why, code)
 
 
-def _wrong_types(path: Path, columns: Sequence[SourceColumn]) -> Iterator[Problem]:
+def _wrong_types(path: str, columns: Sequence[SourceColumn]) -> Iterator[Problem]:
     for column in columns:
         if not column.fits:
             where, code = f"{path}: {column.name}", "source_type_mismatch"
@@ -89,7 +97,7 @@ class _Source:
     """The rows of a file that are loaded: those of start <= event_ts < end."""
 
     contract: Contract
-    path: Path
+    relation: Relation
     columns: Sequence[SourceColumn]
     start: int | None
     end: int | None
@@ -103,15 +111,22 @@ class _Source:
         column = self.of(name)
         return "null::bigint" if column is None else column.value
 
-    def rows(self, more: str = "", options: str = "") -> str:
-        """The columns as they are in the file and `_event`; other columns of it are not seen."""
-        raw = names(*(column.name for column in self.columns))
+    @property
+    def shown(self) -> str:
+        """What errors call the source."""
+        return self.relation.files.shown
+
+    def rows(self, *, placed: bool = False) -> str:
+        """The columns as they are in the file and `_event`; other columns of it are not seen.
+
+        placed: with the place of each row.
+        """
+        raw = self.relation.rows([column.name for column in self.columns], placed=placed)
         event = self.value(self.contract.observations_of().event_timestamp)
         after = "true" if self.start is None else f"{event} >= {self.start:d}"
         before = "true" if self.end is None else f"{event} < {self.end:d}"
         return (
-            f"select *, {event} as _event from"
-            f" (select {raw}{more} from {parquet_rows(self.path, more=options)})"
+            f"select *, {event} as _event from ({raw})"
             f" where {event} is null or ({after} and {before})"
         )
 
@@ -139,41 +154,44 @@ def _convert(engine: Engine, source: _Source) -> None:
 def _unreadable(engine: Engine, source: _Source, error: EngineError) -> InputError:
     """Which columns the engine cannot read: a damaged file, text that is not UTF-8, moments
     beyond its range."""
-    problems = []
+    problems, rows = [], source.relation.rows
     for column in source.columns:
         try:
-            engine.execute(f"select max(hash({column.raw})) from {parquet_rows(source.path)}")
+            engine.execute(f"select max(hash(_rows)) from ({rows([column.name])}) _rows")
         except EngineError as reason:
-            where, wanted = f"{source.path}: {column.name}", f"{column.wanted} that can be read"
+            where, wanted = f"{source.shown}: {column.name}", f"{column.wanted} that can be read"
             problems.append(Problem(where, str(reason), wanted, code="source_column_unreadable"))
-    where, code = str(source.path), "source_column_unreadable"
+    where, code = source.shown, "source_column_unreadable"
     return InputError(problems or [Problem(where, str(error), "a readable file", code=code)])
 
 
 def _bad_values(engine: Engine, source: _Source) -> Iterator[Problem]:
     """What is wrong in each column: in how many rows, and the first of them with its value."""
     row_id = quoted(source.contract.observations_of().id)
-    numbered = source.rows(", file_row_number as _row", "file_row_number = true")
+    placed = source.rows(placed=True)
     for column in source.columns:
         checks = list(column.checks)
         cases = " ".join(f"when {check.condition} then {n}" for n, check in enumerate(checks))
         if not checks:
             continue
         engine.execute(
-            f"select _reason, count(*), min(_row), arg_min({column.shown}, _row),"
-            f" arg_min(left({row_id}::varchar, 60), _row)"
-            f" from (select *, case {cases} end as _reason from ({numbered}))"
+            f"select _reason, count(*), min(_place), arg_min({column.shown}, _place),"
+            f" arg_min(left({row_id}::varchar, 60), _place)"
+            f" from (select *, case {cases} end as _reason from ({placed}))"
             f" where _reason is not null group by _reason order by _reason"
         )
-        for reason, count, row, value, one in engine.fetchall():
+        for reason, count, place, value, one in engine.fetchall():
             check = checks[reason]
             said = check.found if value is None else f"{check.found}, {value},"
-            first = f"first in row {row + 1}, {source.contract.observations_of().id} {one}"
+            where = source.relation.place(place["file"], place["row"])
+            first = f"first in {where}, {source.contract.observations_of().id} {one}"
             found = f"{said} in {count} rows ({first})"
-            yield Problem(f"{source.path}: {column.name}", found, check.wanted, code=check.code)
+            line = place["row"] if source.relation.files.lines else 0
+            path, code = f"{source.shown}: {column.name}", check.code
+            yield Problem(path, found, check.wanted, code=code, line=line)
 
 
-def _repeated(engine: Engine, contract: Contract, path: Path) -> Iterator[Problem]:
+def _repeated(engine: Engine, contract: Contract, path: str) -> Iterator[Problem]:
     row_id = quoted(contract.observations_of().id)
     count, example = engine.row(
         f"select count(*), min({row_id}) from (select {row_id} from {EVENTS}"
@@ -218,15 +236,16 @@ def by_arrival(contract: Contract, path: Path, size: int) -> Iterator[list[dict[
 
     The columns are those of the contract's source that the file has; money is a decimal.
     """
-    source = contract.observations_of()
+    source, location = contract.observations_of(), Location(path=str(path))
     with connect() as engine:
-        columns = source_columns(contract, parquet_columns(engine, path))
-        rows = _Source(contract, path, columns, None, None)
-        cells = ", ".join(_sent(column) for column in columns)
-        arrival = f"coalesce({rows.value(source.arrival_timestamp)}, _event)"
-        engine.execute(
-            f"select {cells} from ({rows.rows()}) order by {arrival}, {quoted(source.id)}"
-        )
+        with open_relation(engine, location, source_names(contract)) as relation:
+            columns = source_columns(contract, relation.types, relation.files.texts)
+            rows = _Source(contract, relation, columns, None, None)
+            cells = ", ".join(_sent(column) for column in columns)
+            arrival = f"coalesce({rows.value(source.arrival_timestamp)}, _event)"
+            engine.execute(
+                f"select {cells} from ({rows.rows()}) order by {arrival}, {quoted(source.id)}"
+            )
         while found := engine.fetchmany(size):
             yield [
                 {c.name: cell for c, cell in zip(columns, row, strict=True) if cell is not None}
