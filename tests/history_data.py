@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -233,7 +234,7 @@ def write_transactions(events: Sequence[Event], dtype: str, path: Path) -> Path:
     """The events as a source file; ids count up."""
     kind = pa.string() if dtype == "string" else pa.int64()
     columns: dict[str, pa.Array] = {
-        "sale_id": pa.array(range(len(events)), pa.int64()),
+        "sale_id": pa.array(_ids(events), pa.int64()),
         "sold_at": pa.array([e.event_ts for e in events], MOMENT),
         "heard_at": pa.array([e.arrival_ts for e in events], MOMENT),
         "buyer_id": pa.array([e.ids["buyer_id"] for e in events], kind),
@@ -247,6 +248,17 @@ def write_transactions(events: Sequence[Event], dtype: str, path: Path) -> Path:
     }
     pq.write_table(pa.table(columns), path)
     return path
+
+
+def _ids(events: Sequence[Event]) -> Sequence[int | str]:
+    """The events' own ids, or their places where they state none."""
+    stated = [e.id for e in events]
+    return stated if len(set(stated)) == len(events) else range(len(events))
+
+
+def numbered(events: Sequence[Event]) -> list[Event]:
+    """The events with ids whose order is not theirs."""
+    return [replace(one, id=(7 * place + 3) % 101) for place, one in enumerate(events)]
 
 
 def write_history(
@@ -342,7 +354,7 @@ def events(draw: st.DrawFn, dtype: str) -> list[Event]:
         weight=st.sampled_from([0.5, 1.5, 2.5]),
         is_gift=st.booleans(),
     )
-    return draw(st.lists(sale, min_size=1, max_size=14))
+    return numbered(draw(st.lists(sale, min_size=1, max_size=14)))
 
 
 def random_events(seed: int, dtype: str, count: int) -> list[Event]:
@@ -368,4 +380,4 @@ def random_events(seed: int, dtype: str, count: int) -> list[Event]:
                 is_gift=rng.random() < 0.5,
             )
         )
-    return made
+    return numbered(made)

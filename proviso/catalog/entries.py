@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from feature_runtime.core.moments import format_duration
 from feature_runtime.core.service import FeatureRef, feature_ref
+from proviso.contracts.base import ALL_TIME
 from proviso.contracts.contract import (
     Aggregate,
     Contract,
@@ -200,17 +201,17 @@ def _feature(
         deprecation=deprecation,
         state=feature_state(deprecation, today),
         approval=_approval_tone(feature.default.expires, today),
-        aggregates=_aggregates(view, feature),
+        aggregates=_aggregates(contract, view, feature),
         consumers=tuple(s for s in contract.feature_services if name in s.features),
         statistics=statistics.features[feature.name] if statistics else None,
         entities=statistics.entities if statistics else 0,
     )
 
 
-def _aggregates(view: FeatureView, feature: Feature) -> tuple[Aggregate, ...]:
+def _aggregates(contract: Contract, view: FeatureView, feature: Feature) -> tuple[Aggregate, ...]:
     """What the feature is computed from; none where its SQL is not valid."""
     try:
-        read = feature_scalar(view, feature).columns
+        read = feature_scalar(contract, view, feature).columns
     except SqlError:
         return ()
     return tuple(aggregate for aggregate in view.aggregates if aggregate.name in read)
@@ -274,3 +275,8 @@ def lasting(microseconds: int) -> str:
     text = format_duration(microseconds)
     units = {"D": " d ", "H": " h ", "M": " min ", "S": " s "}
     return "".join(units.get(c, c) for c in text if c not in "PT").strip()
+
+
+def reach(window: int) -> str:
+    """What a window covers, for a reader."""
+    return "all time" if window == ALL_TIME else f"the {lasting(window)}"

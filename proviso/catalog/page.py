@@ -19,6 +19,7 @@ from proviso.catalog.entries import (
     lasting,
     notices,
     owners,
+    reach,
     service_entries,
     view_entries,
 )
@@ -157,6 +158,7 @@ def _serves_nothing(contract: Contract, service: str) -> bool:
 def _environment() -> Environment:
     where = environment(_TEMPLATES)
     where.filters["lasting"] = lasting
+    where.filters["reach"] = reach
     where.filters["seconds"] = _seconds
     where.filters["moment"] = format_moment
     where.filters["number"] = _number

@@ -1,32 +1,114 @@
-"""The aggregate functions that a contract may name: what one event adds to a window's total.
+"""The aggregate functions that a contract may name: what each makes of the events of a window.
 
-Every one is a sum of exact integers over the events of a window, so that an event can be taken
-away again when it leaves the window, and the order of work never shows. To add one: its meaning
-here, its SQL in each engine (`history/duckdb/aggregates.py`), and nothing else; the test of the
-registry (`tests/unit/history/test_aggregates.py`) then holds the engine to the meaning.
+A function is its meaning over plain values, which the reference (`history/oracle.py`) computes
+with; an engine computes the same to the bit (`history/duckdb/aggregates.py`). Sums are exact
+integers: money in minor units, doubles in units of a stated scale (`fixed`). What is divided is
+divided once, at the end, so that the order of work never shows.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+
+from feature_runtime.core.availability import Value
+from feature_runtime.core.keys import EntityId
+
+Rank = tuple[int, int, EntityId]
+"""What orders events: the moment that they are dated by, their event timestamp, their id."""
+
+
+class Counted(NamedTuple):
+    """An event of a window, and what a function is of: a value, or whether a condition holds."""
+
+    value: Any
+    rank: Rank
+
+
+Meaning = Callable[[Sequence[Counted], int, int], Value]
+"""Of counted events, the end of their window, and how many units make one of the column."""
 
 
 @dataclass(frozen=True)
 class AggregateFunction:
     """A function of a contract's `aggregates`.
 
-    value: what an event adds, given the integer in the column of the aggregate (`of`), or 1 for a
-    function that takes no column. wide: the sum may need more than 64 bits.
+    column: whether it is of a column (`of`); condition: whether `where` is what it measures.
+    dtypes: those of columns that it takes. yields: a whole number of its own, a whole number of
+    the column's units, a quotient in the column's own terms, or one of the column's values.
     """
 
-    value: Callable[[int], int]
-    takes_column: bool = True
-    wide: bool = False
+    meaning: Meaning
+    yields: Literal["count", "units", "quotient", "value"]
+    column: Literal["none", "required", "optional"] = "required"
+    condition: bool = False
+    dtypes: frozenset[str] = frozenset({"money", "int64", "bool", "float64"})
+
+    @property
+    def sums(self) -> bool:
+        """Whether the values of its column are added up: a double then needs a scale."""
+        return self.column == "required" and self.yields in {"units", "quotient", "count"}
+
+
+def fixed(value: float, scale: int) -> int:
+    """A double in units of 10^-scale: multiplied, then rounded, a half away from zero."""
+    scaled = value * 10.0**scale
+    whole = math.trunc(scaled)
+    return whole if abs(scaled - whole) < 0.5 else whole + int(math.copysign(1, scaled))
+
+
+def quotient(dividend: int, divisor: int) -> float | None:
+    """One division of integers; None by zero."""
+    return None if divisor == 0 else _double(dividend) / _double(divisor)
+
+
+def _double(whole: int) -> float:
+    """An integer as engines convert it: its upper and its lower 64 bits, added."""
+    upper, lower = divmod(abs(whole), 2**64)
+    return math.copysign(float(upper) * 2.0**64 + float(lower), whole)
+
+
+def _count(events: Sequence[Counted], _end: int, _unit: int) -> int:
+    return len(events)
+
+
+def _sum(events: Sequence[Counted], _end: int, _unit: int) -> int:
+    return sum(int(event.value) for event in events)
+
+
+def _sum_of_squares(events: Sequence[Counted], _end: int, _unit: int) -> int:
+    return sum(int(event.value) ** 2 for event in events)
+
+
+def _mean(events: Sequence[Counted], end: int, unit: int) -> float | None:
+    return quotient(_sum(events, end, unit), len(events) * unit)
+
+
+def _variance(events: Sequence[Counted], end: int, unit: int) -> float | None:
+    """Of the events themselves, not of a population that they were drawn from."""
+    count, total = len(events), _sum(events, end, unit)
+    squares = _sum_of_squares(events, end, unit)
+    return quotient(count * squares - total * total, (count * unit) ** 2)
+
+
+def _deviation(events: Sequence[Counted], end: int, unit: int) -> float | None:
+    variance = _variance(events, end, unit)
+    return None if variance is None else math.sqrt(variance)
+
+
+def _share(events: Sequence[Counted], end: int, _unit: int) -> float | None:
+    """Of events whose condition is true, among those for which it is true or false."""
+    return quotient(_sum(events, end, 1), len(events))
 
 
 AGGREGATES: Mapping[str, AggregateFunction] = {
-    "count": AggregateFunction(lambda one: one, takes_column=False),
-    "sum": AggregateFunction(lambda value: value),
-    "sum_of_squares": AggregateFunction(lambda value: value * value, wide=True),
+    "count": AggregateFunction(_count, "count", "none"),
+    "sum": AggregateFunction(_sum, "units"),
+    "sum_of_squares": AggregateFunction(_sum_of_squares, "count"),
+    "mean": AggregateFunction(_mean, "quotient"),
+    "variance": AggregateFunction(_variance, "quotient"),
+    "stddev": AggregateFunction(_deviation, "quotient"),
+    "share": AggregateFunction(_share, "quotient", "none", condition=True),
 }

@@ -106,6 +106,22 @@ Duration = Annotated[int, BeforeValidator(_duration), PlainSerializer(format_dur
 Span = Annotated[Duration, Field(gt=0)]
 """A duration that is not zero."""
 
+ALL_TIME = 2**60
+"""The window that no event leaves, in microseconds: longer than all moments together."""
+
+
+def _window(value: Any) -> int:
+    return ALL_TIME if value == "all" else _duration(value)
+
+
+def window_text(window: int) -> str:
+    """A window as a contract states it."""
+    return "all" if window == ALL_TIME else format_duration(window)
+
+
+Window = Annotated[int, BeforeValidator(_window), Field(gt=0), PlainSerializer(window_text)]
+"""A span of time before a row, or `all`, which nothing leaves."""
+
 Date = Annotated[datetime.date, BeforeValidator(_date)]
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]

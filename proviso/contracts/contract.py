@@ -35,6 +35,7 @@ from proviso.contracts.base import (
     Span,
     Strict,
     Text,
+    Window,
     invalid,
 )
 from proviso.contracts.bounds import Bound
@@ -166,24 +167,30 @@ AggregateName = Annotated[
 
 
 class Aggregate(Strict):
-    """An exact integer over the window (H - window, H] of one entity's arrived events.
+    """A function of one entity's arrived events in the window (H - window, H].
 
     `dated: known` counts an event at the moment at which the late columns that `of` and `where`
-    use are known, and only then may they use such columns.
+    use are known, and only then may they use such columns. scale: the decimals that a float64
+    column is summed with.
     """
 
     name: Name
     function: AggregateName
     of: Name | None = None
+    scale: Annotated[int, Field(ge=0, le=9)] | None = None
     where: Text | None = None
     dated: Literal["event", "known"] = "event"
-    window: Span
+    window: Window
 
     @model_validator(mode="after")
-    def _of_fits(self) -> Aggregate:
-        if AGGREGATES[self.function].takes_column != (self.of is not None):
-            wanted = "a column for sums and none for count"
-            raise invalid("aggregate_column_mismatch", f"{self.function} of {self.of}", wanted)
+    def _fits_the_function(self) -> Aggregate:
+        function = AGGREGATES[self.function]
+        if function.column != "optional" and (function.column == "none") != (self.of is None):
+            found, wanted = f"{self.function} of {self.of}", "a column for sums and none for count"
+            raise invalid("aggregate_column_mismatch", found, wanted)
+        if function.condition and self.where is None:
+            found, wanted = f"{self.function} without where", "the condition that it measures"
+            raise invalid("aggregate_where_missing", found, wanted)
         return self
 
 

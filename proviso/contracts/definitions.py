@@ -8,18 +8,88 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import suppress
 
+from proviso.contracts.aggregates import AGGREGATES, AggregateFunction
 from proviso.contracts.contract import Aggregate, Contract, Feature, FeatureView
 from proviso.contracts.paths import listed
-from proviso.contracts.sources import KnownAt, ObservationsSource, ObservedRows
-from proviso.contracts.sql import Kind, Scalar, SqlError, column_scalar, parse_scalar
+from proviso.contracts.sources import Column, KnownAt, ObservationsSource, ObservedRows
+from proviso.contracts.sql import Kind, Scalar, SqlError, column_scalar, in_units, parse_scalar
 
-_COLUMN_KINDS: Mapping[str, Kind] = {
+_KINDS: Mapping[str, Kind] = {
     "money": "int",
     "int64": "int",
     "float64": "float",
     "bool": "bool",
+    "string": "string",
 }
-_FEATURE_KINDS: Mapping[str, Kind] = {"int64": "int", "float64": "float", "bool": "bool"}
+"""Kinds of columns in SQL. A timestamp has none: SQL has no clock, so it is for aggregates only."""
+_DTYPES: Mapping[Kind, str] = {
+    "int": "int64",
+    "float": "float64",
+    "bool": "bool",
+    "string": "string",
+}
+
+
+def column_of(contract: Contract, view: FeatureView, aggregate: Aggregate) -> Column | None:
+    """The source's column that an aggregate is of; None where it is of none, or of an unknown."""
+    return contract.source_of(view).columns.get(aggregate.of or "")
+
+
+def check_column(contract: Contract, view: FeatureView, aggregate: Aggregate) -> None:
+    """Raises SqlError when the function cannot be computed of its column."""
+    if aggregate.of is None:
+        return
+    function, source = AGGREGATES[aggregate.function], contract.source_of(view)
+    column = source.columns.get(aggregate.of)
+    if column is None:
+        fitting = [
+            name
+            for name, c in source.columns.items()
+            if c.dtype in function.dtypes and (c.known_at is None or aggregate.dated == "known")
+        ]
+        raise SqlError(aggregate.of, f"one of {listed(fitting)}", code="column_unknown")
+    if column.known_at is not None and aggregate.dated != "known":
+        if aggregate.of in labels(contract, source.name):
+            wanted, why = "count with dated: known", "leakage: a label is counted when it is known"
+            raise SqlError(f"the label {aggregate.of}", wanted, why, "label_leak")
+        raise _early(contract, source.name, aggregate.of)
+    if column.dtype not in function.dtypes:
+        wanted = " or ".join(sorted(function.dtypes))
+        raise SqlError(f"{column.dtype} column {aggregate.of}", wanted, code="column_not_summable")
+    _check_scale(aggregate, column, function)
+
+
+def _check_scale(aggregate: Aggregate, column: Column, function: AggregateFunction) -> None:
+    rounded = column.dtype == "float64" and function.sums
+    if rounded and aggregate.scale is None:
+        found, why = f"float64 column {aggregate.of}", "a sum of doubles depends on their order"
+        wanted = "money, int64 or bool; or `scale`, the decimals that are summed"
+        raise SqlError(found, wanted, why, "column_not_summable")
+    if not rounded and aggregate.scale is not None:
+        found = f"scale {aggregate.scale} for {aggregate.function} of {column.dtype} {aggregate.of}"
+        wanted = "a scale only where doubles are summed"
+        raise SqlError(found, wanted, code="aggregate_scale_mismatch")
+
+
+def finest_scale(contract: Contract, source: str, column: str) -> int | None:
+    """The most decimals that some aggregate sums a source's column of doubles with; None: none
+    sums it."""
+    views = [v for v in contract.feature_views if contract.source_of(v).name == source]
+    aggregates = [a for view in views for a in view.aggregates if a.of == column]
+    return max((a.scale for a in aggregates if a.scale is not None), default=None)
+
+
+def units_of(contract: Contract, view: FeatureView, aggregate: Aggregate) -> int:
+    """How many units, in which its column is summed, make one of the column."""
+    column = column_of(contract, view, aggregate)
+    if column is not None and column.dtype == "money":
+        return int(10**column.scale)
+    return int(10 ** (aggregate.scale or 0))
+
+
+def aggregate_kind(aggregate: Aggregate) -> Kind:
+    """What a feature's SQL finds under an aggregate's name."""
+    return "rounded" if AGGREGATES[aggregate.function].yields == "quotient" else "int"
 
 
 def where_scalar(contract: Contract, view: FeatureView, aggregate: Aggregate) -> Scalar | None:
@@ -27,8 +97,8 @@ def where_scalar(contract: Contract, view: FeatureView, aggregate: Aggregate) ->
     if aggregate.where is None:
         return None
     source = contract.source_of(view)
-    known = {n: c for n, c in source.columns.items() if c.dtype in _COLUMN_KINDS}
-    scalar = parse_scalar(aggregate.where, {n: _COLUMN_KINDS[c.dtype] for n, c in known.items()})
+    known = {n: c for n, c in source.columns.items() if c.dtype in _KINDS}
+    scalar = parse_scalar(aggregate.where, {n: _KINDS[c.dtype] for n, c in known.items()})
     late = sorted(scalar.columns & source.late_columns.keys())
     if late and aggregate.dated != "known":
         raise _early(contract, source.name, late[0])
@@ -75,23 +145,38 @@ def late_columns(
     return {n: k for n, k in contract.source_of(view).late_columns.items() if n in used}
 
 
-def feature_scalar(view: FeatureView, feature: Feature) -> Scalar:
-    """The judged expression of a feature over its view's aggregates. Raises SqlError."""
-    columns: dict[str, Kind] = {aggregate.name: "int" for aggregate in view.aggregates}
+def feature_scalar(contract: Contract, view: FeatureView, feature: Feature) -> Scalar:
+    """The judged expression of a feature over its view's aggregates. Raises SqlError.
+
+    Without `sql` it is the aggregate of its name; a float64 of money is then in major units.
+    """
+    columns = {a.name: aggregate_kind(a) for a in view.aggregates}
     if feature.sql is None and feature.name not in columns:
         found, wanted = "no sql and no aggregate of that name", f"sql or one of {listed(columns)}"
         raise SqlError(found, wanted, code="sql_missing")
     if feature.sql is None:
-        scalar = column_scalar(feature.name, columns)
+        scalar = _by_name(contract, view, feature, columns)
     else:
         scalar = parse_scalar(feature.sql, columns)
-    wanted = _FEATURE_KINDS[feature.dtype]
+    wanted = next((kind for kind, dtype in _DTYPES.items() if dtype == feature.dtype), "null")
     if scalar.kind not in {wanted, "null"} and (scalar.kind, wanted) != ("int", "float"):
-        dtype = next(name for name, kind in _FEATURE_KINDS.items() if kind == scalar.kind)
         raise SqlError(
-            f"`{feature.expression}`, which is {dtype}",
+            f"`{feature.expression}`, which is {_DTYPES[scalar.kind]}",
             f"{feature.dtype}, the feature's dtype",
             "the pod refuses a stored value of another type",
             "sql_type_mismatch",
         )
     return scalar
+
+
+def _by_name(
+    contract: Contract, view: FeatureView, feature: Feature, columns: Mapping[str, Kind]
+) -> Scalar:
+    aggregate = next(a for a in view.aggregates if a.name == feature.name)
+    units = units_of(contract, view, aggregate)
+    scalar = column_scalar(feature.name, columns)
+    column, yields = column_of(contract, view, aggregate), AGGREGATES[aggregate.function].yields
+    minor = yields == "units" and column is not None and column.dtype == "money"
+    if minor or yields in {"count", "quotient"} or units == 1 or feature.dtype != "float64":
+        return scalar
+    return in_units(scalar, units)

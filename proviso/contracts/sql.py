@@ -16,7 +16,8 @@ import sqlglot
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
-Kind = Literal["bool", "int", "float", "null"]
+Kind = Literal["bool", "int", "float", "string", "null", "rounded"]
+"""What an expression yields; `rounded`: a column of doubles that a division has made."""
 MAX_NESTING = 20
 
 _COMMENT = ("--", "/*", ";")
@@ -24,8 +25,8 @@ _ARITHMETIC = (exp.Add, exp.Sub, exp.Mul)
 _COMPARISON = (exp.EQ, exp.NEQ, exp.LT, exp.LTE, exp.GT, exp.GTE)
 _CAST_TYPES: dict[str, Kind] = {"DOUBLE": "float", "BIGINT": "int"}
 _ALLOWED = (
-    "+ - * /, comparisons, and/or/not, is null, case, coalesce, nullif, abs, sqrt, greatest, "
-    "least, cast to double or bigint, numbers, true, false, null"
+    "+ - * /, comparisons, in, and/or/not, is null, case, coalesce, nullif, abs, sqrt, greatest, "
+    "least, cast to double or bigint, numbers, strings, true, false, null"
 )
 
 
@@ -76,7 +77,13 @@ def parse_scalar(text: str, columns: Mapping[str, Kind]) -> Scalar:
 
 def column_scalar(name: str, columns: Mapping[str, Kind]) -> Scalar:
     """One of the columns by its name, also where SQL would read the name as something else."""
-    return Scalar(columns[name], frozenset({name}), exp.column(exp.to_identifier(name)))
+    return Scalar(_type(columns[name]).kind, frozenset({name}), exp.column(exp.to_identifier(name)))
+
+
+def in_units(scalar: Scalar, units: int) -> Scalar:
+    """A column of whole units as a number of what they make up: one division."""
+    tree = exp.Div(this=scalar.tree.copy(), expression=exp.Literal.number(units))
+    return Scalar("float", scalar.columns, tree)
 
 
 def _parse(text: str) -> exp.Expr:
@@ -116,12 +123,18 @@ def _column(node: exp.Expr, columns: Mapping[str, Kind]) -> _Type:
     if not plain or node.name not in columns:
         wanted = f"one of {', '.join(sorted(columns))}" if columns else "no column"
         raise SqlError(f"column {node.sql(dialect='duckdb')}", wanted)
-    return _Type(columns[node.name])
+    return _type(columns[node.name])
+
+
+def _type(kind: Kind) -> _Type:
+    return _Type("float", exact=False) if kind == "rounded" else _Type(kind)
 
 
 def _literal(node: exp.Expr, _columns: Mapping[str, Kind]) -> _Type:
-    if not isinstance(node, exp.Literal) or node.is_string:
-        raise SqlError(f"`{node.sql(dialect='duckdb')}`", "numbers, not text")
+    if not isinstance(node, exp.Literal):
+        raise SqlError(f"`{node.sql(dialect='duckdb')}`", "a number or a string")
+    if node.is_string:
+        return _Type("string")
     value = float(node.name)
     if abs(value) > 2**53:
         raise SqlError(f"`{node.name}`", "a number below 2^53", "beyond it doubles skip integers")
@@ -168,6 +181,15 @@ def _comparison(node: exp.Expr, columns: Mapping[str, Kind]) -> _Type:
     return _Type("bool")
 
 
+def _membership(node: exp.Expr, columns: Mapping[str, Kind]) -> _Type:
+    """in: any of a list of values, all of one kind."""
+    values = node.args.get("expressions") or []
+    if not values or set(node.args) - {"this", "expressions"}:
+        raise SqlError(f"`{node.sql(dialect='duckdb')}`", "in with a list of values")
+    _unify(node, [_judge(value, columns) for value in (node.this, *values)])
+    return _Type("bool")
+
+
 def _logic(node: exp.Expr, columns: Mapping[str, Kind]) -> _Type:
     for side in (node.this, node.args.get("expression")):
         if isinstance(side, exp.Expr):
@@ -206,6 +228,9 @@ def _cast(node: exp.Expr, columns: Mapping[str, Kind]) -> _Type:
     kind = _CAST_TYPES.get(node.args["to"].sql(dialect="duckdb"))
     if kind is None:
         raise SqlError(f"`{node.sql(dialect='duckdb')}`", "cast to double or bigint")
+    if before.kind == "string":
+        why = "engines read text differently"
+        raise SqlError(f"`{node.sql(dialect='duckdb')}`", "a cast of a number", why)
     if kind == "int" and not (before.exact and before.kind in {"int", "bool", "null"}):
         why = "engines round differently"
         raise SqlError(f"`{node.sql(dialect='duckdb')}`", "bigint of integers only", why)
@@ -225,8 +250,9 @@ def _exact(node: exp.Expr, columns: Mapping[str, Kind]) -> _Type:
 
 def _number(node: exp.Expr, columns: Mapping[str, Kind]) -> _Type:
     found = _judge(node, columns)
-    if found.kind == "bool":
-        raise SqlError(f"arithmetic on the boolean `{node.sql(dialect='duckdb')}`", "a number")
+    if found.kind in {"bool", "string"}:
+        kind = "boolean" if found.kind == "bool" else "string"
+        raise SqlError(f"arithmetic on the {kind} `{node.sql(dialect='duckdb')}`", "a number")
     return found
 
 
@@ -244,7 +270,8 @@ def _unify(node: exp.Expr, types: Iterable[_Type]) -> _Type:
     if kinds == {"int", "float"}:
         return _Type("float", exact)
     if len(kinds) > 1:
-        raise SqlError(f"`{node.sql(dialect='duckdb')}`", "numbers or truth values, not both")
+        wanted = "numbers, strings or truth values, not two of them"
+        raise SqlError(f"`{node.sql(dialect='duckdb')}`", wanted)
     return _Type(next(iter(kinds), "null"), exact)
 
 
@@ -260,6 +287,7 @@ _RULES: Mapping[type[exp.Expr], Callable[[exp.Expr, Mapping[str, Kind]], _Type]]
     exp.Div: _division,
     exp.Sqrt: _root,
     **dict.fromkeys(_COMPARISON, _comparison),
+    exp.In: _membership,
     exp.And: _logic,
     exp.Or: _logic,
     exp.Not: _logic,

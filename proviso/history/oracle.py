@@ -6,13 +6,14 @@ scalar SQL (`where`, `sql`) is evaluated by the engine, one event or row at a ti
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from feature_runtime.core.availability import Row, Status, Value, ViewTimes, availability
-from proviso.contracts.aggregates import AGGREGATES
+from proviso.contracts.aggregates import AGGREGATES, Counted, Rank, fixed
 from proviso.contracts.contract import Aggregate, Contract, FeatureView, Scheduled
+from proviso.contracts.definitions import column_of, units_of
 from proviso.history.ports import Scalars
 from proviso.history.values import EntityRow, Event, Ids
 
@@ -93,30 +94,53 @@ class Reference:
 
     def _features(self, events: Sequence[Event], end: int, now: int) -> tuple[Value, ...]:
         """Feature values of windows that end at `end`, over what is known at `now`."""
-        totals = [self._aggregate(a, events, end, now) for a in self.view.aggregates]
-        return self.scalars.features(self.view, totals)
+        values = [self._aggregate(a, events, end, now) for a in self.view.aggregates]
+        return self.scalars.features(self.view, values)
 
-    def _aggregate(self, a: Aggregate, events: Sequence[Event], end: int, now: int) -> int:
+    def _aggregate(self, a: Aggregate, events: Sequence[Event], end: int, now: int) -> Value:
         inside = [event for event in events if _inside(a, event, end, now)]
-        values = (1 if a.of is None else int(e.columns[a.of]) for e in self._meeting(a, inside))
-        return sum(map(AGGREGATES[a.function].value, values))
+        counted = [Counted(value, _rank(a, event)) for event, value in self._values(a, inside)]
+        units = units_of(self.contract, self.view, a)
+        return AGGREGATES[a.function].meaning(counted, end, units)
 
-    def _meeting(self, aggregate: Aggregate, events: Sequence[Event]) -> list[Event]:
-        """Events that meet an aggregate's condition, which sees labels only if dated so."""
+    def _values(self, a: Aggregate, events: Sequence[Event]) -> Iterator[tuple[Event, Any]]:
+        """Events that count, each with what the function is of. A null is ignored."""
+        function, column = AGGREGATES[a.function], column_of(self.contract, self.view, a)
+        for event, holds in zip(events, self._holds(a, events), strict=True):
+            value = 1 if a.of is None else self._columns(a, event)[a.of]
+            if function.condition and holds is not None:
+                yield event, holds
+            elif not function.condition and holds and value is not None:
+                rounded = column is not None and a.scale is not None
+                yield event, fixed(float(value), a.scale or 0) if rounded else value
+
+    def _holds(self, aggregate: Aggregate, events: Sequence[Event]) -> Sequence[bool | None]:
+        """Whether events meet an aggregate's condition, which sees labels only if dated so."""
         if aggregate.where is None:
-            return list(events)
-        label = self.contract.observations_of().label.column
-        rows = [
-            {**event.columns, **({label: event.label} if aggregate.dated == "known" else {})}
-            for event in events
-        ]
-        holds = self.scalars.holds(self.view, aggregate, rows)
-        return [event for event, counts in zip(events, holds, strict=True) if counts]
+            return [True] * len(events)
+        rows = [self._columns(aggregate, event) for event in events]
+        return self.scalars.holds(self.view, aggregate, rows)
+
+    def _columns(self, aggregate: Aggregate, event: Event) -> Mapping[str, Any]:
+        """An event's columns; what is known later is among them if the aggregate is dated so."""
+        if aggregate.dated == "event":
+            return event.columns
+        return {**event.columns, self.contract.observations_of().label.column: event.label}
+
+
+def _moment(aggregate: Aggregate, event: Event) -> int | None:
+    """The moment at which an event counts; None while what it counts is not known."""
+    return event.event_ts if aggregate.dated == "event" else event.label_known
+
+
+def _rank(aggregate: Aggregate, event: Event) -> Rank:
+    """The order of the events of a window."""
+    return _moment(aggregate, event) or 0, event.event_ts, event.id
 
 
 def _inside(aggregate: Aggregate, event: Event, end: int, now: int) -> bool:
     """Whether an event lies in the window that ends at `end`, and that is known at `now`."""
-    moment = event.event_ts if aggregate.dated == "event" else event.label_known
+    moment = _moment(aggregate, event)
     if moment is None or not end - aggregate.window < moment <= end:
         return False
     return event.arrival_ts <= now and (aggregate.dated == "event" or moment <= now)

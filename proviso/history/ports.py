@@ -52,11 +52,11 @@ class Scalars(Protocol):
 
     def holds(
         self, view: FeatureView, aggregate: Aggregate, rows: Sequence[Mapping[str, Any]]
-    ) -> list[bool]:
-        """Whether the aggregate's condition is true for the columns of each row."""
+    ) -> list[bool | None]:
+        """Whether the aggregate's condition is true for the columns of each row; None: unknown."""
 
-    def features(self, view: FeatureView, totals: Sequence[int]) -> tuple[Value, ...]:
-        """The view's features, given the total of each of its aggregates."""
+    def features(self, view: FeatureView, values: Sequence[Value]) -> tuple[Value, ...]:
+        """The view's features, given the value of each of its aggregates."""
 
 
 class HistoryPart(NamedTuple):

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from feature_runtime.core.availability import Row
 from feature_runtime.core.keys import EntityId
@@ -162,7 +162,7 @@ class TransactionSummary:
 class Event:
     """One transaction: ids by join key, columns by name (money: minor units).
 
-    label_known is None where there is no label.
+    label_known is None where there is no label. id: the transaction's own.
     """
 
     ids: Mapping[str, EntityId]
@@ -170,7 +170,8 @@ class Event:
     arrival_ts: int
     label: bool | None
     label_known: int | None
-    columns: Mapping[str, int | float | bool]
+    columns: Mapping[str, Any]
+    id: EntityId = 0
 
 
 class EntityRow(NamedTuple):

@@ -227,8 +227,9 @@ def test_names_that_queries_once_had_are_names_like_any_other(
 def test_a_feature_without_sql_is_the_aggregate_of_its_name_whatever_sql_makes_of_it(
     word: str,
 ) -> None:
-    view = owner({"sales_1h": word}).view_by_name["buyer_hourly"]
-    assert feature_scalar(view, view.features[0]).columns == {word}
+    named = owner({"sales_1h": word})
+    view = named.view_by_name["buyer_hourly"]
+    assert feature_scalar(named, view, view.features[0]).columns == {word}
 
 
 @pytest.mark.parametrize(

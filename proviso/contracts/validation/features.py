@@ -8,11 +8,9 @@ from datetime import date
 from feature_runtime.core.encode import MODEL_LIMIT
 from proviso.contracts.base import Problem
 from proviso.contracts.contract import Aggregate, Contract, Feature, FeatureView, OnEvent
-from proviso.contracts.definitions import feature_scalar, labels, where_scalar
-from proviso.contracts.paths import listed, of_feature, of_view
+from proviso.contracts.definitions import check_column, feature_scalar, where_scalar
+from proviso.contracts.paths import of_feature, of_view
 from proviso.contracts.sql import SqlError
-
-_SUMMABLE = {"money", "int64", "bool"}
 
 
 def feature_problems(contract: Contract, view: FeatureView, today: date) -> Iterator[Problem]:
@@ -20,49 +18,27 @@ def feature_problems(contract: Contract, view: FeatureView, today: date) -> Iter
     for aggregate in view.aggregates:
         yield from _aggregate(contract, view, aggregate)
     for feature in view.features:
-        yield from _definition(view, feature)
+        yield from _definition(contract, view, feature)
         yield from _default(view, feature, today)
 
 
 def _aggregate(contract: Contract, view: FeatureView, aggregate: Aggregate) -> Iterator[Problem]:
     place = of_view(view, f"aggregates[{aggregate.name}]")
-    if aggregate.of is not None:
-        yield from _summed(contract, view, place, aggregate)
-    try:
-        where_scalar(contract, view, aggregate)
-    except SqlError as error:
-        yield Problem(f"{place}.where", error.found, error.wanted, error.why, error.code)
+    for key, judge in {"of": check_column, "where": where_scalar}.items():
+        try:
+            judge(contract, view, aggregate)
+        except SqlError as error:
+            yield Problem(f"{place}.{key}", error.found, error.wanted, error.why, error.code)
 
 
-def _summed(
-    contract: Contract, view: FeatureView, place: str, aggregate: Aggregate
-) -> Iterator[Problem]:
-    source, name = contract.source_of(view), aggregate.of or ""
-    labelled, late = labels(contract, source.name), source.late_columns
-    summable = [n for n, c in source.columns.items() if c.dtype in _SUMMABLE and n not in labelled]
-    if name in labelled:
-        wanted, why = "count with dated: known", "leakage: a label is counted when it is known"
-        yield Problem(f"{place}.of", f"the label {name}", wanted, why, "label_leak")
-    elif name in late and aggregate.dated != "known":
-        found, why = f"{name} in an aggregate dated by event", "its value is known only later"
-        yield Problem(f"{place}.of", found, "dated: known", why, "value_known_later")
-    elif name not in source.columns:
-        wanted = f"one of {listed(summable)}"
-        yield Problem(f"{place}.of", name, wanted, code="column_unknown")
-    elif name not in summable:
-        why = "a sum of doubles depends on the order of its rows"
-        found = f"{source.columns[name].dtype} column {name}"
-        yield Problem(f"{place}.of", found, "money, int64 or bool", why, "column_not_summable")
-
-
-def _definition(view: FeatureView, feature: Feature) -> Iterator[Problem]:
+def _definition(contract: Contract, view: FeatureView, feature: Feature) -> Iterator[Problem]:
     aggregates = {aggregate.name for aggregate in view.aggregates}
     if feature.sql is not None and feature.name in aggregates:
         why = "one name would stand for two values"
         place = of_feature(view, feature, "name")
         yield Problem(place, "an aggregate's name", "another name", why, "name_taken")
     try:
-        feature_scalar(view, feature)
+        feature_scalar(contract, view, feature)
     except SqlError as error:
         place = of_feature(view, feature, "sql")
         yield Problem(place, error.found, error.wanted, error.why, error.code)

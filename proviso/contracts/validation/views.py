@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from feature_runtime.core.keys import entity_key, timeline_key
 from feature_runtime.core.moments import format_duration
 from feature_runtime.core.timeline import BUSY_ROWS
-from proviso.contracts.base import Problem
+from proviso.contracts.base import ALL_TIME, Problem
 from proviso.contracts.contract import Aggregate, Contract, FeatureView, OnEvent, Scheduled
 from proviso.contracts.definitions import late_columns
 from proviso.contracts.paths import listed, of_view, repeated
@@ -135,12 +135,14 @@ def _on_event(view: FeatureView, publication: OnEvent) -> Iterator[Problem]:
 
 def _population(contract: Contract, view: FeatureView) -> Iterator[Problem]:
     place, found = of_view(view, "population"), format_duration(view.population)
-    longest = max(view.aggregates, key=lambda aggregate: _reach(contract, view, aggregate))
-    reach = _reach(contract, view, longest)
+    bounded = [aggregate for aggregate in view.aggregates if aggregate.window != ALL_TIME]
+    longest = max(bounded, key=lambda a: _reach(contract, view, a), default=None)
+    reach = 0 if longest is None else _reach(contract, view, longest)
     if view.population < max(reach, view.temporal_join_lookback):
         lookback = f"temporal_join_lookback {format_duration(view.temporal_join_lookback)}"
-        events = f"{format_duration(reach)}, as far as {longest.name} counts"
-        wanted = events if reach >= view.temporal_join_lookback else lookback
+        wanted = lookback
+        if longest is not None and reach >= view.temporal_join_lookback:
+            wanted = f"{format_duration(reach)}, as far as {longest.name} counts"
         why = "an entity with events in the window would have no row, so MISSING_KEY"
         yield Problem(place, found, f"at least {wanted}", why, "population_too_short")
 

@@ -1,27 +1,181 @@
 """The contract's aggregates and features as SQL over the table `events`.
 
-Everything that is summed is an exact integer, so the order of work never shows.
+What is added up are exact integers, so the order of work never shows. An aggregate is made of
+running sums (`Term`): a mean is one of values and one of how many there are. Aggregates that need
+the same sum share it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 
 from feature_runtime.core.encode import MODEL_LIMIT
-from proviso.contracts.aggregates import AGGREGATES
-from proviso.contracts.base import ContractError, Problem
-from proviso.contracts.contract import Aggregate, Contract, Feature, FeatureView
-from proviso.contracts.definitions import feature_scalar, where_scalar
+from proviso.contracts.base import ALL_TIME, ContractError, Problem
+from proviso.contracts.contract import Aggregate, Contract, Feature, FeatureView, Scheduled
+from proviso.contracts.definitions import (
+    check_column,
+    column_of,
+    feature_scalar,
+    units_of,
+    where_scalar,
+)
 from proviso.contracts.sql import SqlError
 from proviso.history.duckdb.engine import column_type, names, quoted
 from proviso.history.duckdb.transactions import EVENTS
 
 MEMBERS = "_members"
-_VALUES = {"count": "{x}", "sum": "{x}", "sum_of_squares": "{x} * {x}"}
-"""What one event adds by each function of the contract's registry; x: its column, an integer."""
 
-Group = tuple[str, int]
+
+@dataclass(frozen=True)
+class Term:
+    """A running sum: over a window of events of a dating, of what each adds (SQL, an integer)."""
+
+    name: str
+    dated: str
+    window: int
+    value: str
+    wide: bool
+
+    @property
+    def type(self) -> str:
+        """The type of what one event adds."""
+        return "hugeint" if self.wide else "bigint"
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The running sums of a view, and each aggregate's value as SQL over them."""
+
+    terms: Sequence[Term]
+    values: Mapping[str, str]
+
+    @property
+    def datings(self) -> list[str]:
+        """The datings of the view's terms."""
+        return sorted({term.dated for term in self.terms})
+
+    def windows(self, dated: str) -> list[int]:
+        """The windows of a dating that events leave."""
+        windows = {term.window for term in self.terms if term.dated == dated}
+        return sorted(windows - {ALL_TIME})
+
+    def bases(self, dated: str) -> dict[str, Term]:
+        """By its column: what an event adds to some of the terms of a dating."""
+        values = dict.fromkeys((t.value, t.wide) for t in self.terms if t.dated == dated)
+        places = {value: f"_b{place}" for place, value in enumerate(values)}
+        return {places[t.value, t.wide]: t for t in self.terms if t.dated == dated}
+
+    @property
+    def columns(self) -> str:
+        """The view's aggregates over the columns of the terms."""
+        return "".join(f", {value} as {quoted(name)}" for name, value in self.values.items())
+
+
+def layout_of(contract: Contract, view: FeatureView) -> Layout:
+    """What is summed for a view. Of a scheduled view, its population too."""
+    terms: dict[tuple[str, int, str], Term] = {}
+    if isinstance(view.publication, Scheduled):
+        terms["event", view.population, "1"] = Term(MEMBERS, "event", view.population, "1", False)
+    values = {}
+    for aggregate in view.aggregates:
+        add = partial(_term, terms, aggregate)
+        values[aggregate.name] = _VALUES[aggregate.function](_Parts(contract, view, aggregate, add))
+    return Layout(list(terms.values()), values)
+
+
+def _term(
+    terms: dict[tuple[str, int, str], Term], aggregate: Aggregate, value: str, wide: bool = False
+) -> str:
+    """The column of a sum, which may be there already."""
+    key = (aggregate.dated, aggregate.window, value)
+    name = f"_t{len(terms)}"
+    return terms.setdefault(key, Term(name, *key, wide)).name
+
+
+@dataclass(frozen=True)
+class _Parts:
+    """What an aggregate is made of; each property is the column of a sum."""
+
+    contract: Contract
+    view: FeatureView
+    aggregate: Aggregate
+    add: Callable[..., str]
+
+    @property
+    def events(self) -> str:
+        """How many events meet the condition and have a value."""
+        of = self.aggregate.of
+        conditions = [] if self.aggregate.where is None else [self._where]
+        conditions += [] if of is None else [f"{quoted(of)} is not null"]
+        return self.add(_counted(conditions, "1"))
+
+    @property
+    def judged(self) -> str:
+        """How many events have a condition that is true or false."""
+        return self.add(_counted([f"({self._where}) is not null"], "1"))
+
+    @property
+    def total(self) -> str:
+        return self._sum(self._value("bigint"), wide=False)
+
+    @property
+    def squares(self) -> str:
+        value = self._value("hugeint")
+        return self._sum(f"{value} * {value}", wide=True)
+
+    @property
+    def units(self) -> int:
+        return units_of(self.contract, self.view, self.aggregate)
+
+    def _sum(self, value: str, wide: bool) -> str:
+        where = [] if self.aggregate.where is None else [self._where]
+        return self.add(_counted(where, f"coalesce({value}, 0)"), wide)
+
+    @property
+    def _where(self) -> str:
+        return aggregate_where(self.contract, self.view, self.aggregate)
+
+    def _value(self, kind: str) -> str:
+        """The column as an integer; a double in units of the aggregate's scale."""
+        column = column_of(self.contract, self.view, self.aggregate)
+        value = quoted(self.aggregate.of or "")
+        if column is not None and column.dtype == "float64":
+            value = f"round({value} * {self.units:d}::double)"
+        return f"{value}::{kind}"
+
+
+def _counted(conditions: Sequence[str], value: str) -> str:
+    if not conditions:
+        return value
+    return f"case when {' and '.join(f'({one})' for one in conditions)} then {value} else 0 end"
+
+
+def _mean(parts: _Parts) -> str:
+    return f"{parts.total} / nullif({_times(parts.events, parts.units)}, 0)"
+
+
+def _variance(parts: _Parts) -> str:
+    count, total, squares = parts.events, parts.total, parts.squares
+    divisor = f"({_times(count, parts.units)} * {_times(count, parts.units)})"
+    return f"try(({count} * {squares} - {total} * {total}) / nullif({divisor}, 0))"
+
+
+def _times(count: str, units: int) -> str:
+    return count if units == 1 else f"({count} * {units:d})"
+
+
+_VALUES: Mapping[str, Callable[[_Parts], str]] = {
+    "count": lambda parts: parts.events,
+    "sum": lambda parts: parts.total,
+    "sum_of_squares": lambda parts: parts.squares,
+    "mean": _mean,
+    "variance": _variance,
+    "stddev": lambda parts: f"sqrt({_variance(parts)})",
+    "share": lambda parts: f"{parts.events} / nullif({parts.judged}, 0)",
+}
+"""The value of each function of the contract's registry, as SQL over the sums that it needs."""
 
 
 def check_aggregates(contract: Contract, views: Iterable[FeatureView]) -> None:
@@ -30,86 +184,97 @@ def check_aggregates(contract: Contract, views: Iterable[FeatureView]) -> None:
     for view in views:
         for aggregate in view.aggregates:
             path = f"feature_views[{view.name}].aggregates[{aggregate.name}]"
-            column = contract.source_of(view).columns.get(aggregate.of or "")
-            if aggregate.of is not None and (column is None or column.dtype == "float64"):
-                wanted = "a column of the source that holds money, integers or truth values"
-                problems.append(
-                    Problem(
-                        f"{path}.of",
-                        aggregate.of,
-                        wanted,
-                        "sums must be exact",
-                        code="aggregate_column_invalid",
-                    )
-                )
+            column = partial(check_column, contract, view, aggregate)
+            problems += _refusals(f"{path}.of", column, "aggregate_column_invalid")
             problems += _refusals(f"{path}.where", partial(where_scalar, contract, view, aggregate))
         for feature in view.features:
             path = f"feature_views[{view.name}].features[{feature.name}].sql"
-            problems += _refusals(path, partial(feature_scalar, view, feature))
+            problems += _refusals(path, partial(feature_scalar, contract, view, feature))
     if problems:
         raise ContractError(problems)
 
 
-def windows(view: FeatureView) -> list[Group]:
-    """Distinct (dating, window) of a view's aggregates."""
-    return sorted({(a.dated, a.window) for a in view.aggregates})
+def dated_events(contract: Contract, view: FeatureView, layout: Layout, dated: str) -> str:
+    """Events with `_entity`, `_moment`, `_known`, and what each adds to the terms of a dating.
 
-
-def groups(view: FeatureView) -> list[Group]:
-    """Those of a scheduled view, its population among them."""
-    return sorted({*windows(view), ("event", view.population)})
-
-
-def dated_events(contract: Contract, view: FeatureView, dated: str) -> str:
-    """Events with `_entity`, `_moment`, `_known`, and what each counts in aggregates of a dating.
-
-    An event dated by its label exists only once the label is known.
+    An event dated by what is known later exists only once that is known.
     """
     moment, known, condition = "_event", "_arrival", "true"
     if dated == "known":
         moment, known = "_label_known", "greatest(_label_known, _arrival)"
         condition = "_label_known is not null"
-    counted = "".join(
-        f", {_contribution(contract, view, a)} as {quoted(a.name)}"
-        for a in view.aggregates
-        if a.dated == dated
+    added = "".join(
+        f", ({term.value})::{term.type} as {name}" for name, term in layout.bases(dated).items()
     )
     keys = names(*contract.join_keys(view))
     return (
-        f"select _entity, {moment} as _moment, {known} as _known{counted}"
+        f"select _entity, {moment} as _moment, {known} as _known{added}"
         f" from {EVENTS} join _entities using ({keys}) where {condition}"
     )
 
 
-def window_columns(view: FeatureView, group: Group, sign: str) -> str:
-    """What an event of a group adds to every aggregate of the view; `sign` '-' takes it away."""
-    one = 1 if group == ("event", view.population) else 0
-    columns = [f"{sign}{one}::bigint as {MEMBERS}"]
-    for aggregate in view.aggregates:
-        name, mine = quoted(aggregate.name), (aggregate.dated, aggregate.window) == group
-        value = f"{sign}{name}" if mine else f"0::{_type_of(aggregate)}"
-        columns.append(f"{value} as {name}")
-    return ", ".join(columns)
+def cells_of(dated: str) -> str:
+    """The table of a dating's cells: what events add to its terms, from where to where."""
+    return f"_cells_{dated}"
 
 
-def unchanged_columns(view: FeatureView) -> str:
-    """No change of any aggregate."""
-    return ", ".join(f"0::{kind} as {name}" for name, kind in _summed(view))
+def changes(layout: Layout, dated: str, cells: str, end: int | None = None) -> Iterator[str]:
+    """What the cells of a dating add to every term where they enter, and take where they leave.
+
+    cells: a table of `_entity`, `_in`, an `_out<window>` for each window (null: not left) and the
+    bases, which count from `_in` on and no longer from `_out` on. end: changes from it on are
+    left out.
+    """
+    bases = {term.value: name for name, term in layout.bases(dated).items()}
+    before = "true" if end is None else f"_in < {end:d}"
+    entered = (
+        _change(term, f"case when {_counts(term.window)} then {bases[term.value]} end")
+        if term.dated == dated
+        else _change(term, "null")
+        for term in layout.terms
+    )
+    yield f"select _entity, _in as _at, {', '.join(entered)} from {cells} where {before}"
+    for window in layout.windows(dated):
+        left = (
+            _change(term, f"-{bases[term.value]}")
+            if (term.dated, term.window) == (dated, window)
+            else _change(term, "null")
+            for term in layout.terms
+        )
+        until = "" if end is None else f" and _out{window} < {end:d}"
+        yield (
+            f"select _entity, _out{window}, {', '.join(left)} from {cells}"
+            f" where _in < _out{window}{until}"
+        )
 
 
-def change_columns(view: FeatureView) -> str:
-    """Changes of one entity at one run, added up: 128 bits, since amounts may be near 2^53."""
-    return ", ".join(f"sum({name})::hugeint as {name}" for name, _ in _summed(view))
+def _counts(window: int) -> str:
+    """Whether a cell enters a window before it leaves it."""
+    return "true" if window == ALL_TIME else f"coalesce(_in < _out{window}, true)"
 
 
-def running_columns(view: FeatureView, window: str) -> str:
-    """Changes so far: the aggregates of a state, wide enough for products of sums."""
-    return ", ".join(f"sum({name}) over {window} as {name}" for name, _ in _summed(view))
+def _change(term: Term, value: str) -> str:
+    return f"({value})::hugeint as {term.name}"
 
 
-def feature_columns(view: FeatureView) -> str:
-    """The features of a state; what their type or the model's cannot hold is null."""
-    return ", ".join(f"{_feature(view, f)} as {quoted(f.name)}" for f in view.features)
+def sums_of_changes(layout: Layout) -> str:
+    """Changes of one entity at one moment, added up: 128 bits, since amounts may be near 2^53."""
+    return ", ".join(f"coalesce(sum({t.name}), 0)::hugeint as {t.name}" for t in layout.terms)
+
+
+def running_sums(layout: Layout, window: str) -> str:
+    """Changes so far: the terms of a state, wide enough for products of sums."""
+    return ", ".join(f"sum({t.name}) over {window} as {t.name}" for t in layout.terms)
+
+
+def no_sums(layout: Layout) -> str:
+    """The terms of a state without events."""
+    return ", ".join(f"0::hugeint as {term.name}" for term in layout.terms)
+
+
+def feature_columns(contract: Contract, view: FeatureView) -> str:
+    """The features over the aggregates; what their type or the model's cannot hold is null."""
+    return ", ".join(f"{_feature(contract, view, f)} as {quoted(f.name)}" for f in view.features)
 
 
 def aggregate_where(contract: Contract, view: FeatureView, aggregate: Aggregate) -> str:
@@ -118,33 +283,19 @@ def aggregate_where(contract: Contract, view: FeatureView, aggregate: Aggregate)
     return "true" if scalar is None else scalar.sql()
 
 
-def _contribution(contract: Contract, view: FeatureView, aggregate: Aggregate) -> str:
-    kind = _type_of(aggregate)
-    column = "1" if aggregate.of is None else quoted(aggregate.of)
-    value = _VALUES[aggregate.function].format(x=f"{column}::{kind}")
-    where = aggregate_where(contract, view, aggregate)
-    return f"(case when {where} then ({value})::{kind} else 0 end)::{kind}"
-
-
-def _summed(view: FeatureView) -> list[tuple[str, str]]:
-    return [(MEMBERS, "bigint"), *((quoted(a.name), _type_of(a)) for a in view.aggregates)]
-
-
-def _type_of(aggregate: Aggregate) -> str:
-    return "hugeint" if AGGREGATES[aggregate.function].wide else "bigint"
-
-
-def _feature(view: FeatureView, feature: Feature) -> str:
+def _feature(contract: Contract, view: FeatureView, feature: Feature) -> str:
     kind = column_type(feature.dtype)
-    value = f"try(({feature_scalar(view, feature).sql()})::{kind})"
+    value = f"try(({feature_scalar(contract, view, feature).sql()})::{kind})"
     if feature.dtype != "float64":
         return value
     return f"case when abs({value}) < {MODEL_LIMIT!r} then {value} end"
 
 
-def _refusals(path: str, judge: Callable[[], object]) -> list[Problem]:
+def _refusals(
+    path: str, judge: Callable[[], object], code: str = "scalar_sql_invalid"
+) -> list[Problem]:
     try:
         judge()
     except SqlError as error:
-        return [Problem(path, error.found, error.wanted, error.why, code="scalar_sql_invalid")]
+        return [Problem(path, error.found, error.wanted, error.why, code)]
     return []

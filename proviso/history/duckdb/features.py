@@ -21,14 +21,17 @@ from proviso.contracts.base import ContractError, InputError, Problem
 from proviso.contracts.contract import Contract, FeatureView, Scheduled
 from proviso.contracts.files import Replacements, replacing_together
 from proviso.history.duckdb.aggregates import (
-    Group,
-    change_columns,
+    MEMBERS,
+    Layout,
+    cells_of,
+    changes,
     check_aggregates,
     dated_events,
     feature_columns,
-    groups,
-    running_columns,
-    window_columns,
+    layout_of,
+    no_sums,
+    running_sums,
+    sums_of_changes,
 )
 from proviso.history.duckdb.digests import digest_events, measured
 from proviso.history.duckdb.engine import (
@@ -36,7 +39,6 @@ from proviso.history.duckdb.engine import (
     EngineError,
     connect,
     names,
-    quoted,
     write_parquet,
 )
 from proviso.history.duckdb.onevent import arrivals, make_arrivals, on_event_rows
@@ -259,7 +261,7 @@ def computed(
         problem = Problem(where, str(error), wanted, code="feature_sql_refused")
         raise ContractError([problem]) from error
     finally:
-        for table in ("_entities", "_states", "_starts", "_entered_event", "_entered_label"):
+        for table in ("_entities", "_states", "_starts", "_cells_event", "_cells_known"):
             engine.execute(f"drop table if exists {table}")
 
 
@@ -278,27 +280,58 @@ def _make_states(
     engine: Engine, contract: Contract, view: FeatureView, grid: Grid, also: str
 ) -> None:
     """Makes the states of every entity, of some entities at a time."""
+    layout = layout_of(contract, view)
     entities, events = engine.row(
         f"select (select count(*) from _entities), (select count(*) from {EVENTS})"
     )
-    cells = events * len(groups(view)) * len(view.aggregates)
-    parts = max(1, min(entities, -(-cells // _CELLS)))
+    windows = sum(len(layout.windows(dated)) + 1 for dated in layout.datings)
+    parts = max(1, min(entities, -(-events * windows * len(layout.terms) // _CELLS)))
     for part in range(parts):
         first, after = part * entities // parts + 1, (part + 1) * entities // parts + 1
-        states = _states(contract, view, grid, range(first, after))
+        for dated in layout.datings:
+            _make_cells(engine, contract, view, layout, dated, grid, range(first, after))
         into = "insert into _states" if part else "create temp table _states as"
-        engine.execute(f"{into} {states}")
+        engine.execute(f"{into} {_states(contract, view, layout, grid)}")
     if also:
-        engine.execute(f"insert into _states {_nothing(contract, view, grid, also)}")
+        engine.execute(f"insert into _states {_nothing(contract, view, layout, grid, also)}")
 
 
-def _nothing(contract: Contract, view: FeatureView, grid: Grid, also: str) -> str:
-    """States of entities without a transaction in runs that are wanted all the same: zeros."""
-    zeros = ", ".join(f"0::hugeint as {quoted(a.name)}" for a in view.aggregates)
+def _make_cells(
+    engine: Engine,
+    contract: Contract,
+    view: FeatureView,
+    layout: Layout,
+    dated: str,
+    grid: Grid,
+    entities: range,
+) -> None:
+    """What the events of some entities add from run `_in` on, and until which run a window.
+
+    An event counts in the runs with moment <= H, known <= H + source_delay and H < moment +
+    window. What entered before the grid's start enters there. Events that enter and leave
+    together are one cell.
+    """
+    entered = f"greatest(_moment, _known - {view.source_delay:d}, {grid.start:d})"
+    left = "".join(
+        f", {_next_run(f'_moment + {window:d}', grid.every)} as _out{window}"
+        for window in layout.windows(dated)
+    )
+    added = "".join(f", sum({b}) as {b}" for b in layout.bases(dated))
+    engine.execute(
+        f"create or replace temp table {cells_of(dated)} as"
+        f" select _entity, {_next_run(entered, grid.every)} as _in{left}{added}"
+        f" from ({dated_events(contract, view, layout, dated)})"
+        f" where _entity >= {entities.start:d} and _entity < {entities.stop:d}"
+        f" group by all"
+    )
+
+
+def _nothing(contract: Contract, view: FeatureView, layout: Layout, grid: Grid, also: str) -> str:
+    """States of entities without a transaction in runs that are wanted all the same."""
     return (
-        f"select _entity, _at, _at + {grid.every:d}, {feature_columns(view)}"
-        f" from (select distinct _entity, _at, {zeros}"
-        f" from ({also}) join _entities using ({names(*contract.join_keys(view))})) _w"
+        f"select _entity, _at, _at + {grid.every:d}, {feature_columns(contract, view)}"
+        f" from (select *{layout.columns} from (select distinct _entity, _at, {no_sums(layout)}"
+        f" from ({also}) join _entities using ({names(*contract.join_keys(view))}))) _w"
         f" where not exists (select 1 from _states _s where _s._entity = _w._entity"
         f" and _s._from <= _w._at and _w._at < _s._until)"
     )
@@ -322,45 +355,22 @@ def _scheduled(engine: Engine, contract: Contract, view: FeatureView, grid: Grid
     return Computed(query, runs.start, len(runs), int(rows))
 
 
-def _states(contract: Contract, view: FeatureView, grid: Grid, entities: range) -> str:
-    """Feature values of some entities and the runs [_from, _until) that they hold for."""
-    changes = " union all ".join(
-        _changes(contract, view, group, grid, entities) for group in groups(view)
+def _states(contract: Contract, view: FeatureView, layout: Layout, grid: Grid) -> str:
+    """Feature values of the cells' entities and the runs [_from, _until) that they hold for."""
+    changed = " union all ".join(
+        change
+        for dated in layout.datings
+        for change in changes(layout, dated, cells_of(dated), grid.end)
     )
-    summed = f"select _entity, _run, {change_columns(view)} from ({changes}) group by _entity, _run"
+    summed = f"select _entity, _at, {sums_of_changes(layout)} from ({changed}) group by all"
     running = (
-        f"select _entity, _run as _from, lead(_run, 1, {grid.end:d}::bigint) over _w as _until,"
-        f" {running_columns(view, '_w')} from ({summed})"
-        f" window _w as (partition by _entity order by _run)"
+        f"select _entity, _at as _from, lead(_at, 1, {grid.end:d}::bigint) over _w as _until,"
+        f" {running_sums(layout, '_w')} from ({summed})"
+        f" window _w as (partition by _entity order by _at)"
     )
     return (
-        f"select _entity, _from, _until, {feature_columns(view)} from ({running})"
-        f" where _members > 0"
-    )
-
-
-def _changes(
-    contract: Contract, view: FeatureView, group: Group, grid: Grid, entities: range
-) -> str:
-    """What the events of one (dating, window) add when they enter and take when they leave.
-
-    An event counts in the runs with moment <= H, known <= H + source_delay and H < moment +
-    window. What entered before the grid's start enters there.
-    """
-    dated, window = group
-    entered = f"greatest(_moment, _known - {view.source_delay:d}, {grid.start:d})"
-    left = f"_moment + {window:d}"
-    events = (
-        f"select *, {_next_run(entered, grid.every)} as _in, {_next_run(left, grid.every)} as _out"
-        f" from ({dated_events(contract, view, dated)})"
-        f" where _entity >= {entities.start:d} and _entity < {entities.stop:d}"
-    )
-    counted = f"from ({events}) where _in < _out and _in < {grid.end:d}"
-    enter = window_columns(view, group, "")
-    leave = window_columns(view, group, "-")
-    return (
-        f"select _entity, _in as _run, {enter} {counted}"
-        f" union all select _entity, _out, {leave} {counted} and _out < {grid.end:d}"
+        f"select _entity, _from, _until, {feature_columns(contract, view)}"
+        f" from (select *{layout.columns} from ({running}) where {MEMBERS} > 0)"
     )
 
 

@@ -138,7 +138,8 @@ class LoadedTransactions:
         events: dict[Ids, list[Event]] = {ids: [] for ids in entities}
         if not entities:
             return events
-        columns = names(*keys, "_event", "_arrival", source.label.column, "_label_known")
+        of_row = ("_event", "_arrival", source.label.column, "_label_known", source.id)
+        columns = names(*keys, *of_row)
         places = ", ".join([f"({', '.join('?' for _ in keys)})"] * len(entities))
         self._engine.execute(
             f"select {columns}, {names(*source.columns)} from {EVENTS}"
@@ -146,10 +147,10 @@ class LoadedTransactions:
             [value for ids in entities for value in ids],
         )
         for row in self._engine.fetchall():
-            ids, (event, arrival, label, known, *values) = row[: len(keys)], row[len(keys) :]
+            ids, (event, arrival, label, known, one, *values) = row[: len(keys)], row[len(keys) :]
             cells = dict(zip(source.columns, values, strict=True))
             by_key = dict(zip(keys, ids, strict=True))
-            events[ids].append(Event(by_key, event, arrival, label, known, cells))
+            events[ids].append(Event(by_key, event, arrival, label, known, cells, one))
         return events
 
     def entity_history(

@@ -10,14 +10,15 @@ from __future__ import annotations
 
 from proviso.contracts.contract import Contract, FeatureView
 from proviso.history.duckdb.aggregates import (
-    Group,
-    change_columns,
+    Layout,
+    cells_of,
+    changes,
     dated_events,
     feature_columns,
-    running_columns,
-    unchanged_columns,
-    window_columns,
-    windows,
+    layout_of,
+    no_sums,
+    running_sums,
+    sums_of_changes,
 )
 from proviso.history.duckdb.engine import Engine, names
 from proviso.history.duckdb.transactions import EVENTS
@@ -48,29 +49,33 @@ def make_arrivals(
         f"create or replace temp table {_STARTS} as"
         f" select _entity, _from, min(_number) as _number from {_STATES} group by _entity, _from"
     )
-    for dated in sorted({aggregate.dated for aggregate in view.aggregates}):
+    layout = layout_of(contract, view)
+    for dated in layout.datings:
+        events = dated_events(contract, view, layout, dated)
         engine.execute(
-            f"create or replace temp table {_entered(dated)} as"
-            f" {_entering(dated_events(contract, view, dated), dated)}"
+            f"create or replace temp table {cells_of(dated)} as"
+            f" {_leaving(layout, dated, _entering(events, dated))}"
         )
 
 
 def on_event_rows(contract: Contract, view: FeatureView) -> str:
     """The query of a row a state, in the order of a file."""
-    changes = " union all ".join(
-        [f"select _entity, _number, {unchanged_columns(view)} from {_STATES}"]
-        + [_changes(view, group) for group in windows(view)]
+    layout = layout_of(contract, view)
+    changed = " union all ".join(
+        [f"select _entity, _number as _at, {no_sums(layout)} from {_STATES}"]
+        + [c for dated in layout.datings for c in changes(layout, dated, cells_of(dated))]
     )
-    summed = f"select _entity, _number, {change_columns(view)} from ({changes}) group by all"
+    summed = f"select _entity, _at, {sums_of_changes(layout)} from ({changed}) group by all"
     running = (
-        f"select _number, {running_columns(view, '_w')} from ({summed})"
-        f" window _w as (partition by _entity order by _number)"
+        f"select _at as _number, {running_sums(layout, '_w')} from ({summed})"
+        f" window _w as (partition by _entity order by _at)"
     )
     features = names(*(feature.name for feature in view.features))
     return (
         f"select {names(*contract.join_keys(view), of='_e')}, make_timestamptz(_from) as event_ts,"
         f" make_timestamptz(_at + {view.delay_to_readable:d}) as created_ts, {features}"
-        f" from (select _number, {feature_columns(view)} from ({running}))"
+        f" from (select _number, {feature_columns(contract, view)}"
+        f" from (select *{layout.columns} from ({running})))"
         f" join {_STATES} using (_number) join _entities _e using (_entity)"
         f" order by _from, _entity, _at"
     )
@@ -100,22 +105,16 @@ def _entering(events: str, dated: str) -> str:
     )
 
 
-def _changes(view: FeatureView, group: Group) -> str:
-    """What the events of one (dating, window) add in the state where they enter, and take away
-    where they leave; an event that leaves before it enters counts nowhere."""
-    dated, window = group
-    events = (
-        f"select _v.*, _left._number as _out from {_entered(dated)} _v"
-        f" asof left join {_STARTS} _left"
-        f" on _v._entity = _left._entity and _v._moment + {window:d} <= _left._from"
-    )
-    return (
-        f"select _entity, _in, {window_columns(view, group, '')}"
-        f" from ({events}) where _out is null or _in < _out"
-        f" union all select _entity, _out, {window_columns(view, group, '-')}"
-        f" from ({events}) where _in < _out"
-    )
+def _leaving(layout: Layout, dated: str, entered: str) -> str:
+    """Entered events with the number of the state where each window leaves them behind.
 
-
-def _entered(dated: str) -> str:
-    return f"_entered_{dated}"
+    An event that leaves before it enters counts nowhere.
+    """
+    numbers, joins = "", ""
+    for window in layout.windows(dated):
+        numbers += f", _left{window}._number as _out{window}"
+        joins += (
+            f" asof left join {_STARTS} _left{window} on _v._entity = _left{window}._entity"
+            f" and _v._moment + {window:d} <= _left{window}._from"
+        )
+    return f"select _v.*{numbers} from ({entered}) _v{joins}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import cache, partial
 from typing import Any
 
 from feature_runtime.core.availability import Value
@@ -20,27 +19,33 @@ class EngineScalars:
     def __init__(self, engine: Engine, contract: Contract) -> None:
         self._engine = engine
         self._known: dict[tuple[object, ...], Any] = {}
-        self._where = cache(partial(_where, contract))
-        self._features = {view.name: feature_columns(view) for view in contract.feature_views}
+        self._where = {
+            (view.name, aggregate.name): aggregate_where(contract, view, aggregate)
+            for view in contract.feature_views
+            for aggregate in view.aggregates
+        }
+        self._features = {v.name: feature_columns(contract, v) for v in contract.feature_views}
 
     def holds(
         self, view: FeatureView, aggregate: Aggregate, rows: Sequence[Mapping[str, Any]]
-    ) -> list[bool]:
+    ) -> list[bool | None]:
         """Whether the aggregate's condition is true for the columns of each row."""
-        where = self._where(view.name, aggregate)
+        where = self._where[view.name, aggregate.name]
         cases = [(where, *row.items()) for row in rows]
         self._judge(where, [case for case in dict.fromkeys(cases) if case not in self._known])
         return [self._known[case] for case in cases]
 
-    def features(self, view: FeatureView, totals: Sequence[int]) -> tuple[Value, ...]:
-        """The view's features, given the total of each of its aggregates."""
-        named = zip(totals, view.aggregates, strict=True)
-        table = ", ".join(f"{total}::hugeint as {names(a.name)}" for total, a in named)
-        query = f"select {self._features[view.name]} from (select {table})"
-        if (query,) not in self._known:
-            self._known[(query,)] = self._engine.row(query)
-        values: tuple[Value, ...] = self._known[(query,)]
-        return values
+    def features(self, view: FeatureView, values: Sequence[Value]) -> tuple[Value, ...]:
+        """The view's features, given the value of each of its aggregates."""
+        case = (view.name, *((type(value), value) for value in values))
+        if case not in self._known:
+            named = zip(values, view.aggregates, strict=True)
+            table = ", ".join(f"{_typed(value)} as {names(a.name)}" for value, a in named)
+            query = f"select {self._features[view.name]} from (select {table})"
+            stated = [value for value in values if isinstance(value, str | float)]
+            self._known[case] = self._engine.row(query, stated)
+        found: tuple[Value, ...] = self._known[case]
+        return found
 
     def _judge(self, where: str, cases: Sequence[tuple[Any, ...]]) -> None:
         """Keeps whether the condition holds for the columns of each case."""
@@ -53,8 +58,14 @@ class EngineScalars:
                 f"select _i, {where} from (values {rows}) _cases(_i, {columns})", cells
             )
             for i, holds in self._engine.fetchall():
-                self._known[some[i]] = bool(holds)
+                self._known[some[i]] = holds
 
 
-def _where(contract: Contract, view: str, aggregate: Aggregate) -> str:
-    return aggregate_where(contract, contract.view_by_name[view], aggregate)
+def _typed(value: Value) -> str:
+    """A value of an aggregate as SQL; `?` for what is not a whole number or a truth value."""
+    if isinstance(value, str | float):
+        return "?::varchar" if isinstance(value, str) else "?::double"
+    return "null" if value is None else f"{value!r}::{_KINDS[type(value)]}"
+
+
+_KINDS: Mapping[type, str] = {bool: "boolean", int: "hugeint"}

@@ -16,6 +16,7 @@ from feature_runtime.core.encode import MODEL_LIMIT
 from feature_runtime.core.keys import INTEGER_ID, MAX_ID_BYTES, STRING_ID
 from proviso.contracts.base import InputError
 from proviso.contracts.contract import Contract
+from proviso.contracts.definitions import finest_scale
 from proviso.contracts.sources import EventsSource, Observations
 from proviso.history.duckdb.engine import literal, quoted
 from proviso.history.values import MAX_MOMENT
@@ -61,6 +62,7 @@ class Check(NamedTuple):
 class SourceColumn:
     """A column that the contract's source names, as it is in a file; `type` is the engine's.
 
+    summed: with how many decimals doubles are summed, None where they are not.
     text: the file has text whatever the contract's type is, as a CSV file does.
     """
 
@@ -68,6 +70,7 @@ class SourceColumn:
     kind: Kind
     type: str
     scale: int = 0
+    summed: int | None = None
     optional: bool = False
     text: bool = False
     latest: int = MAX_MOMENT - 1
@@ -151,7 +154,7 @@ def _columns(contract: Contract) -> list[SourceColumn]:
         for e in contract.entities
     ]
     columns += [
-        SourceColumn(name, kind, "", column.scale)
+        SourceColumn(name, kind, "", column.scale, finest_scale(contract, source.name, name))
         for name, column in source.columns.items()
         if (kind := _COLUMN_KINDS.get(column.dtype))
     ]
@@ -330,8 +333,11 @@ def _number(column: SourceColumn) -> str:
 
 def _number_checks(column: SourceColumn) -> Iterator[Check]:
     yield from _finite(column)
-    beyond = f"abs({column.value}) >= {MODEL_LIMIT!r}"
-    wanted = "less than 3.4028235e38, the range of the model's float32"
+    limit, wanted = MODEL_LIMIT, "less than 3.4028235e38, the range of the model's float32"
+    if column.summed is not None:
+        limit = _EXACT / 10**column.summed
+        wanted = f"less than {limit:,.10g}, since it is summed with {column.summed} decimals"
+    beyond = f"abs({column.value}) >= {limit!r}"
     yield Check(beyond, "a larger number", wanted, "source_value_out_of_range")
 
 

@@ -331,7 +331,40 @@ VARIANTS: dict[str, tuple[Edit, Wrong]] = {
             "column_not_summable",
             f"{IN_LOAD}.aggregates[fees_24h_minor].of",
             "float64 column distance_km",
-            "money, int64 or bool",
+            "money, int64 or bool; or `scale`, the decimals that are summed",
+        ),
+    ),
+    "scale of whole numbers": (
+        contract(f"{LOAD}/aggregates/fees_24h_minor/scale", 2),
+        Wrong(
+            "aggregate_scale_mismatch",
+            f"{IN_LOAD}.aggregates[fees_24h_minor].of",
+            "scale 2 for sum of money fee",
+            "a scale only where doubles are summed",
+        ),
+    ),
+    "share of nothing": (
+        contract(
+            f"{LOAD}/aggregates/late_7d",
+            {"name": "late_7d", "function": "share", "window": "P7D"},
+        ),
+        Wrong(
+            "aggregate_where_missing",
+            f"{IN_LOAD}.aggregates[late_7d]",
+            "share without where",
+            "the condition that it measures",
+        ),
+    ),
+    "arithmetic on a mean": (
+        contract(
+            f"{LOAD}/aggregates/fees_24h_minor",
+            {"name": "fees_24h_minor", "function": "mean", "of": "fee", "window": "PT24H"},
+        ),
+        Wrong(
+            "sql_not_allowed",
+            f"{IN_LOAD}.features[fees_24h].sql",
+            "arithmetic on `fees_24h_minor`",
+            "exact integers up to at most one division, which ends the arithmetic",
         ),
     ),
     "sum of nothing known": (
@@ -340,7 +373,7 @@ VARIANTS: dict[str, tuple[Edit, Wrong]] = {
             "column_unknown",
             f"{IN_LOAD}.aggregates[fees_24h_minor].of",
             "weight",
-            "one of fee, parcels",
+            "one of distance_km, fee, parcels",
         ),
     ),
     "sum without column": (
@@ -403,8 +436,8 @@ VARIANTS: dict[str, tuple[Edit, Wrong]] = {
             "sql_not_allowed",
             f"{IN_LOAD}.features[big_share_7d].sql",
             "`LN(big_7d)`",
-            "+ - * /, comparisons, and/or/not, is null, case, coalesce, nullif, abs, "
-            "sqrt, greatest, least, cast to double or bigint, numbers, true, false, null",
+            "+ - * /, comparisons, in, and/or/not, is null, case, coalesce, nullif, abs, "
+            "sqrt, greatest, least, cast to double or bigint, numbers, strings, true, false, null",
         ),
     ),
     "subquery in sql": (
@@ -413,8 +446,8 @@ VARIANTS: dict[str, tuple[Edit, Wrong]] = {
             "sql_not_allowed",
             f"{IN_LOAD}.features[big_share_7d].sql",
             "`(SELECT MAX(x) FROM secrets)`",
-            "+ - * /, comparisons, and/or/not, is null, case, coalesce, nullif, abs, "
-            "sqrt, greatest, least, cast to double or bigint, numbers, true, false, null",
+            "+ - * /, comparisons, in, and/or/not, is null, case, coalesce, nullif, abs, "
+            "sqrt, greatest, least, cast to double or bigint, numbers, strings, true, false, null",
         ),
     ),
     "default of another type": (
