@@ -132,6 +132,11 @@ PANELS: dict[str, tuple[Command | Group | Deferred, ...]] = {
             "Join each transaction to the values available at its moment.",
         ),
         Command("materialize", "online:materialize", "Write the history to the online store."),
+        Command(
+            "forget",
+            "forget:forget",
+            "Remove an entity from history, store, datasets and records.",
+        ),
         STREAM,
         SCHEMAS,
     ),

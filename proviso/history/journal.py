@@ -58,11 +58,13 @@ class Stamped(NamedTuple):
 
 @dataclass(frozen=True)
 class Intent:
-    """A batch as it was written down: what to send, and from when its first row may be read."""
+    """A batch as it was written down: what to send, and from when its first and its last row may
+    be read."""
 
     pairs: tuple[tuple[bytes, bytes], ...]
     rows: int
     first: int
+    last: int
 
 
 class Journal:
@@ -95,7 +97,7 @@ class Journal:
         created = table["created_ts"].cast(pa.int64()).drop_null().to_pylist()
         pairs = zip(table["_key"].to_pylist(), table["_blob"].to_pylist(), strict=True)
         sent = tuple((key, blob) for key, blob in pairs if key is not None)
-        return Intent(sent, len(created), min(created))
+        return Intent(sent, len(created), min(created), max(created))
 
     def intend(self, store: str, rows: Sequence[Stamped]) -> Segment:
         """Writes a batch down, on disk when this returns."""

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from feature_runtime.core.availability import Value
 from feature_runtime.core.keys import EntityId
-from proviso.contracts.contract import Aggregate, Contract, FeatureView, OnEvent
+from proviso.contracts.contract import Aggregate, Contract, Entity, FeatureView, OnEvent
 from proviso.history.values import (
     DEFAULT_MEMORY,
     Belief,
@@ -35,6 +35,7 @@ from proviso.history.values import (
     Progress,
     SampleRequest,
     SourceClock,
+    SourceDigest,
     TransactionSummary,
     ViewStatistics,
     silent,
@@ -215,6 +216,27 @@ class ComputesHistory(Protocol):
         """Corrects the runs in [start, end) by what had arrived before `as_of`."""
 
 
+class ForgetsEntities(Protocol):
+    """A history goes on without the transactions of one entity (`proviso forget`)."""
+
+    def digests_without(
+        self,
+        contract: Contract,
+        transactions: Path,
+        history: Path,
+        entity: Entity,
+        identifier: EntityId,
+        progress: Progress = silent,
+        memory: str = DEFAULT_MEMORY,
+    ) -> Mapping[str, SourceDigest]:
+        """By view, of each file of the history: the digest of the transactions that it could read
+        without the entity's.
+
+        Raises InputError where a file was computed from other transactions than these, with the
+        entity's or without them.
+        """
+
+
 class ReadsTransactions(Protocol):
     """The source, and the dataset that is joined to it."""
 
@@ -359,6 +381,12 @@ class JudgesJoins(Protocol):
 
 
 class HistoryEngine(
-    ComputesHistory, ReadsTransactions, ReadsPublished, ReadsEntities, JudgesJoins, Protocol
+    ComputesHistory,
+    ForgetsEntities,
+    ReadsTransactions,
+    ReadsPublished,
+    ReadsEntities,
+    JudgesJoins,
+    Protocol,
 ):
     """The whole port."""

@@ -200,6 +200,13 @@ class Horizon:
     left_out: frozenset[int] = frozenset()
 
 
+class SourceDigest(NamedTuple):
+    """What an extent says of the transactions that its runs could read: how many, and a digest."""
+
+    transactions: int
+    digest: str
+
+
 class LateInterval(NamedTuple):
     """A row that offline reads from `start` on, while the store may not have had it until `end`."""
 

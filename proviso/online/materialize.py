@@ -17,6 +17,7 @@ from pathlib import Path
 
 from feature_runtime.core.availability import visible_from
 from feature_runtime.core.keys import entity_key
+from feature_runtime.core.moments import format_moment
 from feature_runtime.core.timeline import FOREIGN, FULL, FUTURE
 from proviso.contracts.base import InputError, Problem
 from proviso.contracts.contract import Contract, FeatureView
@@ -48,7 +49,8 @@ class RefusedKey:
 
 @dataclass(frozen=True)
 class Written:
-    """Counts of one view's materialization. `complete` is the watermark it reached.
+    """Counts of one view's materialization. `complete` is the watermark it reached, `readable_from`
+    the moment from which all rows that were written can be read; None: none was.
 
     resent: batches that an earlier writer had not finished, sent again with the same stamps.
     coalesced: rows of busy keys that gave way to a later one of their slice (ADR 94). busy: names
@@ -66,6 +68,7 @@ class Written:
     coalesced: int
     busy: tuple[str, ...]
     refused: tuple[RefusedKey, ...]
+    readable_from: int | None = None
 
 
 @dataclass(frozen=True)
@@ -100,7 +103,7 @@ class Materializer:
             with self._sender(view) as sender:
                 missing = frozenset(run for name, run in skipped if name == view.name)
                 done = self._bring_up(sender, missing, progress)
-            progress(f"{view.name}: {done.rows} rows, {done.changed} keys changed")
+            progress(f"{view.name}: {done.rows} rows, {done.changed} keys changed{_readable(done)}")
             written.append(done)
         return written
 
@@ -198,6 +201,7 @@ class Materializer:
             done.coalesced,
             busy,
             self.refused_keys(view, done.refused),
+            done.readable or None,
         )
 
     def _before_refused(self, view: FeatureView, done: Tally, horizon: Horizon) -> int:
@@ -232,6 +236,13 @@ class Materializer:
         known = self.store.watermark(sender.view.name, self.contract.schema_of(sender.view))
         after = known.complete if known and known.complete else None  # 0: never complete
         return Horizon(clock, margin, True, after, sender.token, missing)
+
+
+def _readable(done: Written) -> str:
+    """From when the rows can be read: a stamp lies a while ahead of the writing."""
+    if done.readable_from is None:
+        return ""
+    return f"; all of them can be read from {format_moment(done.readable_from)}"
 
 
 def key_problem(view: str, key: RefusedKey, address: str) -> Problem:

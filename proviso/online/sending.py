@@ -16,6 +16,7 @@ from itertools import groupby, islice
 from typing import NamedTuple
 
 from feature_runtime.core import keys, timeline
+from feature_runtime.core.availability import visible_from
 from proviso.contracts.contract import Contract, FeatureView
 from proviso.history.journal import Journal, Stamped
 from proviso.history.values import EntityRow, Ids
@@ -55,7 +56,8 @@ class Tally:
 
     rows: published. coalesced: rows that never are, because a later one of their slice is. resent:
     batches that an earlier writer had not finished. clock: of the last merge; 0: none. busy:
-    entities whose key is. refused: rows of keys that stayed as they were, as planned.
+    entities whose key is. refused: rows of keys that stayed as they were, as planned. readable:
+    from when all that was published can be read; 0: nothing was.
     """
 
     rows: int = 0
@@ -67,6 +69,7 @@ class Tally:
     coalesced: int = 0
     busy: frozenset[Ids] = frozenset()
     refused: tuple[Refused, ...] = ()
+    readable: int = 0
 
     def __add__(self, other: Tally) -> Tally:
         return Tally(
@@ -79,6 +82,7 @@ class Tally:
             self.coalesced + other.coalesced,
             self.busy | other.busy,
             self.refused + other.refused,
+            max(self.readable, other.readable),
         )
 
 
@@ -116,7 +120,10 @@ class Sender:
             self.journal.acknowledge(segment, merged.clock, merged.refused)
             late = int(merged.clock > intent.first)
             done += Tally(
-                intent.rows, merged.stored, merged.conflicts, late, resent=1, clock=merged.clock
+                *(intent.rows, merged.stored, merged.conflicts, late),
+                resent=1,
+                clock=merged.clock,
+                readable=intent.last,
             )
         return done
 
@@ -211,6 +218,7 @@ class Sender:
                 if key in merged.refused
                 for one in group
             ),
+            readable=max((visible_from(self.view.times, row) for row in published), default=0),
         )
 
     def _packed(self, outgoing: Sequence[_Outgoing]) -> Iterator[_Group]:

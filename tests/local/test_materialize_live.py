@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from feature_runtime.core.availability import Status, availability
-from feature_runtime.core.moments import DAY, now
+from feature_runtime.core.availability import Status, availability, visible_from
+from feature_runtime.core.moments import DAY, format_moment, now
 from proviso.contracts.contract import FeatureView
 from proviso.history.duckdb.join import build_dataset
 from proviso.history.segments import segments, stamps_file
@@ -175,6 +175,12 @@ def test_the_command_writes_and_says_what(project: Project, held: Held) -> None:
     assert {one["view"] for one in done.json["views"]} == set(planned.json["views"])
     assert held.client.dbsize() > len(done.json["views"])
     assert re.search(r"courier_load_6h: \d+ rows", done.err)
+    for one in done.json["views"]:
+        said = format_moment(one["readable_from"])
+        assert f"all of them can be read from {said}" in done.err
+        view = project.contract.view_by_name[one["view"]]
+        stored = [row for ids in all_rows(project, view) for row in held.rows(project, view, ids)]
+        assert one["readable_from"] == max(visible_from(view.times, row) for row in stored)
     assert all(stamps_of(project, view) for view in project.contract.feature_views)
 
 

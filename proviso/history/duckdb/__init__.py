@@ -7,6 +7,7 @@ from proviso.history.duckdb.arriving import open_arrivals
 from proviso.history.duckdb.beliefs import used_too_early, write_believed
 from proviso.history.duckdb.entities import sample_entities
 from proviso.history.duckdb.features import compute_history
+from proviso.history.duckdb.forgetting import digests_without
 from proviso.history.duckdb.incremental import backfill_history, update_history
 from proviso.history.duckdb.join import build_dataset
 from proviso.history.duckdb.live import live_entities, visible_entities
@@ -29,6 +30,7 @@ __all__ = [
     "by_arrival",
     "complete_until",
     "compute_history",
+    "digests_without",
     "late_intervals",
     "live_entities",
     "open_arrivals",

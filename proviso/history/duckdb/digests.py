@@ -41,6 +41,14 @@ def verified(
     """The extent of a file that can go on from the events that were digested. Raises InputError."""
     extent = read_extent(contract, view, path)
     found = measured(engine, view, extent.start, extent.end, extent.rows)
+    require_same(view, path, extent, found, loaded)
+    return extent
+
+
+def require_same(
+    view: FeatureView, path: Path, extent: Extent, found: Extent, loaded: TransactionSummary
+) -> None:
+    """Raises InputError where a file was computed from other transactions than those loaded."""
     if (found.transactions, found.digest) != (extent.transactions, extent.digest):
         arrived = f"arrived before {format_moment(used_until(view, extent.end))}"
         raise InputError.of(
@@ -51,7 +59,6 @@ def verified(
             " `proviso features --backfill`",
             code="transactions_changed",
         )
-    return extent
 
 
 def rebased(engine: Engine, view: FeatureView, extent: Extent) -> Extent:

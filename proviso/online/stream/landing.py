@@ -114,14 +114,21 @@ def open_landing(contract: Contract, directory: Path, stream: str, group: str) -
         wanted = "a column: a landing keeps when a transaction arrived"
         raise InputError.of("source.arrival_timestamp", "none", wanted, code="no_arrival_column")
     directory.mkdir(parents=True, exist_ok=True)
+    with held_landing(directory):
+        new = not _identity(directory).is_file()
+        yield Landing(contract, directory, _identified(directory, stream, group), new)
+
+
+@contextmanager
+def held_landing(directory: Path) -> Iterator[None]:
+    """Holds a landing's directory against all consumers. Raises InputError."""
     with (directory / "lock").open("w") as held:
         try:
             fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             what = "another consumer is using this landing"
             raise InputError.event("landing_locked", what, directory) from None
-        new = not _identity(directory).is_file()
-        yield Landing(contract, directory, _identified(directory, stream, group), new)
+        yield
 
 
 def landed_parts(directory: Path) -> list[Part]:
