@@ -23,7 +23,7 @@ from proviso.clients.endpoint import Answer, Client, EndpointRequest, GrpcClient
 
 MAX_SECONDS = 1500.0
 """The longest load, in seconds."""
-MOST_UNDER_WAY = 16
+MOST_UNDER_WAY = 4
 """Requests of a load that wait for their answers at the same time."""
 
 
