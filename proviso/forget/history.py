@@ -17,7 +17,7 @@ from proviso.forget.report import Report
 from proviso.forget.subject import Subject
 from proviso.history.extent import notes_of, read_extent
 from proviso.history.files import history_file
-from proviso.history.segments import all_segments, stamping_directory, stamps_file
+from proviso.history.segments import segments, stamps_file
 from proviso.history.values import SourceDigest
 
 
@@ -58,10 +58,10 @@ class HistoryWork:
     def _stamps(self, view: FeatureView, files: Replacements | None) -> None:
         if self.subject.name not in view.entities:
             return
-        directory = stamping_directory(self.folder, view)
-        segments = all_segments(directory) if directory.is_dir() else []
         stamps = stamps_file(self.folder, view)
-        for path in [*([stamps] if stamps.is_file() else []), *(one.path for one in segments)]:
+        # Batches that are in the stamps file already went when the journal was opened.
+        batches = [one.path for one in segments(self.folder, view)]
+        for path in [*([stamps] if stamps.is_file() else []), *batches]:
             rows = tables.rows_of(path, self.subject, ())
             gone, whole = tables.count(path, rows), tables.height(path)
             self.report.searched += 1

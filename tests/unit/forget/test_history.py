@@ -12,7 +12,6 @@ import pytest
 from feature_runtime.core.keys import EntityId
 from feature_runtime.core.moments import DAY, HOUR
 from proviso.contracts.contract import Contract
-from proviso.forget import run as forgetting
 from proviso.forget.report import Report
 from proviso.forget.run import Places, forget
 from proviso.forget.subject import parse_subject
@@ -20,6 +19,7 @@ from proviso.history.duckdb.features import compute_history
 from proviso.history.duckdb.incremental import update_history
 from proviso.history.extent import read_extent
 from proviso.history.files import MOMENT, history_file
+from proviso.history.journal import open_journal
 from proviso.history.segments import segment_path, stamping_directory, stamps_file
 from proviso.history.values import Event
 from tests.history_data import (
@@ -123,7 +123,7 @@ def test_an_interrupted_call_is_ended_by_the_next(
     kept: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Killed after some files have taken their places, whichever they are."""
-    shop, done = Shop(tmp_path), []
+    shop, done = Shop(tmp_path), list[Path]()
     real = Path.replace
 
     def until_killed(self: Path, target: Path) -> Path:
@@ -199,7 +199,7 @@ def test_a_live_writer_is_not_disturbed(tmp_path: Path) -> None:
     shop = Shop(tmp_path)
     view = shop.contract.view_by_name["buyer_stream"]
     with (
-        forgetting.open_journal(shop.contract, shop.history, view),
+        open_journal(shop.contract, shop.history, view),
         refused("history_writer_active"),
     ):
         shop.forget()
