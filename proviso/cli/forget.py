@@ -11,6 +11,7 @@ import typer
 from proviso.cli.console import emit, note
 from proviso.cli.options import DryRun, Json, Memory, StorePasswordFile
 from proviso.cli.outputs import check_written
+from proviso.contracts.base import InputError
 from proviso.contracts.files import check_is_file
 from proviso.contracts.loading import load_contract
 from proviso.forget.run import Places
@@ -18,6 +19,8 @@ from proviso.forget.run import forget as run_forget
 from proviso.forget.subject import parse_subject
 from proviso.history.values import DEFAULT_MEMORY
 from proviso.online.store import OnlineStore
+
+_SHORTEST_KEY = 16
 
 
 def forget(
@@ -81,4 +84,8 @@ def _key(path: Path | None) -> bytes | None:
     if path is None:
         return None
     check_is_file(path, "the key of the prediction records")
-    return path.read_bytes().strip()
+    key = path.read_bytes().strip()
+    if len(key) < _SHORTEST_KEY:
+        wanted = f"at least {_SHORTEST_KEY} bytes, as the pods have it"
+        raise InputError.of(path, f"{len(key)} bytes", wanted, code="hash_key_too_short")
+    return key

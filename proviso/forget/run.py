@@ -207,7 +207,7 @@ def _remains(work: _Work, had: bool, store: OnlineStore | None) -> None:
     keeps(
         "streams, databases, backups, volume snapshots",
         "not_ours",
-        "whoever keeps them removes it there; a source that still has it brings it back",
+        "remove it at each of them; a source that still has it brings it back",
     )
     if store is None:
         keeps("online store", "not_searched", "no --store was given", unfinished=False)

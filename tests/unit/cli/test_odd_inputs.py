@@ -41,6 +41,7 @@ CASES: dict[str, dict[str, str]] = {
         **STORE,
         "--store-password-file": READS,
     },
+    "forget": {"--entity": "customer:C00001", "--transactions": READS},
     "stream produce": {"--transactions": READS, **STORE},
     "stream export": {"--landing": READS, "--out": "x.parquet"},
     "schemas list": {"--release": READS, **STORE},
