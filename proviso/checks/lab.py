@@ -161,7 +161,7 @@ def _contract(
         contract, form = parse_contract(CONTRACT_FILE, data)
     except ContractError as error:
         return None, error.problems
-    return contract, [*map(form.told, contract_problems(contract, today))]
+    return contract, form.told(contract_problems(contract, today))
 
 
 def _typed(

@@ -9,11 +9,13 @@ from __future__ import annotations
 import datetime
 import hashlib
 import json
+import math
 from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
+    BeforeValidator,
     Discriminator,
     Field,
     Tag,
@@ -126,11 +128,23 @@ class OnlineStore(Strict):
     key_pattern: Text
 
 
+def _default_value(value: Any) -> bool | float | str:
+    if isinstance(value, bool | str):
+        return value
+    if isinstance(value, int | float) and math.isfinite(value):
+        return float(value)
+    raise invalid("default_value_invalid", repr(value)[:120], "a number, true, false or text")
+
+
+DefaultValue = Annotated[bool | float | str, BeforeValidator(_default_value)]
+"""A number as a double, a truth value, or text."""
+
+
 class DefaultPolicy(Strict):
     """What a missing value leads to. Anything but `reject` needs an approval and a reason."""
 
     policy: Literal["reject", "default", "nan"]
-    value: float | None = None
+    value: DefaultValue | None = None
     approved_by: Label | None = None
     reason: Text | None = None
     expires: Date | None = None
@@ -198,7 +212,7 @@ class Feature(Strict):
     """One value. `sql` is a scalar over the view's aggregates; left out, the one of its name."""
 
     name: Name
-    dtype: Literal["int64", "float64", "bool"]
+    dtype: Literal["int64", "float64", "bool", "string"]
     description: Text
     sql: Text | None = None
     default: DefaultPolicy
@@ -212,16 +226,31 @@ class Feature(Strict):
         return self.name if self.sql is None else self.sql
 
 
+class Defaults(Strict):
+    """What features do not state themselves."""
+
+    default: DefaultPolicy | None = None
+    tolerance: Tolerance | None = None
+
+
+class ContractDefaults(Defaults):
+    """What a contract's parts do not state themselves."""
+
+    owner: Label | None = None
+
+
 class FeatureView(Strict):
     """A group of features with shared keys, clocks and ownership.
 
-    source: what its rows are computed from; left out, the only source of kind `events`.
+    source: what its rows are computed from; left out, the only source of kind `events`. A view
+    over a table has no aggregates: its features are columns of the source, by name.
     """
 
     name: Name
     description: Text
     owner: Label
     source: Name | None = None
+    defaults: Defaults | None = None
     entities: Annotated[list[Name], Field(min_length=1)]
     event_timestamp: Literal["event_ts"]
     created_timestamp: Literal["created_ts"]
@@ -234,7 +263,7 @@ class FeatureView(Strict):
     online_store: OnlineStore
     lineage: Lineage
     deprecation: Deprecation
-    aggregates: Annotated[list[Aggregate], Field(min_length=1)]
+    aggregates: list[Aggregate] = Field(default_factory=list)
     features: Annotated[list[Feature], Field(min_length=1)]
 
     @property
@@ -329,6 +358,7 @@ class Contract(Strict):
     name: Label
     description: Text
     time_zone: Text = "UTC"
+    defaults: ContractDefaults | None = None
     sources: Annotated[list[Source], Field(min_length=1)]
     entities: Annotated[list[Entity], Field(min_length=1)]
     feature_views: Annotated[list[FeatureView], Field(min_length=1)]

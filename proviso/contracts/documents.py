@@ -20,6 +20,13 @@ from proviso.contracts.base import ContractError, Problem
 
 MAX_DEPTH = 64
 
+_QUOTE = "quote the text: a colon and a space, a comma or a bracket in it is YAML"
+_UNQUOTED = {
+    "mapping values are not allowed in this context",
+    "did not find expected ',' or '}'",
+    "did not find expected ',' or ']'",
+}
+
 Mark = tuple[int, int]
 """Line and column, counted from 1."""
 
@@ -184,4 +191,5 @@ def _not_yaml(file: str, error: yaml.YAMLError) -> Problem:
     mark = getattr(error, "problem_mark", None)
     line, column = (mark.line + 1, mark.column + 1) if mark else (0, 0)
     found = str(getattr(error, "problem", None) or getattr(error, "reason", None) or "an error")
-    return Problem(file, found, "valid YAML", code="yaml_invalid", line=line, column=column)
+    why = _QUOTE if found in _UNQUOTED else ""
+    return Problem(file, found, "valid YAML", why, "yaml_invalid", line=line, column=column)

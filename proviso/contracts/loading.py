@@ -12,10 +12,12 @@ from pydantic import BaseModel, ValidationError
 from proviso.contracts.base import ContractError, InputError, Problem
 from proviso.contracts.contract import Contract
 from proviso.contracts.documents import Document, read_document
+from proviso.contracts.inference import inferred
 from proviso.contracts.paths import CONTRACT_FILE as CONTRACT_FILE
 from proviso.contracts.paths import PLAN_FILE as PLAN_FILE
 from proviso.contracts.plan import Plan
 from proviso.contracts.problems import problems_of
+from proviso.contracts.shorthand import expanded
 from proviso.contracts.upgrade import LATER_KEYS, Form, Version1, is_version_1, upgraded
 from proviso.contracts.validation.sources import unusable
 
@@ -75,7 +77,7 @@ def parse_contract(file: str, data: Any) -> tuple[Contract, Form]:
     Raises ContractError with every problem at once.
     """
     if not is_version_1(data):
-        return parse_model(file, data, Contract), Form()
+        return _version_2(file, data)
     problems = [_later_key(file, key) for key in LATER_KEYS if key in data]
     source = None
     try:
@@ -91,6 +93,16 @@ def parse_contract(file: str, data: Any) -> tuple[Contract, Form]:
     if problems:
         raise ContractError(problems)
     return contract, Form(source)
+
+
+def _version_2(file: str, data: Any) -> tuple[Contract, Form]:
+    whole = expanded(data)
+    form = Form(stated=whole.stated)
+    try:
+        contract = parse_model(file, whole.data, Contract)
+    except ContractError as error:
+        raise ContractError(form.told(error.problems)) from error
+    return inferred(contract, whole.untyped), form
 
 
 def _later_key(file: str, key: str) -> Problem:
@@ -122,7 +134,7 @@ def load_contract_file(path: Path) -> Contract:
     with _located(document):
         contract, form = parse_contract(path.name, document.data)
         if problems := [*unusable(contract)]:
-            raise ContractError([*map(form.told, problems)])
+            raise ContractError(form.told(problems))
         return contract
 
 

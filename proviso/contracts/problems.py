@@ -58,6 +58,7 @@ _WHY_REQUIRED: Mapping[str, str] = {
     "prediction_log": "a prediction that is not recorded cannot be explained",
     "stakeholders": "a release needs the sign-off of all four roles",
 }
+_CUT = "quote the text before it: inside {...} a comma ends a text"
 _PATTERNS: Mapping[str, str] = {
     r"\S": "text that is not blank",
     r"^[a-z][a-z0-9_]{0,62}$": "a name of small letters, digits and _",
@@ -80,13 +81,24 @@ def _problem(file: str, data: Any, detail: ErrorDetails) -> Problem:
         return Problem(path, "nothing", "a value", why, "key_missing")
     if kind == "extra_forbidden":
         wanted = "only keys that the format knows"
-        return Problem(path, "an unknown key", wanted, code="key_unknown")
+        why = _CUT if detail["input"] is None and " " in str(location[-1]) else ""
+        return Problem(path, "an unknown key", wanted, why, "key_unknown")
+    if kind in {"union_tag_not_found", "union_tag_invalid"}:
+        return _kind_unknown(path, detail["input"])
     context = detail.get("ctx", {})
     if {"found", "wanted"} <= context.keys():  # raised by `base.invalid`, with its code
         return Problem(path, str(context["found"]), str(context["wanted"]), code=kind)
     halves = _found_and_wanted(detail["msg"]) if kind == "value_error" else None
     found, wanted = halves or (repr(detail["input"])[:120], _wanted(detail))
     return Problem(path, found, wanted, code="invalid_value")
+
+
+def _kind_unknown(path: str, item: Any) -> Problem:
+    """A source without a kind, or of another."""
+    kind = item.get("kind") if isinstance(item, dict) else item
+    found = "nothing" if kind is None else repr(kind)[:120]
+    wanted, why = "events, table or observations", "it says what its rows are"
+    return Problem(f"{path}.kind", found, wanted, why, "source_kind_unknown")
 
 
 def _found_and_wanted(message: str) -> tuple[str, str] | None:

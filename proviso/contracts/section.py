@@ -93,7 +93,7 @@ def _feature(service: FeatureService, view: FeatureView, feature: Feature) -> di
     default = feature.default
     policy = {
         "kind": default.policy,
-        "value": None if default.value is None else float(default.value),
+        "value": default.value,
         "approved_by": default.approved_by,
         "reason": default.reason,
         "expires": None if default.expires is None else f"{default.expires}T00:00:00Z",

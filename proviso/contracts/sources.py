@@ -69,6 +69,13 @@ class Column(Strict):
         return self.known_at is not None
 
 
+def stored_dtype(column: Column) -> str | None:
+    """The dtype of a feature that is the column, None where it can be none."""
+    if column.dtype == "timestamp":
+        return None
+    return "float64" if column.dtype == "money" else column.dtype
+
+
 class _Rows(Strict):
     """What all sources have that are tables of their own.
 
@@ -130,12 +137,15 @@ class ObservedRows(Strict):
     label: Name
 
 
-def _kind(value: Any) -> str:
+_KINDS = {"events": "EventsSource", "table": "TableSource", "observations": "ObservationsSource"}
+
+
+def _kind(value: Any) -> str | None:
     """Decided before parsing, so that a problem is reported for the kind that the file states."""
     stated = value if isinstance(value, dict) else getattr(value, "__dict__", {})
-    if stated.get("kind") == "observations":
-        return "ObservedRows" if "rows_of" in stated else "ObservationsSource"
-    return "TableSource" if stated.get("kind") == "table" else "EventsSource"
+    if stated.get("kind") == "observations" and "rows_of" in stated:
+        return "ObservedRows"
+    return _KINDS.get(str(stated.get("kind")))
 
 
 Source = Annotated[

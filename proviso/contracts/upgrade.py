@@ -7,8 +7,8 @@ problem of the upgraded contract the path that the file has.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
@@ -57,23 +57,40 @@ class Version1(Strict):
 
 @dataclass(frozen=True)
 class Form:
-    """The form of a contract's file: `source` is version 1's, None in a file of version 2."""
+    """How a contract's file states what the contract says.
+
+    source: version 1's, None in a file of version 2. stated: of values that were filled in, the
+    path at which the file states them.
+    """
 
     source: _Source | None = None
+    stated: Mapping[str, str] = field(default_factory=dict)
 
-    def told(self, problem: Problem) -> Problem:
-        """A problem of the contract, with the path and in the words that its file has."""
+    def told(self, problems: Iterable[Problem]) -> list[Problem]:
+        """Problems of the contract, with paths and in words that the file has, each once."""
+        return [*dict.fromkeys(map(self._told, problems))]
+
+    def _told(self, problem: Problem) -> Problem:
         file, _, path = problem.path.partition(": ")
         if self.source is None:
-            return problem
-        problem = replace(problem, wanted=problem.wanted.replace("dated: known", "dated: label"))
-        if not path.startswith("sources"):
-            return problem
-        name, label = re.escape(self.source.name), re.escape(self.source.label.column)
-        place = re.sub(rf"^sources(\[{name}(_observed)?\])?", "source", path)
-        place = re.sub(rf"^source\.columns\.{label}$", "source.label.column", place)
-        place = re.sub(r"^source\.(entities|keys|label)\b.*", "source", place)
-        return replace(problem, path=f"{file}: {place}")
+            return replace(problem, path=f"{file}: {self._place(path)}") if path else problem
+        wanted = problem.wanted.replace("dated: known", "dated: label")
+        place = _in_version_1(path, self.source) if path.startswith("sources") else path
+        return replace(problem, wanted=wanted, path=f"{file}: {place}" if place else file)
+
+    def _place(self, path: str) -> str:
+        """Where the file states a value: for a filled one, where it was filled from."""
+        end = len(path)
+        while end > 0 and path[:end] not in self.stated:
+            end = max(path.rfind(".", 0, end), path.rfind("[", 0, end), 0)
+        return self._place(self.stated[path[:end]] + path[end:]) if end > 0 else path
+
+
+def _in_version_1(path: str, source: _Source) -> str:
+    name, label = re.escape(source.name), re.escape(source.label.column)
+    place = re.sub(rf"^sources(\[{name}(_observed)?\])?", "source", path)
+    place = re.sub(rf"^source\.columns\.{label}$", "source.label.column", place)
+    return re.sub(r"^source\.(entities|keys|label)\b.*", "source", place)
 
 
 def is_version_1(data: Any) -> bool:

@@ -9,7 +9,8 @@ from feature_runtime.core.encode import MODEL_LIMIT
 from proviso.contracts.base import Problem
 from proviso.contracts.contract import Aggregate, Contract, Feature, FeatureView, OnEvent
 from proviso.contracts.definitions import check_column, feature_scalar, where_scalar
-from proviso.contracts.paths import of_feature, of_view
+from proviso.contracts.paths import listed, of_feature, of_view
+from proviso.contracts.sources import TableSource, stored_dtype
 from proviso.contracts.sql import SqlError
 
 
@@ -20,6 +21,7 @@ def feature_problems(contract: Contract, view: FeatureView, today: date) -> Iter
     for feature in view.features:
         yield from _definition(contract, view, feature)
         yield from _default(view, feature, today)
+        yield from _tolerance(view, feature)
 
 
 def _aggregate(contract: Contract, view: FeatureView, aggregate: Aggregate) -> Iterator[Problem]:
@@ -32,6 +34,10 @@ def _aggregate(contract: Contract, view: FeatureView, aggregate: Aggregate) -> I
 
 
 def _definition(contract: Contract, view: FeatureView, feature: Feature) -> Iterator[Problem]:
+    source = contract.source_of(view)
+    if isinstance(source, TableSource):
+        yield from _column_of_table(source, view, feature)
+        return
     aggregates = {aggregate.name for aggregate in view.aggregates}
     if feature.sql is not None and feature.name in aggregates:
         why = "one name would stand for two values"
@@ -42,6 +48,32 @@ def _definition(contract: Contract, view: FeatureView, feature: Feature) -> Iter
     except SqlError as error:
         place = of_feature(view, feature, "sql")
         yield Problem(place, error.found, error.wanted, error.why, error.code)
+
+
+def _column_of_table(source: TableSource, view: FeatureView, feature: Feature) -> Iterator[Problem]:
+    if feature.sql is not None:
+        place, why = of_feature(view, feature, "sql"), "rows of a table are taken as they are"
+        yield Problem(place, "sql over a table", "none", why, "table_view_sql")
+    column = source.columns.get(feature.name)
+    if column is None:
+        place, wanted = of_feature(view, feature, "name"), f"one of {listed(source.columns)}"
+        why = f"a feature of {source.name} is one of its columns"
+        yield Problem(place, feature.name, wanted, why, "feature_not_in_table")
+        return
+    dtype = stored_dtype(column)
+    if dtype != feature.dtype:
+        wanted = f"{dtype}, as the column is stored" if dtype else "another column"
+        place, why = of_feature(view, feature, "dtype"), f"the column is {column.dtype}"
+        yield Problem(place, feature.dtype, wanted, why, "table_feature_type_mismatch")
+
+
+def _tolerance(view: FeatureView, feature: Feature) -> Iterator[Problem]:
+    exact = feature.tolerance.absolute == 0 and feature.tolerance.relative == 0
+    if feature.dtype in {"string", "bool"} and not exact:
+        place, why = of_feature(view, feature, "tolerance"), f"{feature.dtype}s are equal or not"
+        found = f"absolute {feature.tolerance.absolute:g}, relative {feature.tolerance.relative:g}"
+        wanted = "absolute 0 and relative 0"
+        yield Problem(place, found, wanted, why, "tolerance_not_numeric")
 
 
 def _default(view: FeatureView, feature: Feature, today: date) -> Iterator[Problem]:
@@ -56,15 +88,8 @@ def _default(view: FeatureView, feature: Feature, today: date) -> Iterator[Probl
                 "reject_on_event",
             )
         return
-    if default.value is not None and not _fits(default.value, feature.dtype):
-        wanted = "0 or 1" if feature.dtype == "bool" else "a whole number"
-        why = f"the feature is {feature.dtype}"
-        place = of_feature(view, feature, "default.value")
-        yield Problem(place, f"{default.value:g}", wanted, why, "default_type_mismatch")
-    if default.value is not None and not abs(default.value) < MODEL_LIMIT:
-        place, found = of_feature(view, feature, "default.value"), f"{default.value:g}"
-        wanted, why = "less than 3.4e38", "the model's float32 holds no larger number"
-        yield Problem(place, found, wanted, why, "default_out_of_range")
+    if default.value is not None:
+        yield from _default_value(view, feature, default.value)
     if default.expires is not None and default.expires <= today:
         yield Problem(
             of_feature(view, feature, "default.expires"),
@@ -75,7 +100,30 @@ def _default(view: FeatureView, feature: Feature, today: date) -> Iterator[Probl
         )
 
 
-def _fits(value: float, dtype: str) -> bool:
-    if dtype == "bool":
-        return value in (0, 1)
+def _default_value(
+    view: FeatureView, feature: Feature, value: bool | float | str
+) -> Iterator[Problem]:
+    place = of_feature(view, feature, "default.value")
+    found = f"{value:g}" if isinstance(value, float) else str(value)[:60]
+    if not _fits(value, feature.dtype):
+        wanted, why = _DEFAULTS[feature.dtype], f"the feature is {feature.dtype}"
+        yield Problem(place, found, wanted, why, "default_type_mismatch")
+    elif isinstance(value, float) and not abs(value) < MODEL_LIMIT:
+        wanted, why = "less than 3.4e38", "the model's float32 holds no larger number"
+        yield Problem(place, found, wanted, why, "default_out_of_range")
+
+
+_DEFAULTS = {
+    "bool": "0 or 1",
+    "int64": "a whole number",
+    "float64": "a number",
+    "string": "text",
+}
+
+
+def _fits(value: bool | float | str, dtype: str) -> bool:
+    if isinstance(value, str) or dtype == "string":
+        return isinstance(value, str) and dtype == "string"
+    if dtype == "bool" or isinstance(value, bool):
+        return dtype == "bool" and value in (0, 1)
     return dtype == "float64" or value.is_integer()

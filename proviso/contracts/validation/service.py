@@ -26,10 +26,25 @@ def service_problems(contract: Contract, service: FeatureService, today: date) -
     yield from repeated(of_service(service, "features"), service.features, why)
     for name in dict.fromkeys(service.features):
         yield from _consumed(contract, service, name, today)
+    yield from _entities(contract, service)
     yield from _fields(contract, service)
     yield from _vector_names(service)
     for feature in service.derived_features:
         yield from _derived(service, feature)
+
+
+def _entities(contract: Contract, service: FeatureService) -> Iterator[Problem]:
+    """Every view that a service reads needs the keys of what is asked."""
+    observations = contract.observations_of(service)
+    for name in dict.fromkeys(feature_ref(one).view for one in service.features):
+        view = contract.view_by_name.get(name)
+        for entity in view.entities if view else ():
+            if entity not in observations.entities:
+                place = of_service(service, "features")
+                found = f"{name}, whose rows are those of {entity}"
+                wanted = f"views of {listed(observations.entities)}"
+                why = f"{observations.rows.name} has no key of it"
+                yield Problem(place, found, wanted, why, "service_entity_missing")
 
 
 def find_feature(contract: Contract, ref: FeatureRef) -> tuple[FeatureView, Feature] | None:
@@ -66,9 +81,12 @@ def _alive(place: str, deprecation: Deprecation, today: date) -> Iterator[Proble
 
 def _fields(contract: Contract, service: FeatureService) -> Iterator[Problem]:
     yield from repeated(of_service(service, "fields"), service.fields)
-    columns = contract.observations_of(service).columns
+    observations = contract.observations_of(service)
+    columns = {n: c for n, c in observations.columns.items() if not c.late}
     for name in service.fields:
-        if name not in columns:
+        if name in observations.rows.late_columns:
+            yield _early(service, name, observations.label.column)
+        elif name not in columns:
             why = "training reads the field from the observations"
             place, wanted = of_service(service, "fields"), f"one of {listed(columns)}"
             yield Problem(place, name, wanted, why, "field_unknown")
@@ -77,6 +95,15 @@ def _fields(contract: Contract, service: FeatureService) -> Iterator[Problem]:
             place = of_service(service, f"request_features[{feature.name}].field")
             wanted = f"one of the fields {listed(service.fields)}"
             yield Problem(place, feature.field, wanted, code="field_unknown")
+
+
+def _early(service: FeatureService, name: str, label: str) -> Problem:
+    """A field whose value is not known yet when the request is made."""
+    place, wanted = of_service(service, "fields"), "what is known when a request is made"
+    if name == label:
+        why = "leakage: a request cannot know what is predicted"
+        return Problem(place, f"the label {name}", wanted, why, "label_leak")
+    return Problem(place, f"{name}, which is known later", wanted, "leakage", "value_known_later")
 
 
 def _vector_names(service: FeatureService) -> Iterator[Problem]:

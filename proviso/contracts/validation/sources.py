@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from feature_runtime.core.zones import ZoneError, zone
 from proviso.contracts.base import Problem
 from proviso.contracts.contract import Contract
 from proviso.contracts.paths import in_contract, listed, of_service, of_view, repeated
 from proviso.contracts.sources import (
+    Column,
     EventsSource,
     ObservationsSource,
     ObservedRows,
@@ -65,9 +67,9 @@ def _entities(contract: Contract, source: RowsSource) -> Iterator[Problem]:
 
 
 def _label(contract: Contract, source: ObservedRows | ObservationsSource) -> Iterator[Problem]:
-    name = source.rows_of if isinstance(source, ObservedRows) else source.name
-    rows = contract.source_by_name.get(name)
-    if rows is None or isinstance(rows, ObservedRows):
+    rows = contract.source_by_name.get(_rows_name(source))
+    observed = isinstance(source, ObservedRows) and not isinstance(rows, EventsSource)
+    if rows is None or observed or isinstance(rows, ObservedRows):
         return
     place, column = in_contract(f"sources[{source.name}].label"), rows.columns.get(source.label)
     if column is None:
@@ -77,6 +79,10 @@ def _label(contract: Contract, source: ObservedRows | ObservationsSource) -> Ite
         why = "training may use a label only once it is known"
         place = in_contract(f"sources[{rows.name}].columns.{source.label}.known_at")
         yield Problem(place, "nothing", "a column, a delay, or both", why, "label_known_at_missing")
+
+
+def _rows_name(source: ObservedRows | ObservationsSource) -> str:
+    return source.rows_of if isinstance(source, ObservedRows) else source.name
 
 
 def _view_source(contract: Contract, name: str | None, place: str) -> Iterator[Problem]:
@@ -102,12 +108,13 @@ def columns_repeated(contract: Contract) -> Iterator[Problem]:
     for source in contract.sources:
         if isinstance(source, ObservedRows):
             continue
+        place = in_contract(f"sources[{source.name}]")
         ids = [] if isinstance(source, TableSource) else [source.id_column or source.id]
         columns = [*ids, source.event_timestamp, *_other_moments(source)]
         columns += [source.file_column(name) for name in source.columns]
         columns += contract.key_columns(source).values()
         why = "one column would have two meanings"
-        yield from repeated(in_contract(f"sources[{source.name}]"), columns, why)
+        yield from repeated(place, columns, why)
 
 
 def _other_moments(source: RowsSource) -> list[str]:
@@ -122,15 +129,60 @@ def _other_moments(source: RowsSource) -> list[str]:
 
 
 def source_problems(contract: Contract) -> Iterator[Problem]:
-    """What is wrong with the columns of each source."""
+    """What is wrong with the columns of each source, and with what is predicted of them."""
+    yield from _time_zone(contract.time_zone)
     for source in contract.sources:
-        if not isinstance(source, ObservedRows):
-            yield from _scales(source)
+        if isinstance(source, ObservedRows | ObservationsSource):
+            yield from _predicted(contract, source)
+        if isinstance(source, ObservedRows):
+            continue
+        place = in_contract(f"sources[{source.name}]")
+        yield from repeated(f"{place}.entities", source.entities)
+        for name, column in source.columns.items():
+            yield from _column(f"{place}.columns.{name}", column)
+        yield from _late(place, source)
 
 
-def _scales(source: RowsSource) -> Iterator[Problem]:
-    for name, column in source.columns.items():
-        if column.dtype != "money" and column.scale:
-            place = in_contract(f"sources[{source.name}].columns.{name}.scale")
-            found, why = f"{column.scale} of {column.dtype}", "only money has minor units"
-            yield Problem(place, found, "no scale", why, "scale_not_money")
+def _time_zone(name: str) -> Iterator[Problem]:
+    try:
+        zone(name)
+    except ZoneError as error:
+        wanted = "an IANA time zone such as America/New_York"
+        yield Problem(in_contract("time_zone"), name[:64], wanted, code=error.code)
+
+
+def _predicted(contract: Contract, source: ObservedRows | ObservationsSource) -> Iterator[Problem]:
+    rows = contract.source_by_name[_rows_name(source)]
+    column = None if isinstance(rows, ObservedRows) else rows.columns[source.label]
+    if column is not None and column.dtype != "bool":
+        place = in_contract(f"sources[{rows.name}].columns.{source.label}.dtype")
+        why = "a model here learns whether something is so"
+        yield Problem(place, column.dtype, "bool, the dtype of a label", why, "label_not_bool")
+
+
+def _column(place: str, column: Column) -> Iterator[Problem]:
+    if column.dtype != "money" and column.scale:
+        found, why = f"{column.scale} of {column.dtype}", "only money has minor units"
+        yield Problem(f"{place}.scale", found, "no scale", why, "scale_not_money")
+
+
+def _late(place: str, source: RowsSource) -> Iterator[Problem]:
+    """What says when a late value is known: a column of moments that is itself known then."""
+    declared = {source.file_column(name): name for name in source.columns}
+    for name, known in source.late_columns.items():
+        here = f"{place}.columns.{name}.known_at"
+        if isinstance(source, TableSource):
+            why = "created_timestamp says from when a row of a table is known"
+            yield Problem(here, "known_at in a table", "none", why, "table_column_late")
+            continue
+        moment = declared.get(known.column or "")
+        if moment is None:
+            continue
+        column = source.columns[moment]
+        if column.dtype != "timestamp":
+            found, wanted = f"{moment}, which is {column.dtype}", "a timestamp"
+            yield Problem(here, found, wanted, code="known_at_not_timestamp")
+        elif column.known_at is None:
+            why = "the moment itself is not known before it has come"
+            at = f"{place}.columns.{moment}.known_at"
+            yield Problem(at, "nothing", known.column or "", why, "known_at_column_early")

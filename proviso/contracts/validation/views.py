@@ -11,6 +11,7 @@ from proviso.contracts.base import ALL_TIME, Problem
 from proviso.contracts.contract import Aggregate, Contract, FeatureView, OnEvent, Scheduled
 from proviso.contracts.definitions import late_columns
 from proviso.contracts.paths import listed, of_view, repeated
+from proviso.contracts.sources import TableSource
 
 ROOM = 1.05
 """How much longer than a whole cycle a row must live, so that a slightly late run is no outage."""
@@ -20,6 +21,7 @@ def view_problems(contract: Contract, view: FeatureView) -> Iterator[Problem]:
     """Everything about a view but its features' own definitions."""
     yield from _names(view)
     yield from _key_pattern(contract, view)
+    yield from _source_fits(contract, view)
     yield from _durations(view)
     if isinstance(view.publication, Scheduled):
         yield from _schedule(view, view.publication)
@@ -45,6 +47,23 @@ def _names(view: FeatureView) -> Iterator[Problem]:
     yield from repeated(of_view(view, "entities"), view.entities, why)
     yield from repeated(of_view(view, "aggregates"), aggregates, why)
     yield from repeated(of_view(view, "features"), features, why)
+
+
+def _source_fits(contract: Contract, view: FeatureView) -> Iterator[Problem]:
+    """Rows of a table are taken as they are; of events every value is counted."""
+    source = contract.source_of(view)
+    for name in view.entities:
+        if name not in source.entities:
+            why = f"the rows of {source.name} have no key of it"
+            wanted = f"one of {listed(source.entities)}"
+            yield Problem(of_view(view, "entities"), name, wanted, why, "view_entity_not_in_source")
+    if isinstance(source, TableSource) and view.aggregates:
+        found = f"aggregates over the table {source.name}"
+        wanted, why = "none", "the features of a table are its columns"
+        yield Problem(of_view(view, "aggregates"), found, wanted, why, "table_view_aggregates")
+    if not isinstance(source, TableSource) and not view.aggregates:
+        wanted, why = "at least one", "features of events are computed from aggregates"
+        yield Problem(of_view(view, "aggregates"), "nothing", wanted, why, "aggregates_missing")
 
 
 def _key_pattern(contract: Contract, view: FeatureView) -> Iterator[Problem]:
