@@ -1,4 +1,4 @@
-"""`proviso validate` and `proviso init`."""
+"""`proviso validate`, `proviso init` and `proviso migrate`."""
 
 from __future__ import annotations
 
@@ -12,6 +12,9 @@ from proviso.checks.lab import ALL_PASSED, Check, checks
 from proviso.cli.console import emit, note
 from proviso.cli.options import DryRun, Json
 from proviso.contracts.base import ContractError
+from proviso.contracts.files import replacing
+from proviso.contracts.loading import CONTRACT_FILE, check_directory, read_text
+from proviso.contracts.migration import migrated
 from proviso.contracts.starter import template_files, write_template
 
 
@@ -55,3 +58,24 @@ def init(
     paths = [str(directory / name) for name in files]
     text = "\n".join(f"{verb} {path}" for path in paths)
     emit({"written": not dry_run, "files": paths}, as_json, lambda: text)
+
+
+def migrate(ctx: typer.Context, dry_run: DryRun = False, as_json: Json = False) -> None:
+    """Rewrite the contract as version 2.
+
+    Comments stay where its lines can be rewritten one by one. Its meaning stays in any case: the
+    schemas of views, and what every command computes.
+    """
+    check_directory(ctx.obj)
+    path = ctx.obj / CONTRACT_FILE
+    made = migrated(CONTRACT_FILE, read_text(path))
+    if made is not None and not dry_run:
+        with replacing(path) as temporary:
+            temporary.write_text(made.text, encoding="utf-8")
+    if made is not None and not made.commented:
+        note(f"{path} is written anew from its data, without its comments")
+    verb = "would be" if dry_run else "is"
+    said = f"{path} {verb} version 2" if made else f"{path} is version 2 already"
+    data = {"file": str(path), "written": made is not None and not dry_run}
+    comments = made is None or made.commented
+    emit({**data, "migrated": made is not None, "comments_kept": comments}, as_json, lambda: said)

@@ -117,6 +117,7 @@ PANELS: dict[str, tuple[Command | Group | Deferred, ...]] = {
             "Write the files of a new project into an empty directory.",
         ),
         Command("validate", "contracts:validate", "Check the contract files, alone and together."),
+        Command("migrate", "contracts:migrate", "Rewrite the contract as version 2."),
         Command("catalog", "catalog:catalog", "Write a page of features, owners and consumers."),
     ),
     "Features": (

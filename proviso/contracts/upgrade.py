@@ -175,4 +175,4 @@ def dated_known(aggregate: Any, label: str) -> Any:
 def _names(entities: Any) -> list[str]:
     items = entities if isinstance(entities, list) else []
     names = (item.get("name") for item in items if isinstance(item, dict))
-    return [name for name in names if isinstance(name, str)]
+    return [*dict.fromkeys(name for name in names if isinstance(name, str))]
