@@ -23,7 +23,8 @@ SKEW = "skew_test_cases.csv"
 PLAN = "serving_release_plan.yml"
 MAX_BYTES = 1024 * 1024
 
-CONTRACT_KEYS = "version name source entities feature_views feature_services quality_gates"
+CONTRACT_KEYS = "version name entities feature_views feature_services quality_gates"
+SOURCE_KINDS = "events table observations"
 VIEW_KEYS = (
     "name description owner entities event_timestamp created_timestamp source_delay "
     "temporal_join_lookback online_ttl freshness_slo publication population online_store lineage "
@@ -309,16 +310,93 @@ class Lab:
             raise Invalid(problem(name, type(found).__name__, "a mapping"))
         return found
 
+    def contract(self) -> dict[str, Any]:
+        """The contract, whole: with what version 2 may leave out."""
+        contract = self.yaml(CONTRACT)
+        return whole(contract) if contract.get("version") == 2 else contract
+
     def views(self) -> dict[str, dict[str, Any]]:
-        return by_name(items(self.yaml(CONTRACT), "feature_views"))
+        return by_name(items(self.contract(), "feature_views"))
+
+
+# --- what version 2 of the contract may leave out ------------------------------------------------
+
+
+def whole(contract: dict[str, Any]) -> dict[str, Any]:
+    """A version 2 contract with owners, defaults, and features that only a name stands for."""
+    shared = part(contract, "defaults")
+    owner = {"owner": shared["owner"]} if "owner" in shared else {}
+    owned = {
+        key: [{**owner, **item} for item in items(contract, key)]
+        for key in ("entities", "feature_views", "feature_services", "quality_gates")
+        if items(contract, key)
+    }
+    full = {**contract, **owned}
+    full["feature_views"] = [_whole_view(full, view) for view in items(full, "feature_views")]
+    full["feature_services"] = [
+        {**service, "features": _consumed(service)} for service in items(full, "feature_services")
+    ]
+    return full
+
+
+def _whole_view(contract: dict[str, Any], view: dict[str, Any]) -> dict[str, Any]:
+    implied = {
+        "event_timestamp": "event_ts",
+        "created_timestamp": "created_ts",
+        "online_store": {"type": "valkey", "key_pattern": "fs"},
+        "lineage": {"sources": ["source"]},
+        "deprecation": {"status": "active"},
+    }
+    shared = {**part(contract, "defaults"), **part(view, "defaults")}
+    return {**implied, **view, "features": [*_whole_features(contract, view, shared)]}
+
+
+def _whole_features(
+    contract: dict[str, Any], view: dict[str, Any], shared: dict[str, Any]
+) -> Iterator[dict[str, Any]]:
+    made = {
+        str(aggregate.get("name")): [
+            f"{aggregate.get('name')}_{str(window).lower().replace('p', '').replace('t', '')}"
+            for window in names(aggregate, "windows")
+        ]
+        for aggregate in items(view, "aggregates")
+    }
+    sources = by_name(items(contract, "sources"))
+    columns = part(sources.get(str(view.get("source"))), "columns")
+    listed = view.get("features", [*(made or columns)])
+    own = {item.get("name") for item in listed if isinstance(item, dict)}
+    for item in listed if isinstance(listed, list) else []:
+        if isinstance(item, dict):
+            yield _whole_feature(item, shared)
+        elif isinstance(item, str):
+            stated = [name for name in made.get(item) or [item] if name not in own]
+            yield from (_whole_feature({"name": name}, shared) for name in stated)
+
+
+def _whole_feature(feature: dict[str, Any], shared: dict[str, Any]) -> dict[str, Any]:
+    """What is not stated: the view's or contract's default and tolerance, an unnamed dtype."""
+    common: dict[str, Any] = {key: shared[key] for key in ("default", "tolerance") if key in shared}
+    return {**common, "dtype": "inferred", "description": "inferred", **feature}
+
+
+def _consumed(service: dict[str, Any]) -> list[str]:
+    found: list[str] = []
+    for item in service.get("features") or []:
+        if isinstance(item, dict):
+            found += [f"{view}:{name}" for view in item for name in names(item, view)]
+        elif isinstance(item, str):
+            found.append(item)
+    return found
 
 
 # --- the four checks -----------------------------------------------------------------------------
 
 
 def validate_feature_store_contract(lab: Lab) -> Iterator[str]:
-    contract = lab.yaml(CONTRACT)
+    contract = lab.contract()
     yield from absent("", contract, CONTRACT_KEYS)
+    yield from absent("", contract, "sources" if contract.get("version") == 2 else "source")
+    yield from _sources(contract)
     entities = by_name(items(contract, "entities"))
     for key in ("entities", "feature_views", "feature_services", "quality_gates"):
         yield from repeated(key, [item.get("name") for item in items(contract, key)])
@@ -328,6 +406,18 @@ def validate_feature_store_contract(lab: Lab) -> Iterator[str]:
         yield from _service(service, lab.views())
     for gate in items(contract, "quality_gates"):
         yield from absent(f"quality_gates[{gate.get('name')}]", gate, "name metric owner schedule")
+
+
+def _sources(contract: dict[str, Any]) -> Iterator[str]:
+    stated = items(contract, "sources")
+    yield from repeated("sources", [source.get("name") for source in stated])
+    for source in stated:
+        path = f"sources[{source.get('name')}]"
+        if source.get("kind") not in SOURCE_KINDS.split():
+            yield problem(f"{path}.kind", source.get("kind"), f"one of {SOURCE_KINDS}")
+        yield from absent(path, source, "name label" if "rows_of" in source else "name entities")
+        if "rows_of" in source and source["rows_of"] not in by_name(stated):
+            yield problem(f"{path}.rows_of", source["rows_of"], "a source of events")
 
 
 def _view(view: dict[str, Any], entities: Mapping[str, Any]) -> Iterator[str]:
@@ -419,7 +509,7 @@ def _retired(deprecation: dict[str, Any]) -> bool:
 
 def validate_online_payloads(lab: Lab) -> Iterator[str]:
     views = lab.views()
-    services = by_name(items(lab.yaml(CONTRACT), "feature_services"))
+    services = by_name(items(lab.contract(), "feature_services"))
     shown = set()
     for at, line in enumerate(lab.text(PAYLOADS).splitlines(), 1):
         try:
@@ -483,6 +573,8 @@ def _of_type(dtype: Any, value: Any) -> bool:
         return True
     if dtype == "int64":
         return type(value) is int
+    if dtype in ("inferred", "string"):
+        return dtype == "inferred" or isinstance(value, str)
     return type(value) is bool if dtype == "bool" else type(value) in (int, float)
 
 
@@ -517,8 +609,9 @@ def _skew_row(path: str, row: dict[str, str], views: Mapping[str, Any]) -> Itera
         yield problem(f"{path} feature", row["feature"], "a feature of the contract")
         return
     tolerance = part(feature, "tolerance")
+    exact = feature.get("dtype") == "inferred" and not number(row["tolerance_abs"])
     for key, name in (("tolerance_abs", "absolute"), ("tolerance_rel", "relative")):
-        if number(row[key]) != number(tolerance.get(name)):
+        if number(row[key]) != number(tolerance.get(name)) and not exact:
             yield problem(f"{path} {key}", row[key], tolerance.get(name), "the contract's")
     verdict = "PASS" if _agrees(row) else "REVIEW"
     if row["verdict"] != verdict:

@@ -43,7 +43,7 @@ reason: Who has not paid has no mean; the model knows a missing value.}}
         tolerance: {{absolute: 0.005, relative: 0}}
 """
 _NEXT_VIEW = "\n  - name: customer_profile_6h\n"
-_LAST_USED = "      - merchant_risk_daily:fraud_share_28d\n"
+_LAST_USED = "genuine_count_7d, genuine_count_28d, fraud_share_7d, fraud_share_28d]\n"
 _REST = "    derived_features:\n"
 EDITS = {
     CONTRACT_FILE: (

@@ -112,6 +112,9 @@ def first(place: Path) -> Case:
 
 @cache
 def _read(name: str) -> Any:
+    """The file's data; of the contract the whole of it, with what the file leaves out."""
+    if name == CONTRACT_FILE:
+        return load_contract(CONTRACTS).model_dump(mode="json")
     return parse_yaml(name, (CONTRACTS / name).read_text())
 
 
