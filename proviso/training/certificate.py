@@ -22,7 +22,13 @@ from feature_runtime.core import availability, identity
 from proviso.contracts.base import ContractError, Problem
 from proviso.contracts.section import service_section
 from proviso.history.arrays import EncoderInputs
-from proviso.training import content_digest, dataset_check, entity_rows, history_check
+from proviso.training import (
+    content_digest,
+    dataset_check,
+    entity_rows,
+    history_check,
+    relevant_events,
+)
 from proviso.training.data import TrainingData
 from proviso.training.dataset_check import CheckedView, DatasetToCheck, check_dataset
 from proviso.training.history_check import wrong_rows
@@ -67,7 +73,7 @@ def certify(rows: CertifiedRows, progress: Progress) -> dict[str, Any]:
         for view in project.service.views
     }
     progress(f"certificate: {sum(map(len, samples.values()))} rows again from the transactions")
-    wrong = list(wrong_rows(project.contract, rows.data.transactions, samples))
+    wrong = list(wrong_rows(project.contract, rows.data.transactions, samples, progress))
     if wrong:
         _refuse(len(wrong), wrong)
     return {
@@ -112,7 +118,7 @@ def rule_digest() -> str:
 
 def code_digests() -> dict[str, str]:
     """Digests of the code that certified: the rule, the history room, and these modules."""
-    modules = (dataset_check, history_check, entity_rows, content_digest)
+    modules = (dataset_check, history_check, relevant_events, entity_rows, content_digest)
     own = [__file__, *(str(module.__file__) for module in modules)]
     room = Path(str(proviso.history.__file__)).parent
     return {

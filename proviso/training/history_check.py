@@ -8,36 +8,45 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from feature_runtime.core.availability import Row, Value
+from feature_runtime.core.availability import Value
 from feature_runtime.core.moments import format_moment
 from proviso.contracts.contract import Contract, Scheduled
 from proviso.history.oracle import Reference
 from proviso.history.ports import Transactions
-from proviso.history.values import Event
+from proviso.history.values import Event, Progress
 from proviso.training.dataset_check import Winner
+from proviso.training.pace import Pace
+from proviso.training.relevant_events import EntityEvents, arrival_span
 
 
 def wrong_rows(
-    contract: Contract, transactions: Transactions, samples: Mapping[str, Sequence[Winner]]
+    contract: Contract,
+    transactions: Transactions,
+    samples: Mapping[str, Sequence[Winner]],
+    progress: Progress,
 ) -> Iterator[str]:
     """A description of each sampled row, by view, that the transactions do not give."""
     for name, winners in samples.items():
         view = contract.view_by_name[name]
         reference = Reference(transactions.scalars, contract, view)
-        events = transactions.events(view, {winner.ids for winner in winners})
-        for winner in winners:
-            yield from _wrong(reference, winner, events[winner.ids])
+        found = transactions.events(view, {winner.ids for winner in winners})
+        events = {ids: EntityEvents(mine) for ids, mine in found.items()}
+        pace = Pace(progress)
+        for count, winner in enumerate(winners, 1):
+            yield from differences(reference, winner, events[winner.ids].of_row(view, winner.row))
+            pace.say(f"certificate: {name}, {count:,} of {len(winners):,} rows again")
 
 
-def _wrong(reference: Reference, winner: Winner, events: Sequence[Event]) -> Iterator[str]:
+def differences(reference: Reference, winner: Winner, events: Sequence[Event]) -> Iterator[str]:
     """What is wrong with a row: the oracle publishes none such by its created_ts.
 
-    A stamp may be later than the plan, so only a later created_ts tells rows apart.
+    A stamp may be later than the plan, so only a later created_ts tells rows apart. events: those
+    of the entity that the row can depend on.
     """
     view, row = reference.view, winner.row
     start, end = row.event_ts, row.event_ts + 1
     if not isinstance(view.publication, Scheduled):
-        start, end = _arrivals(events, row)
+        start, end = arrival_span(events, row)
     published = [
         found.values
         for found in reference.rows(events, start, end)
@@ -47,14 +56,6 @@ def _wrong(reference: Reference, winner: Winner, events: Sequence[Event]) -> Ite
         at = format_moment(row.event_ts)
         wanted = published or "no such row"
         yield f"{view.name}: the row of {winner.ids} at {at} has {row.values}, wanted {wanted}"
-
-
-def _arrivals(events: Sequence[Event], row: Row) -> tuple[int, int]:
-    """From when to when the row's event was the latest that had arrived."""
-    mine = [e.arrival_ts for e in events if e.event_ts == row.event_ts]
-    later = [e.arrival_ts for e in events if e.event_ts > row.event_ts]
-    start = min(mine, default=row.event_ts)
-    return start, max(start, min([*later, row.created_ts + 1]))
 
 
 def _same(one: Sequence[Value], other: Sequence[Value]) -> bool:

@@ -1,0 +1,87 @@
+"""The events that a sampled row is computed again from: few, and with the same verdict as all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+
+from feature_runtime.core.availability import Row
+from feature_runtime.core.moments import DAY, HOUR, MINUTE
+from proviso.history.duckdb.engine import Engine, connect
+from proviso.history.duckdb.scalars import EngineScalars
+from proviso.history.oracle import Reference
+from proviso.history.values import Event, Ids
+from proviso.training.dataset_check import Winner
+from proviso.training.history_check import differences
+from proviso.training.relevant_events import EntityEvents
+from tests.history_data import ZERO, contract, events, random_events
+
+
+@pytest.fixture(scope="module")
+def engine() -> Iterator[Engine]:
+    with connect() as opened:
+        yield opened
+
+
+def by_entity(sales: Sequence[Event], keys: Sequence[str]) -> dict[Ids, list[Event]]:
+    found: dict[Ids, list[Event]] = {}
+    for sale in sales:
+        found.setdefault(tuple(sale.ids[key] for key in keys), []).append(sale)
+    return found
+
+
+def candidates(reference: Reference, mine: Sequence[Event]) -> Iterator[Row]:
+    """Rows that are right, and such that a tampered history would have."""
+    rows = reference.rows(mine, ZERO - 10 * HOUR, ZERO + DAY)
+    for row in rows[:: max(1, len(rows) // 12)]:
+        yield row
+        yield row._replace(created_ts=row.created_ts + HOUR)
+        yield row._replace(created_ts=row.created_ts - HOUR)
+        yield row._replace(event_ts=row.event_ts + 1)
+        yield row._replace(values=tuple(None for _ in row.values))
+
+
+def judged_alike(reference: Reference, mine: Sequence[Event], ids: Ids) -> None:
+    relevant, wrong = EntityEvents(mine), 0
+    for row in candidates(reference, mine):
+        winner = Winner(ids, row)
+        whole = list(differences(reference, winner, mine))
+        assert list(differences(reference, winner, relevant.of_row(reference.view, row))) == whole
+        wrong += len(whole)
+    assert wrong
+
+
+@settings(max_examples=25)
+@given(sales=events("string"))
+def test_the_verdict_is_that_of_all_events(engine: Engine, sales: list[Event]) -> None:
+    owner = contract()
+    scalars = EngineScalars(engine, owner)
+    for view in owner.feature_views:
+        for ids, mine in by_entity(sales, owner.join_keys(view)).items():
+            judged_alike(Reference(scalars, owner, view), mine, ids)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_verdict_on_many_events(engine: Engine, seed: int) -> None:
+    owner = contract()
+    scalars = EngineScalars(engine, owner)
+    sales = random_events(seed, "string", 150)
+    for view in owner.feature_views:
+        ids, mine = max(by_entity(sales, owner.join_keys(view)).items(), key=lambda e: len(e[1]))
+        judged_alike(Reference(scalars, owner, view), mine, ids)
+
+
+def test_few_events_are_relevant() -> None:
+    """With an event a minute over 40 days, those of the longest window, three hours."""
+    owner = contract()
+    view = owner.view_by_name["buyer_hourly"]
+    [one] = random_events(1, "string", 1)
+    mine = [
+        replace(one, event_ts=t, arrival_ts=t, label=None, label_known=None)
+        for t in range(ZERO, ZERO + 40 * DAY, MINUTE)
+    ]
+    row = Row(ZERO + 20 * DAY, ZERO + 20 * DAY, ())
+    assert len(EntityEvents(mine).of_row(view, row)) == 180
