@@ -27,6 +27,7 @@ from proviso.contracts.loading import (
     parse_contract,
     parse_model,
     read_text,
+    with_functions,
 )
 from proviso.contracts.payloads import parse_payloads
 from proviso.contracts.plan import Plan
@@ -46,12 +47,16 @@ ALL_PASSED = "All Chapter 19 feature store and model serving checks passed."
 
 @dataclass(frozen=True)
 class Lab:
-    """The four files: plain data of the two YAML files, text of the other two."""
+    """The four files: plain data of the two YAML files, text of the other two.
+
+    directory: where the contract's `functions.py` lies, if it declares functions.
+    """
 
     contract: Any
     plan: Any
     payloads: str
     skew_cases: str
+    directory: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -92,7 +97,8 @@ def checks(directory: Path, today: date | None = None) -> tuple[Check, ...]:
     unread = {name: text for name, text in files.items() if isinstance(text, ContractError)}
     texts = {name: text for name, text in files.items() if isinstance(text, str)}
     contract, plan = (_document(file, texts, unread) for file in (CONTRACT_FILE, PLAN_FILE))
-    lab = Lab(contract.data, plan.data, texts.get(PAYLOADS_FILE, ""), texts.get(SKEW_FILE, ""))
+    payloads, cases = texts.get(PAYLOADS_FILE, ""), texts.get(SKEW_FILE, "")
+    lab = Lab(contract.data, plan.data, payloads, cases, directory)
     judged = judge(lab, today or datetime.now(UTC).date(), unread)
     return tuple(_located(_located(check, contract), plan) for check in judged)
 
@@ -102,7 +108,7 @@ def judge(
 ) -> tuple[Check, ...]:
     """The four checks of files already read; `unread` names those that could not be."""
     broken = unread or {}
-    contract, contract_wrong = _contract(lab.contract, today, broken)
+    contract, contract_wrong = _contract(lab, today, broken)
     plan, plan_wrong = _typed(PLAN_FILE, lab.plan, Plan, broken)
     if plan:
         plan_wrong = [*plan_problems(contract, plan, today)]
@@ -152,13 +158,14 @@ def _located(check: Check, document: Document) -> Check:
 
 
 def _contract(
-    data: Any, today: date, unread: dict[str, ContractError]
+    lab: Lab, today: date, unread: dict[str, ContractError]
 ) -> tuple[Contract | None, list[Problem]]:
     """The contract where it can be read, and what is wrong with it."""
     if CONTRACT_FILE in unread:
         return None, unread[CONTRACT_FILE].problems
     try:
-        contract, form = parse_contract(CONTRACT_FILE, data)
+        contract, form = parse_contract(CONTRACT_FILE, lab.contract)
+        contract = with_functions(contract, lab.directory or Path())
     except ContractError as error:
         return None, error.problems
     return contract, form.told(contract_problems(contract, today))

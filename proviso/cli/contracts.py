@@ -13,21 +13,29 @@ from proviso.cli.console import emit, note
 from proviso.cli.options import DryRun, Json
 from proviso.contracts.base import ContractError
 from proviso.contracts.files import replacing
-from proviso.contracts.loading import CONTRACT_FILE, check_directory, read_text
+from proviso.contracts.loading import CONTRACT_FILE, check_directory, load_contract, read_text
 from proviso.contracts.migration import migrated
 from proviso.contracts.starter import template_files, write_template
+from proviso.contracts.validation.function_trials import Timing, timing
 
 
 def validate(ctx: typer.Context, as_json: Json = False) -> None:
     """Check the contract files, alone and together."""
     outcomes = checks(ctx.obj)
     passed = all(check.passed for check in outcomes)
-    lines = [*map(str, outcomes), *([ALL_PASSED] if passed else [])]
+    times = function_times(ctx.obj) if passed else []
+    lines = [*map(str, outcomes), *map(str, times), *([ALL_PASSED] if passed else [])]
     for warning in () if as_json else (w for check in outcomes for w in check.warnings):
         note(f"warning: {warning.printed}")
-    emit(_as_data(outcomes, passed), as_json, lambda: "\n".join(lines))
+    functions = {"functions": [asdict(one) for one in times]} if times else {}
+    emit({**_as_data(outcomes, passed), **functions}, as_json, lambda: "\n".join(lines))
     if not passed:
         raise ContractError([problem for check in outcomes for problem in check.problems])
+
+
+def function_times(contracts: Path) -> list[Timing]:
+    """How long the contract's own functions take."""
+    return [timing(function) for function in load_contract(contracts).library.values()]
 
 
 def _as_data(outcomes: tuple[Check, ...], passed: bool) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+from feature_runtime.core.project_functions import FUNCTIONS_FILE
 from proviso.contracts.files import check_outputs
 from proviso.contracts.loading import (
     CONTRACT_FILE,
@@ -49,7 +50,7 @@ def check_written(
 def _release_files(release: Path) -> list[Path]:
     """The release's own files, and the folder of its model."""
     folders = [path for path in release.glob("*") if path.is_dir()]
-    return [release / RELEASE_FILE, release / BASELINE_FILE, *folders]
+    return [release / name for name in (RELEASE_FILE, BASELINE_FILE, FUNCTIONS_FILE)] + folders
 
 
 def _history_files(contracts: Path, history: Path) -> list[Path]:

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from feature_runtime.core.project_functions import FUNCTIONS_FILE
 from proviso.cli.console import day, duration, emit, note, span, step
 from proviso.cli.options import (
     ComputedHistory,
@@ -68,7 +69,8 @@ def train(
         duration("--label-delay", label_delay),
         history,
     )
-    written = [out / name for name in (RELEASE_FILE, BASELINE_FILE, PREDICTIONS_FILE)]
+    names = (RELEASE_FILE, BASELINE_FILE, FUNCTIONS_FILE, PREDICTIONS_FILE)
+    written = [out / name for name in names]
     check_written(ctx.obj, written, transactions, history=history)
     project = load_project(ctx.obj, service)
     with step(f"train {project.plan.model}"):

@@ -11,13 +11,14 @@ import hashlib
 import json
 import math
 from functools import cached_property
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
     BeforeValidator,
     Discriminator,
     Field,
+    PrivateAttr,
     Tag,
     WithJsonSchema,
     model_validator,
@@ -25,7 +26,14 @@ from pydantic import (
 
 from feature_runtime.core.availability import ViewTimes
 from feature_runtime.core.functions import CLOCK_FUNCTIONS, DERIVED_FUNCTIONS
+from feature_runtime.core.project_functions import (
+    NO_FUNCTIONS,
+    Declaration,
+    Library,
+    load_functions,
+)
 from feature_runtime.core.release import MODEL_PATTERN
+from feature_runtime.core.zones import ZoneError, zone
 from proviso.contracts import meaning
 from proviso.contracts.aggregates import AGGREGATES
 from proviso.contracts.base import (
@@ -41,6 +49,7 @@ from proviso.contracts.base import (
     invalid,
 )
 from proviso.contracts.bounds import Bound
+from proviso.contracts.own_functions import OwnFunction
 from proviso.contracts.sources import (
     EventsSource,
     Observations,
@@ -51,12 +60,28 @@ from proviso.contracts.sources import (
     rows_source,
 )
 
-if TYPE_CHECKING:
-    RequestFunction = str
-    DerivedFunctionName = str
-else:  # the registry decides which names there are
-    RequestFunction = Literal["field", *CLOCK_FUNCTIONS]
-    DerivedFunctionName = Literal[tuple(DERIVED_FUNCTIONS)]
+_REQUEST = ("field", *CLOCK_FUNCTIONS)
+_OWN = {"pattern": r"^[a-z][a-z0-9_]{0,62}$", "type": "string"}
+RequestFunction = Annotated[
+    Name, WithJsonSchema({"anyOf": [{"enum": list(_REQUEST)}, _OWN], "type": "string"})
+]
+DerivedFunctionName = Annotated[
+    Name, WithJsonSchema({"anyOf": [{"enum": list(DERIVED_FUNCTIONS)}, _OWN], "type": "string"})
+]
+"""A function of the runtime's registry, or one of the contract's `functions`."""
+
+
+def _known_zone(name: str) -> str:
+    try:
+        zone(name)
+    except ZoneError as error:
+        wanted = "an IANA time zone such as America/New_York"
+        raise invalid(error.code, name[:64], wanted) from None
+    return name
+
+
+TimeZoneName = Annotated[str, AfterValidator(_known_zone)]
+"""A time zone of the pinned IANA data."""
 
 
 class Entity(Strict):
@@ -286,19 +311,34 @@ class FeatureView(Strict):
 
 
 class RequestFeature(Strict):
-    """A feature of the request and the scoring moment alone (feature_runtime.core.functions)."""
+    """A feature of the request and the scoring moment alone (feature_runtime.core.functions).
+
+    field: what `field` copies; a timestamp field for a calendar function, which else is of the
+    scoring moment. inputs: fields, or `scoring_ts`, of a function of the contract's own.
+    """
 
     name: Name
     function: RequestFunction
     field: Name | None = None
+    inputs: list[Name] = Field(default_factory=list)
     description: Text
 
     @model_validator(mode="after")
-    def _field_fits(self) -> RequestFeature:
-        if (self.function == "field") != (self.field is not None):
+    def _inputs_fit(self) -> RequestFeature:
+        if self.function == "field" and self.field is None:
+            raise invalid("request_field_mismatch", "field without `field`", "the field to copy")
+        if self.function in _REQUEST and self.inputs:
+            found = f"{self.function} with inputs"
+            raise invalid("request_field_mismatch", found, "inputs only for functions of its own")
+        if self.function not in _REQUEST and self.field is not None:
             found = f"{self.function} with field {self.field}"
-            raise invalid("request_field_mismatch", found, "a field only for `field`")
+            raise invalid("request_field_mismatch", found, "inputs: [...] for functions of its own")
         return self
+
+    @property
+    def columns(self) -> list[str]:
+        """The fields, and `scoring_ts`, that it is computed from."""
+        return [self.field] if self.field is not None else self.inputs
 
 
 class DerivedFeature(Strict):
@@ -357,13 +397,38 @@ class Contract(Strict):
     version: Literal[2]
     name: Label
     description: Text
-    time_zone: Text = "UTC"
+    time_zone: TimeZoneName = "UTC"
+    functions: list[OwnFunction] = Field(default_factory=list)
     defaults: ContractDefaults | None = None
     sources: Annotated[list[Source], Field(min_length=1)]
     entities: Annotated[list[Entity], Field(min_length=1)]
     feature_views: Annotated[list[FeatureView], Field(min_length=1)]
     feature_services: Annotated[list[FeatureService], Field(min_length=1)]
     quality_gates: Annotated[list[QualityGate], Field(min_length=1)]
+
+    _functions_source: bytes | None = PrivateAttr(default=None)
+
+    def with_functions(self, source: bytes) -> Contract:
+        """The contract with the content of its `functions.py`."""
+        made = self.model_copy()
+        made._functions_source = source  # noqa: SLF001  # its own
+        return made
+
+    @property
+    def functions_source(self) -> bytes | None:
+        """The content of `functions.py`; None where the contract declares no functions."""
+        return self._functions_source
+
+    @property
+    def declarations(self) -> tuple[Declaration, ...]:
+        return tuple(function.declaration for function in self.functions)
+
+    @cached_property
+    def library(self) -> Library:
+        """The declared functions, loaded. Raises FunctionsError."""
+        if not self.functions:
+            return NO_FUNCTIONS
+        return load_functions(self._functions_source or b"", self.declarations)
 
     @cached_property
     def entity_by_name(self) -> dict[str, Entity]:

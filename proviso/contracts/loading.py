@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from feature_runtime.core.project_functions import FUNCTIONS_FILE
 from proviso.contracts.base import ContractError, InputError, Problem
 from proviso.contracts.contract import Contract
 from proviso.contracts.documents import Document, read_document
@@ -19,6 +20,7 @@ from proviso.contracts.plan import Plan
 from proviso.contracts.problems import problems_of
 from proviso.contracts.shorthand import expanded
 from proviso.contracts.upgrade import LATER_KEYS, Form, Version1, is_version_1, upgraded
+from proviso.contracts.validation.functions import unusable_functions
 from proviso.contracts.validation.sources import unusable
 
 PAYLOADS_FILE = "online_feature_payloads.jsonl"
@@ -128,14 +130,27 @@ def load_contract(directory: Path) -> Contract:
 def load_contract_file(path: Path) -> Contract:
     """A contract of either version, whose views have sources and keys. Raises ContractError.
 
-    Only what no command can compute with is checked; `proviso validate` checks the rest.
+    Its own functions are loaded from the file beside it. Only what no command can compute with is
+    checked; `proviso validate` checks the rest.
     """
     document = _document(path)
     with _located(document):
         contract, form = parse_contract(path.name, document.data)
-        if problems := [*unusable(contract)]:
+        contract = with_functions(contract, path.parent)
+        if problems := [*unusable(contract), *unusable_functions(contract)]:
             raise ContractError(form.told(problems))
         return contract
+
+
+def with_functions(contract: Contract, directory: Path) -> Contract:
+    """The contract with its `functions.py`, where it declares functions. Raises ContractError."""
+    if not contract.functions:
+        return contract
+    try:
+        return contract.with_functions((directory / FUNCTIONS_FILE).read_bytes())
+    except OSError as error:
+        found, wanted = (error.strerror or "error").lower(), "the file of the declared functions"
+        raise _unreadable(FUNCTIONS_FILE, found, wanted, "functions_unreadable") from error
 
 
 def load_plan(directory: Path) -> Plan:

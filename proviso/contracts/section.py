@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
+from feature_runtime.core.identity import digest
 from feature_runtime.core.moments import format_duration
-from feature_runtime.core.service import FeatureRef, Service, feature_ref, parse_service
+from feature_runtime.core.service import (
+    FeatureRef,
+    Service,
+    TimeZone,
+    feature_ref,
+    parse_service,
+)
+from feature_runtime.core.zones import UTC_NAME, zone
 from proviso.contracts.base import ContractError, Problem
 from proviso.contracts.contract import Contract, Feature, FeatureService, FeatureView
 from proviso.contracts.loading import PLAN_FILE
@@ -28,7 +37,7 @@ def service_section(contract: Contract, plan: Plan) -> dict[str, Any]:
         "views": [_view(contract, service, view) for view in views],
         "features": list(service.features),
         "request_features": [
-            {"name": f.name, "function": f.function, "inputs": [f.field] if f.field else []}
+            {"name": f.name, "function": f.function, "inputs": list(f.columns)}
             for f in service.request_features
         ],
         "derived_features": [
@@ -50,7 +59,32 @@ def service_section(contract: Contract, plan: Plan) -> dict[str, Any]:
             "max_client_skew": format_duration(plan.max_client_skew),
         },
         "hash_entity_keys": plan.prediction_log.hash_entity_keys,
+        **_time_zone(contract),
+        **_own_functions(contract, service),
     }
+
+
+def time_zone_of(contract: Contract) -> TimeZone | None:
+    """The zone of calendar functions with the digest of its rules; UTC is None."""
+    name = contract.time_zone
+    return None if name == UTC_NAME else TimeZone(name, zone(name).digest)
+
+
+def _time_zone(contract: Contract) -> dict[str, Any]:
+    """UTC is not stated."""
+    stated = time_zone_of(contract)
+    return {} if stated is None else {"time_zone": asdict(stated)}
+
+
+def _own_functions(contract: Contract, service: FeatureService) -> dict[str, Any]:
+    """The project's functions that the service uses, and the digest of their file."""
+    used = {f.function for f in service.request_features}
+    used |= {f.function for f in service.derived_features}
+    declared = [asdict(one) for one in contract.declarations if one.name in used]
+    if not declared or contract.functions_source is None:
+        return {}
+    listed = [{**one, "inputs": list(one["inputs"])} for one in declared]
+    return {"functions": {"digest": digest(contract.functions_source), "declared": listed}}
 
 
 def runtime_service(contract: Contract, plan: Plan) -> Service:

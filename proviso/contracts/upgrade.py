@@ -16,7 +16,7 @@ from pydantic import Field
 from proviso.contracts.base import Duration, Name, Problem, Strict, Text
 from proviso.contracts.meaning import with_known_label
 
-LATER_KEYS = ("sources", "time_zone", "defaults")
+LATER_KEYS = ("sources", "time_zone", "defaults", "functions")
 """Keys of a contract that version 1 does not have."""
 
 

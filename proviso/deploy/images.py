@@ -60,6 +60,8 @@ def model(release: Release) -> Image:
     files = [release.file, release.config_file, release.model_file]
     if release.baseline_file.is_file():
         files.append(release.baseline_file)
+    if release.functions_file is not None:
+        files.append(release.functions_file)
     return Image(
         named.model_image(release.model_name, release.id),
         named.ROOT / named.MODEL_DOCKERFILE,

@@ -8,11 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from feature_runtime.core import identity
 from feature_runtime.core import release as release_file
+from feature_runtime.core.project_functions import (
+    FUNCTIONS_FILE,
+    FunctionsError,
+    Library,
+    load_beside,
+)
 from feature_runtime.core.release import Fault, ReleaseError, collect_release, invalid, missing
 from proviso.contracts.base import ContractError, InputError, Problem
 from proviso.release.signature import CLASSES, INPUT, OUTPUT, signature_problems
@@ -44,6 +51,16 @@ class Release(release_file.Release):
     @property
     def config_file(self) -> Path:
         return self.directory / self.triton_model / "config.pbtxt"
+
+    @property
+    def functions_file(self) -> Path | None:
+        """The project's functions; None where the release uses none."""
+        return None if self.service.own_functions is None else self.directory / FUNCTIONS_FILE
+
+    @cached_property
+    def library(self) -> Library:
+        """The project's functions that the release uses, loaded. Raises FunctionsError."""
+        return load_beside(self.directory, self.service.own_functions)
 
     @property
     def baseline_file(self) -> Path:
@@ -166,7 +183,18 @@ def _digest_problems(release: Release) -> list[Problem]:
         found = "another id or none"
         path = str(release.config_file)
         problems.append(Problem(path, found, served, code="release_id_mismatch"))
+    problems += _function_problems(release)
     return problems or _id_problems(release)
+
+
+def _function_problems(release: Release) -> list[Problem]:
+    """Why the directory's `functions.py` is not the one that release.yml states."""
+    try:
+        assert release.library is not None
+    except FunctionsError as error:
+        path = str(release.functions_file)
+        return [Problem(path, f.found, f.wanted, code=f.code) for f in error.faults]
+    return []
 
 
 def _id_problems(release: Release) -> list[Problem]:

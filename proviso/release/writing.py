@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from feature_runtime.core import identity
+from feature_runtime.core.project_functions import FUNCTIONS_FILE
 from feature_runtime.core.service import Service
 from proviso.contracts.base import ContractError, InputError, Problem
 from proviso.contracts.contract import Contract
@@ -56,6 +57,8 @@ def place_release(draft: Draft, directory: Path, files: Replacements) -> None:
     files.write_bytes(model_directory / "1" / "model.onnx", draft.model)
     files.write_text(model_directory / "config.pbtxt", config)
     files.write_bytes(directory / BASELINE_FILE, draft.baseline)
+    if "functions" in parsed["service"]:
+        files.write_bytes(directory / FUNCTIONS_FILE, draft.contract.functions_source or b"")
     files.write_text(directory / RELEASE_FILE, _text_of(parsed))
 
 

@@ -167,7 +167,7 @@ def rows_of(project: Project, inputs: EncoderInputs, days: Days) -> Rows:
     """The rows of some days, encoded."""
     within = (inputs.at >= days.first) & (inputs.at < days.end)
     chosen = inputs.take(np.flatnonzero(within))
-    encoder = Encoder(project.service)
+    encoder = Encoder(project.service, project.contract.library)
     return Rows(chosen, encoder.encode(chosen.fields, chosen.at, chosen.values, chosen.status))
 
 

@@ -38,7 +38,7 @@ class Scores:
 
 def score_dataset(release: Release, inputs: EncoderInputs) -> Scores:
     """The release's answer for each row of a dataset at its scoring moment."""
-    encoded = Encoder(release.service).encode(
+    encoded = Encoder(release.service, release.library).encode(
         inputs.fields, inputs.at, inputs.values, inputs.status
     )
     probability = EmbeddedModel(release.model_file).probabilities(encoded.vector)

@@ -18,6 +18,7 @@ import orjson
 from kserve.protocol.grpc import grpc_predict_v2_pb2_grpc as pb_grpc
 from numpy.typing import NDArray
 
+from feature_runtime.core.project_functions import NO_FUNCTIONS
 from feature_runtime.core.release import parse_release, read_release
 from feature_runtime.serving.metrics import Metrics
 from feature_runtime.serving.pod import Pod
@@ -188,6 +189,7 @@ def open_pod(directory: Path) -> Iterator[OpenPod]:
     settings = Settings(
         release=release, fault=None, model_name="risk", store=unused, store_password_file=None,
         predictor="", record_sink="file", record=SinkSettings(str(record)), hash_key=None,
+        library=NO_FUNCTIONS,
         replay_clock=True, host="127.0.0.1", listener=listener, shadow=None, max_in_flight=64,
         pod="pod-1",
     )  # fmt: skip

@@ -10,6 +10,7 @@ from proviso.contracts.contract import Contract
 from proviso.contracts.metrics import METRICS
 from proviso.contracts.paths import in_contract, repeated
 from proviso.contracts.validation import features as checks_features
+from proviso.contracts.validation import functions as checks_functions
 from proviso.contracts.validation import service as checks_service
 from proviso.contracts.validation import sources as checks_sources
 from proviso.contracts.validation import views as checks_views
@@ -37,6 +38,7 @@ def _parts(contract: Contract, today: date) -> Iterator[Problem]:
         yield from checks_features.feature_problems(contract, view, today)
     for service in contract.feature_services:
         yield from checks_service.service_problems(contract, service, today)
+    yield from checks_functions.function_problems(contract)
 
 
 def _names(contract: Contract) -> Iterator[Problem]:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from datetime import date
 
 from feature_runtime.core.functions import DERIVED_FUNCTIONS
+from feature_runtime.core.request_features import SCORING_TS
 from feature_runtime.core.service import FeatureRef, feature_ref
 from proviso.contracts.base import Problem
 from proviso.contracts.contract import (
@@ -91,10 +92,12 @@ def _fields(contract: Contract, service: FeatureService) -> Iterator[Problem]:
             place, wanted = of_service(service, "fields"), f"one of {listed(columns)}"
             yield Problem(place, name, wanted, why, "field_unknown")
     for feature in service.request_features:
-        if feature.field is not None and feature.field not in service.fields:
-            place = of_service(service, f"request_features[{feature.name}].field")
-            wanted = f"one of the fields {listed(service.fields)}"
-            yield Problem(place, feature.field, wanted, code="field_unknown")
+        key = "field" if feature.field is not None else "inputs"
+        for name in feature.columns:
+            if name not in service.fields and (key == "field" or name != SCORING_TS):
+                place = of_service(service, f"request_features[{feature.name}].{key}")
+                wanted = f"one of the fields {listed(service.fields)}"
+                yield Problem(place, name, wanted, code="field_unknown")
 
 
 def _early(service: FeatureService, name: str, label: str) -> Problem:
@@ -123,7 +126,8 @@ def _vector_names(service: FeatureService) -> Iterator[Problem]:
 
 def _derived(service: FeatureService, feature: DerivedFeature) -> Iterator[Problem]:
     place = of_service(service, f"derived_features[{feature.name}].inputs")
-    arity = DERIVED_FUNCTIONS[feature.function].arity
+    registered = DERIVED_FUNCTIONS.get(feature.function)
+    arity = len(feature.inputs) if registered is None else registered.arity
     if len(feature.inputs) != arity:
         found, wanted = f"{len(feature.inputs)} inputs", f"{arity} for {feature.function}"
         yield Problem(place, found, wanted, code="input_count")

@@ -15,12 +15,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from feature_runtime.core.functions import CLOCK_FUNCTIONS
-from feature_runtime.core.moments import format_moment
-from feature_runtime.core.service import view_column
+from feature_runtime.core.moments import MISSING, format_moment
+from feature_runtime.core.request_features import SCORING_TS, RequestFeatures
+from feature_runtime.core.service import Computed, view_column
+from feature_runtime.core.values import Column, texts_of
 from proviso.contracts.base import ContractError, InputError, Problem
 from proviso.contracts.contract import Contract, FeatureView, RequestFeature
 from proviso.contracts.files import replacing
+from proviso.contracts.section import time_zone_of
 from proviso.history.arrow import as_arrow, as_numpy
 from proviso.history.asof import (
     AsOfState,
@@ -277,10 +279,10 @@ def _request_features(contract: Contract) -> list[RequestFeature]:
     for service in contract.feature_services:
         for feature in service.request_features:
             known = found.setdefault(feature.name, feature)
-            if (known.function, known.field) != (feature.function, feature.field):
+            if (known.function, known.columns) != (feature.function, feature.columns):
                 path = f"feature_services[{service.name}].request_features[{feature.name}]"
-                wanted = f"{known.function} of {known.field}, as in another service"
-                actual = f"{feature.function} of {feature.field}"
+                wanted = f"{known.function} of {known.columns}, as in another service"
+                actual = f"{feature.function} of {feature.columns}"
                 code = "request_feature_ambiguous"
                 raise ContractError([Problem(path, actual, wanted, code=code)])
     return [feature for feature in found.values() if feature.name != feature.field]
@@ -296,19 +298,42 @@ def _write(
     place = len(contract.entities) + len(contract.observations_of().columns) + 4
     schema = reader.schema
     for i, feature in enumerate(request_features):
-        schema = schema.insert(place + i, pa.field(feature.name, pa.float64()))
+        kind = pa.float64() if feature.field is None else schema.field(feature.field).type
+        kind = kind if feature.function == "field" else pa.float64()
+        schema = schema.insert(place + i, pa.field(feature.name, kind))
     rows = 0
+    computed = RequestFeatures(time_zone_of(contract), contract.library)
     with replacing(out) as temporary, pq.ParquetWriter(temporary, schema) as writer:
         for batch in reader:
             columns = list(batch.columns)
-            columns[place:place] = [_request_column(f, batch) for f in request_features]
+            columns[place:place] = _request_columns(computed, request_features, batch)
             writer.write_batch(pa.record_batch(columns, schema=schema))
             rows += batch.num_rows
     return rows
 
 
-def _request_column(feature: RequestFeature, batch: pa.RecordBatch) -> pa.Array:
-    if feature.field is not None:
-        return batch.column(feature.field)
+def _request_columns(
+    computed: RequestFeatures, features: Sequence[RequestFeature], batch: pa.RecordBatch
+) -> list[pa.Array]:
+    """The request features of a batch; a value that the project's function failed for is null."""
+    of = [Computed(f.name, f.function, tuple(f.columns)) for f in features]
     at = as_numpy(batch.column(SCORING).cast(pa.int64()))
-    return as_arrow(CLOCK_FUNCTIONS[feature.function](at))
+    needed = {name for one in of for name in one.inputs if name != SCORING_TS}
+    fields = {name: _field(batch.column(name)) for name in needed}
+    columns, _ = computed.columns(of, fields, at)
+    return [
+        batch.column(feature.field)
+        if feature.function == "field" and feature.field is not None
+        else pa.array(columns[feature.name], from_pandas=True)
+        for feature in features
+    ]
+
+
+def _field(column: pa.Array) -> Column:
+    """A field as the encoder gets it: doubles, texts, or microseconds."""
+    if pa.types.is_string(column.type):
+        return texts_of(column.to_pylist())
+    if pa.types.is_timestamp(column.type):
+        moments = column.cast(pa.timestamp("us", tz="UTC")).cast(pa.int64())
+        return np.array(moments.fill_null(MISSING), dtype=np.int64)
+    return np.array(column.cast(pa.float64()), dtype=np.float64)

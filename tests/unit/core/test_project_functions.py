@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,8 @@ from feature_runtime.core.moments import MISSING
 from feature_runtime.core.project_functions import (
     Declaration,
     FunctionsError,
+    OwnFunctions,
+    load_beside,
     load_functions,
     load_pinned,
 )
@@ -225,11 +228,21 @@ def test_a_file_is_bounded_and_utf8() -> None:
 
 
 def test_a_file_of_another_digest_is_refused() -> None:
-    declarations = [Declaration("half", X, "float64")]
-    assert set(load_pinned(GOOD, identity.digest(GOOD), declarations)) == {"half"}
+    own = OwnFunctions(identity.digest(GOOD), (Declaration("half", X, "float64"),))
+    assert set(load_pinned(GOOD, own)) == {"half"}
     with pytest.raises(FunctionsError) as raised:
-        load_pinned(GOOD + b"\n", identity.digest(GOOD), declarations)
+        load_pinned(GOOD + b"\n", own)
     assert raised.value.code == "functions_digest_mismatch"
+
+
+def test_the_file_lies_beside_the_release(tmp_path: Path) -> None:
+    own = OwnFunctions(identity.digest(GOOD), (Declaration("half", X, "float64"),))
+    assert load_beside(tmp_path, None) == {}
+    with pytest.raises(FunctionsError) as raised:
+        load_beside(tmp_path, own)
+    assert raised.value.code == "functions_unreadable"
+    (tmp_path / "functions.py").write_bytes(GOOD)
+    assert set(load_beside(tmp_path, own)) == {"half"}
 
 
 def test_timestamps_are_microseconds() -> None:

@@ -16,7 +16,7 @@ FIRST = {"event", "bad_input", "too_large", "wrong_release"}
 """Constructors of errors whose first argument is the code."""
 
 
-TIMEOUTS = {f"{part}_timeout" for part in ("request", "store", "predictor", "answer")}
+TIMEOUTS = {f"{part}_timeout" for part in ("request", "store", "predictor", "function", "answer")}
 """Codes that `deadline_exceeded` makes of what was waited for."""
 
 

@@ -12,8 +12,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from feature_runtime.core.functions import CLOCK_FUNCTIONS, DERIVED_FUNCTIONS, Floats, Moments
+from feature_runtime.core.functions import DERIVED_FUNCTIONS, Floats, Moments
 from feature_runtime.core.policy import Applied, PolicyTable, apply_policies, policy_table
+from feature_runtime.core.project_functions import NO_FUNCTIONS, FunctionsError, Library
+from feature_runtime.core.project_source import SourceFault
+from feature_runtime.core.request_features import FailedFeature, RequestFeatures, evaluated
 from feature_runtime.core.service import Computed, Service
 from feature_runtime.core.values import NO_TEXTS, Column, Texts
 
@@ -23,14 +26,22 @@ MODEL_LIMIT = 2.0**128 - 2.0**103
 
 @dataclass(frozen=True)
 class Encoded:
-    """vector [n, V] float32 for the model; what the policies did; rows to be rejected."""
+    """vector [n, V] float32 for the model; what the policies did; rows to be rejected.
+
+    failed: rows for which a function of the project gave no usable value.
+    """
 
     vector: NDArray[np.float32]
     applied: Applied
+    failed: tuple[FailedFeature, ...] = ()
 
     @property
     def rejected(self) -> NDArray[np.bool_]:
-        return self.applied.rejected
+        rejected = self.applied.rejected
+        if self.failed:
+            rejected = rejected.copy()
+            rejected[[one.row for one in self.failed]] = True
+        return rejected
 
 
 @dataclass(frozen=True)
@@ -42,13 +53,21 @@ class Elements:
 
     columns: Mapping[str, Column]
     applied: Applied
+    failed: tuple[FailedFeature, ...]
 
 
 class Encoder:
-    """The encoder of one service; stateless after construction."""
+    """The encoder of one service; stateless after construction.
 
-    def __init__(self, service: Service) -> None:
+    library: the project's own functions that the service uses. Raises CodedError where one is
+    missing, or where the time zone has other rules than the service states.
+    """
+
+    def __init__(self, service: Service, library: Library = NO_FUNCTIONS) -> None:
         self.service = service
+        self._requested = RequestFeatures(service.time_zone, library)
+        self._library = library
+        _check_library(service, library)
         self.table: PolicyTable = policy_table(service)
         self._encodings = service.encoding_of
         self._plain_views = self._encodings.keys().isdisjoint(map(str, service.consumed))
@@ -69,7 +88,7 @@ class Encoder:
         """
         elements = self.elements(fields, at, values, status, texts)
         vector = np.column_stack([*self._parts(elements)])
-        return Encoded(_in_range(vector).astype(np.float32), elements.applied)
+        return Encoded(_in_range(vector).astype(np.float32), elements.applied, elements.failed)
 
     def elements(
         self,
@@ -82,13 +101,22 @@ class Encoder:
         """The same without encodings: what a vocabulary is learnt from."""
         service = self.service
         applied = apply_policies(self.table, values, status, at, texts)
-        columns = {f.name: _request_feature(f, fields, at) for f in service.request_features}
+        columns, failed = self._requested.columns(service.request_features, fields, at)
         for k, ref in enumerate(service.consumed):
             name = str(ref)
             columns[name] = applied.texts[name] if name in applied.texts else applied.values[:, k]
         with np.errstate(over="ignore"):  # `_in_range` says what becomes of it
-            derived = {f.name: _derived_feature(f, columns) for f in service.derived_features}
-        return Elements({**columns, **derived}, applied)
+            derived = {f.name: self._derived(f, columns, failed) for f in service.derived_features}
+        return Elements({**columns, **derived}, applied, tuple(failed))
+
+    def _derived(
+        self, feature: Computed, named: Mapping[str, Column], failed: list[FailedFeature]
+    ) -> Floats:
+        inputs = [named[name] for name in feature.inputs]
+        own = self._library.get(feature.function)
+        if own is None:
+            return DERIVED_FUNCTIONS[feature.function].call(*inputs)
+        return evaluated(feature, own, inputs, len(inputs[0]), failed)
 
     def _parts(self, elements: Elements) -> Iterator[NDArray[np.float64]]:
         """The vector's columns [n] or blocks [n, m] of columns, in order."""
@@ -112,11 +140,11 @@ def _in_range(vector: Floats) -> Floats:
     return np.where(np.abs(vector) < MODEL_LIMIT, vector, np.nan)
 
 
-def _request_feature(feature: Computed, fields: Mapping[str, Column], at: Moments) -> Column:
-    if feature.function == "field":
-        return fields[feature.inputs[0]]
-    return CLOCK_FUNCTIONS[feature.function](at)
-
-
-def _derived_feature(feature: Computed, named: Mapping[str, Column]) -> Floats:
-    return DERIVED_FUNCTIONS[feature.function].call(*(named[name] for name in feature.inputs))
+def _check_library(service: Service, library: Library) -> None:
+    declared = service.own_functions.declarations if service.own_functions else ()
+    missing = [one.name for one in declared if one.name not in library]
+    if missing:
+        fault = SourceFault(
+            "function_missing", f"no {', '.join(missing)}", "the release's functions"
+        )
+        raise FunctionsError([fault])

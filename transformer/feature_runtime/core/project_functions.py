@@ -12,6 +12,7 @@ import re
 import types
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -55,6 +56,14 @@ class Declaration:
     output: str
     minimum: float | None = None
     maximum: float | None = None
+
+
+@dataclass(frozen=True)
+class OwnFunctions:
+    """What a release states of its `functions.py`: its digest, and the functions that it uses."""
+
+    digest: str
+    declarations: tuple[Declaration, ...]
 
 
 class FunctionsError(CodedError):
@@ -160,13 +169,31 @@ def load_functions(source: bytes, declarations: Sequence[Declaration]) -> Librar
     return MappingProxyType({d.name: ProjectFunction(d, module[d.name]) for d in declarations})
 
 
-def load_pinned(source: bytes, digest: str, declarations: Sequence[Declaration]) -> Library:
+def load_pinned(source: bytes, own: OwnFunctions) -> Library:
     """As `load_functions`, for a file that must have a digest. Raises FunctionsError."""
     found = identity.digest(source)
-    if found != digest:
-        fault = SourceFault("functions_digest_mismatch", found, f"{digest} of the release")
+    if found != own.digest:
+        fault = SourceFault("functions_digest_mismatch", found, f"{own.digest} of the release")
         raise FunctionsError([fault])
-    return load_functions(source, declarations)
+    return load_functions(source, own.declarations)
+
+
+def load_beside(folder: Path, own: OwnFunctions | None) -> Library:
+    """The functions of a release directory; none where the release uses none of its own.
+
+    Raises FunctionsError.
+    """
+    if own is None:
+        return NO_FUNCTIONS
+    try:
+        source = (folder / FUNCTIONS_FILE).read_bytes()
+    except OSError as error:
+        found = (error.strerror or "an error").lower()
+        fault = SourceFault(
+            "functions_unreadable", found, "the file that the release was made with"
+        )
+        raise FunctionsError([fault]) from error
+    return load_pinned(source, own)
 
 
 _FUNCTION = types.FunctionType

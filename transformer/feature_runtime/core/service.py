@@ -16,6 +16,7 @@ from feature_runtime.core.availability import ViewTimes
 from feature_runtime.core.coded import CodedError
 from feature_runtime.core.encodings import KINDS, Encoding, EncodingError, check_vocabulary
 from feature_runtime.core.moments import parse_duration, parse_moment
+from feature_runtime.core.project_functions import Declaration, OwnFunctions
 
 
 class ServiceSectionError(CodedError):
@@ -121,11 +122,22 @@ class View:
 
 @dataclass(frozen=True)
 class Computed:
-    """A request or derived feature: a named function over named inputs (functions.py)."""
+    """A request or derived feature: a named function over named inputs.
+
+    The function is of `functions`, or the project's own (`project_functions`).
+    """
 
     name: str
     function: str
     inputs: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class TimeZone:
+    """The clock that calendar functions read. rules: digest of the zone's table (`zones`)."""
+
+    name: str
+    rules: str
 
 
 @dataclass(frozen=True)
@@ -165,6 +177,8 @@ class Service:
     limits: Limits
     hash_entity_keys: bool = False
     encodings: tuple[Encoding, ...] = ()
+    time_zone: TimeZone | None = None
+    own_functions: OwnFunctions | None = None
     view_by_name: Mapping[str, View] = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -230,7 +244,7 @@ def _service(s: Mapping[str, Any]) -> Service:
         s,
         "name entities fields views features request_features derived_features decision limits "
         "hash_entity_keys",
-        optional="encodings",
+        optional="encodings time_zone functions",
     )
     service = Service(
         name=s["name"],
@@ -244,6 +258,8 @@ def _service(s: Mapping[str, Any]) -> Service:
         limits=_limits(s["limits"]),
         hash_entity_keys=s["hash_entity_keys"],
         encodings=tuple(_encoding(e) for e in s.get("encodings", ())),
+        time_zone=TimeZone(**s["time_zone"]) if "time_zone" in s else None,
+        own_functions=_own_functions(s["functions"]) if "functions" in s else None,
     )
     _check_policies(service)
     _check_elements(service)
@@ -357,6 +373,16 @@ def _limits(limits: Mapping[str, Any]) -> Limits:
 def _computed(c: Mapping[str, Any]) -> Computed:
     _only(c, "name function inputs")
     return Computed(c["name"], c["function"], tuple(c["inputs"]))
+
+
+def _own_functions(f: Mapping[str, Any]) -> OwnFunctions:
+    _only(f, "digest declared")
+    return OwnFunctions(f["digest"], tuple(_declaration(d) for d in f["declared"]))
+
+
+def _declaration(d: Mapping[str, Any]) -> Declaration:
+    _only(d, "name inputs output minimum maximum")
+    return Declaration(**{**d, "inputs": tuple(d["inputs"])})
 
 
 def _only(mapping: Mapping[str, Any], names: str, optional: str = "") -> None:

@@ -20,11 +20,12 @@ _short = reprlib.Repr()
 _short.maxstring = _short.maxother = _short.maxlong = _SHOWN
 _short.maxlist = _short.maxdict = 8
 
-WaitedFor = Literal["store", "predictor", "answer"]
+WaitedFor = Literal["store", "predictor", "function", "answer"]
 
 _TIMEOUTS: Mapping[WaitedFor, str] = {
     "store": "store_timeout",
     "predictor": "predictor_timeout",
+    "function": "function_timeout",
     "answer": "answer_timeout",
 }
 

@@ -13,6 +13,7 @@ import uvloop
 from kserve.model_server import parser as kserve_arguments
 
 from feature_runtime.core.coded import CodedError
+from feature_runtime.core.project_functions import load_beside
 from feature_runtime.core.release import own_fault, parse_release, read_release
 from feature_runtime.core.traffic import LIVE, SHADOW, Traffic, traffic_of
 from feature_runtime.serving.addresses import AddressError, Name, parse_predictor
@@ -61,6 +62,7 @@ def _settings(own: argparse.Namespace, kserve: argparse.Namespace) -> Settings:
     return Settings(
         release=release,
         fault=own_fault(parsed),
+        library=load_beside(own.release.parent, release.service.own_functions),
         model_name=kserve.model_name or release.model_name,
         store=_store(own),
         store_password_file=own.store_password_file,

@@ -131,6 +131,12 @@ class Metrics:
             [*_BY, "feature", "status", "reason"], registry=self.registry,
         )  # fmt: skip
 
+        self._failures = Counter(
+            "proviso_function_failures_total",
+            "Rows that got the fallback because a function of the project failed, by code.",
+            [*_BY, "feature", "code"], registry=self.registry,
+        )  # fmt: skip
+
     def _bind(self) -> None:
         self._request_of = self._children(self._requests)
         self._seconds_of = self._children(self._seconds)
@@ -139,6 +145,7 @@ class Metrics:
         self._status_of = self._children(self._status)
         self._age_of = self._children(self._age)
         self._default_of = self._children(self._defaults)
+        self._failure_of = self._children(self._failures)
 
     def _children(self, metric: M) -> Callable[..., M]:
         """A metric's children by traffic and its own labels, of which each has few values."""
@@ -184,6 +191,10 @@ class Metrics:
         for i, k in np.argwhere(replaced):
             name = Status(int(status[i, k])).name
             self._default_of(traffic, str(consumed[k]), name, name).inc()
+
+    def function_failure(self, traffic: Traffic, feature: str, code: str) -> None:
+        """One row for which a feature's function gave no usable value."""
+        self._failure_of(traffic, feature, code).inc()
 
     def age(self, traffic: Traffic, view: str, microseconds: int) -> None:
         """Age of one winner at its scoring moment."""

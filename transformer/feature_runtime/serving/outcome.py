@@ -84,6 +84,8 @@ class Decider:
         """Decisions of n rows; `probability` [n] counts only where a row is not rejected."""
         rejecting = encoded.applied.rejecting
         reasons = [self._table.reason(lookup.status[i], rejecting[i]) for i in range(len(at))]
+        for one in encoded.failed:
+            reasons[one.row] = "; ".join(filter(None, (reasons[one.row], str(one))))
         decisions = [
             decide(self._decision, score, rejected=reason is not None)
             for score, reason in zip(probability.tolist(), reasons, strict=True)

@@ -14,7 +14,9 @@ from numpy.typing import NDArray
 
 from feature_runtime.core import moments
 from feature_runtime.core.encode import Encoded, Encoder
+from feature_runtime.core.project_functions import NO_FUNCTIONS, Library
 from feature_runtime.core.release import Release
+from feature_runtime.serving.call_limit import CallLimit
 from feature_runtime.serving.errors import ServingError, bad_input, unavailable
 from feature_runtime.serving.lookup import FeatureLookup, Lookup
 from feature_runtime.serving.metrics import Metrics
@@ -88,14 +90,20 @@ class Scorer:
     """Scores requests of one release."""
 
     def __init__(
-        self, release: Release, ports: Ports, recorder: Recorder, metrics: Metrics
+        self,
+        release: Release,
+        ports: Ports,
+        recorder: Recorder,
+        metrics: Metrics,
+        library: Library = NO_FUNCTIONS,
     ) -> None:
         self._service = release.service
         self._ports = ports
         self._recorder = recorder
         self._metrics = metrics
         self._lookup = FeatureLookup(release.service)
-        self._encoder = Encoder(release.service)
+        self._encoder = Encoder(release.service, library)
+        self._limit = CallLimit(release.service.limits.deadline) if library else None
         self._decider = Decider(release.service)
 
     async def score(self, request: ScoringRequest, watch: Stopwatch) -> Outcome:
@@ -106,7 +114,7 @@ class Scorer:
         blobs = await self._read(list(dict.fromkeys(k for row in keys for k in row)))
         watch.enter("encode")
         lookup = self._lookup.read(keys, blobs, at)
-        encoded = self._encode(request, at, lookup)
+        encoded = self._encode_in_time(request, at, lookup, watch)
         watch.enter("infer")
         probability = await self._infer(encoded)
         watch.enter("log")
@@ -128,6 +136,15 @@ class Scorer:
         encoded = self._encode(request, at, lookup)
         outcome = self._decider.outcome(at, lookup, encoded, np.zeros(request.size))
         list(self._recorder.records(request, lookup, encoded, outcome, {}))
+
+    def _encode_in_time(
+        self, request: ScoringRequest, at: NDArray[np.int64], lookup: Lookup, watch: Stopwatch
+    ) -> Encoded:
+        """As `_encode`; a function of the project may run until the deadline."""
+        if self._limit is None:
+            return self._encode(request, at, lookup)
+        with self._limit.until(watch.total // 1_000):
+            return self._encode(request, at, lookup)
 
     def _encode(self, request: ScoringRequest, at: NDArray[np.int64], lookup: Lookup) -> Encoded:
         values, status, texts = lookup.values, lookup.status, lookup.texts
@@ -161,6 +178,8 @@ class Scorer:
         traffic = request.traffic
         replaced = encoded.applied.replaced
         self._metrics.features(traffic, self._service.consumed, lookup.status, replaced)
+        for failure in encoded.failed:
+            self._metrics.function_failure(traffic, failure.feature, failure.code)
         for i, decision in enumerate(outcome.decisions):
             self._metrics.decision(traffic, decision, outcome.probability_of(i))
             for view, winner in zip(self._service.views, lookup.winners[i], strict=True):

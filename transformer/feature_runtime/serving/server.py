@@ -22,6 +22,7 @@ from kserve import Model, ModelServer
 from kserve.protocol.dataplane import DataPlane
 from starlette.applications import Starlette
 
+from feature_runtime.core.project_functions import Library
 from feature_runtime.core.release import Release
 from feature_runtime.core.traffic import Traffic
 from feature_runtime.serving.addresses import Name
@@ -57,11 +58,13 @@ class Listener:
 class Settings:
     """What the command line says. fault: why this pod is not its release, None when it is.
 
-    pod: its name, which is the host name in Kubernetes.
+    library: the project's own functions, from the release's directory. pod: its name, which is the
+    host name in Kubernetes.
     """
 
     release: Release
     fault: str | None
+    library: Library
     model_name: str
     store: StoreUrl
     store_password_file: Path | None
@@ -191,7 +194,8 @@ async def serve(settings: Settings) -> None:
         predictor=PredictorPool(settings.predictor, release, limits.deadline),
         sink=SINKS[settings.record_sink](settings.record),
     )
-    scorer = Scorer(release, ports, Recorder(release, settings.hash_key, settings.pod), metrics)
+    recorder = Recorder(release, settings.hash_key, settings.pod)
+    scorer = Scorer(release, ports, recorder, metrics, settings.library)
     pod = Pod(
         release, scorer, ports, metrics,
         fault=settings.fault, max_in_flight=settings.max_in_flight,
