@@ -44,17 +44,18 @@ def candidates(reference: Reference, mine: Sequence[Event]) -> Iterator[Row]:
         yield row._replace(values=tuple(None for _ in row.values))
 
 
-def judged_alike(reference: Reference, mine: Sequence[Event], ids: Ids) -> None:
+def judged_alike(reference: Reference, mine: Sequence[Event], ids: Ids) -> int:
+    """Compares the verdicts; returns how many found a row wrong."""
     relevant, wrong = EntityEvents(mine), 0
     for row in candidates(reference, mine):
         winner = Winner(ids, row)
         whole = list(differences(reference, winner, mine))
         assert list(differences(reference, winner, relevant.of_row(reference.view, row))) == whole
         wrong += len(whole)
-    assert wrong
+    return wrong
 
 
-@settings(max_examples=25)
+@settings(max_examples=10)
 @given(sales=events("string"))
 def test_the_verdict_is_that_of_all_events(engine: Engine, sales: list[Event]) -> None:
     owner = contract()
@@ -71,7 +72,7 @@ def test_the_verdict_on_many_events(engine: Engine, seed: int) -> None:
     sales = random_events(seed, "string", 150)
     for view in owner.feature_views:
         ids, mine = max(by_entity(sales, owner.join_keys(view)).items(), key=lambda e: len(e[1]))
-        judged_alike(Reference(scalars, owner, view), mine, ids)
+        assert judged_alike(Reference(scalars, owner, view), mine, ids) > 0
 
 
 def test_few_events_are_relevant() -> None:
