@@ -15,14 +15,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from feature_runtime.core.moments import MISSING, format_moment
-from feature_runtime.core.request_features import SCORING_TS, RequestFeatures
-from feature_runtime.core.service import Computed, view_column
-from feature_runtime.core.values import Column, texts_of
+from feature_runtime.core.moments import format_moment
+from feature_runtime.core.service import view_column
 from proviso.contracts.base import ContractError, InputError, Problem
 from proviso.contracts.contract import Contract, FeatureView, RequestFeature
 from proviso.contracts.files import replacing
-from proviso.contracts.section import time_zone_of
 from proviso.history.arrow import as_arrow, as_numpy
 from proviso.history.asof import (
     AsOfState,
@@ -35,6 +32,7 @@ from proviso.history.duckdb.engine import Engine, EngineError, connect, names, q
 from proviso.history.duckdb.relation import history_relation, stored_rows
 from proviso.history.duckdb.transactions import EVENTS, load_transactions
 from proviso.history.files import LABEL, LABEL_KNOWN, SCORING, check_history, history_file
+from proviso.history.request_columns import RequestColumns
 from proviso.history.values import DEFAULT_MEMORY, DatasetSummary, LeftOut, ViewJoin
 
 LABEL_ROWS = "_label_rows"
@@ -296,44 +294,14 @@ def _write(
 ) -> int:
     """Writes the batches with the request features put after the fields; returns the rows."""
     place = len(contract.entities) + len(contract.observations_of().columns) + 4
-    schema = reader.schema
-    for i, feature in enumerate(request_features):
-        kind = pa.float64() if feature.field is None else schema.field(feature.field).type
-        kind = kind if feature.function == "field" else pa.float64()
-        schema = schema.insert(place + i, pa.field(feature.name, kind))
+    schema, computed = reader.schema, RequestColumns(contract, request_features)
+    for i, field in enumerate(computed.fields(reader.schema)):
+        schema = schema.insert(place + i, field)
     rows = 0
-    computed = RequestFeatures(time_zone_of(contract), contract.library)
     with replacing(out) as temporary, pq.ParquetWriter(temporary, schema) as writer:
         for batch in reader:
             columns = list(batch.columns)
-            columns[place:place] = _request_columns(computed, request_features, batch)
+            columns[place:place] = computed.of(batch)
             writer.write_batch(pa.record_batch(columns, schema=schema))
             rows += batch.num_rows
     return rows
-
-
-def _request_columns(
-    computed: RequestFeatures, features: Sequence[RequestFeature], batch: pa.RecordBatch
-) -> list[pa.Array]:
-    """The request features of a batch; a value that the project's function failed for is null."""
-    of = [Computed(f.name, f.function, tuple(f.columns)) for f in features]
-    at = as_numpy(batch.column(SCORING).cast(pa.int64()))
-    needed = {name for one in of for name in one.inputs if name != SCORING_TS}
-    fields = {name: _field(batch.column(name)) for name in needed}
-    columns, _ = computed.columns(of, fields, at)
-    return [
-        batch.column(feature.field)
-        if feature.function == "field" and feature.field is not None
-        else pa.array(columns[feature.name], from_pandas=True)
-        for feature in features
-    ]
-
-
-def _field(column: pa.Array) -> Column:
-    """A field as the encoder gets it: doubles, texts, or microseconds."""
-    if pa.types.is_string(column.type):
-        return texts_of(column.to_pylist())
-    if pa.types.is_timestamp(column.type):
-        moments = column.cast(pa.timestamp("us", tz="UTC")).cast(pa.int64())
-        return np.array(moments.fill_null(MISSING), dtype=np.int64)
-    return np.array(column.cast(pa.float64()), dtype=np.float64)

@@ -19,6 +19,8 @@ from feature_runtime.core.availability import Row, ViewTimes, availability
 from feature_runtime.core.moments import DAY, HOUR, parse_moment
 from proviso.contracts.base import ContractError, InputError
 from proviso.contracts.contract import Contract
+from proviso.contracts.sources import KnownAt
+from proviso.history.duckdb.features import compute_history
 from proviso.history.duckdb.join import build_dataset
 from proviso.history.duckdb.loaded import LoadedTransactions
 from proviso.history.files import history_file
@@ -254,6 +256,37 @@ def test_one_altered_value_of_history_is_found_in_the_transactions(made: Made) -
     with pytest.raises(ContractError, match=f"{VIEW}: the row of") as refused:
         made.certify(history=history)
     assert f"{VIEW}: the row of {winner.ids} at" in str(refused.value)
+
+
+def known_at_once(contract: Contract) -> Contract:
+    """The contract of one who takes an outcome as known when the event happens."""
+    observed = contract.observations_of()
+    label = observed.rows.columns[observed.label.column]
+    column = label.model_copy(update={"known_at": KnownAt(delay=0)})
+    columns = {**observed.rows.columns, observed.label.column: column}
+    rows = observed.rows.model_copy(update={"columns": columns})
+    sources = [rows if one.name == rows.name else one for one in contract.sources]
+    return contract.model_copy(update={"sources": sources})
+
+
+def test_an_outcome_that_counts_before_it_is_known_is_found(made: Made) -> None:
+    """`validate` refuses to count it at its event (label_leak); an edited history is found here.
+
+    The history is right but for the outcome's share, which counts each delivery at once.
+    """
+    contract, early = made.project.contract, made.folder / "early"
+    view = contract.view_by_name[VIEW]
+    compute_history(known_at_once(contract), made.request.transactions, early)
+    history = made.other_history("leaking")
+    table, hasty = (pq.read_table(history_file(d, view)) for d in (history, early))
+    keys = ["event_ts", "created_ts", *contract.join_keys(view)]
+    assert table.select(keys).equals(hasty.select(keys))
+    place = table.schema.get_field_index("late_share_7d")
+    leaking = table.set_column(place, table.schema.field(place), hasty["late_share_7d"])
+    pq.write_table(leaking, history_file(history, view))
+    with pytest.raises(ContractError, match=f"{VIEW}: the row of") as refused:
+        made.certify(history=history)
+    assert {problem.code for problem in refused.value.problems} == {"training_set_leaks"}
 
 
 def test_a_row_published_late_is_judged_by_its_stamp(

@@ -1,0 +1,55 @@
+"""The request features of a dataset's rows, computed as the encoder computes them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pyarrow as pa
+
+from feature_runtime.core.moments import MISSING
+from feature_runtime.core.request_features import SCORING_TS, RequestFeatures
+from feature_runtime.core.service import Computed
+from feature_runtime.core.values import Column, texts_of
+from proviso.contracts.contract import Contract, RequestFeature
+from proviso.contracts.section import time_zone_of
+from proviso.history.files import SCORING
+
+
+class RequestColumns:
+    """Request features as columns of Parquet. A row that a function failed for has null."""
+
+    def __init__(self, contract: Contract, features: Sequence[RequestFeature]) -> None:
+        self._computed = RequestFeatures(time_zone_of(contract), contract.library)
+        self._features = features
+        self._of = [Computed(f.name, f.function, tuple(f.columns)) for f in features]
+
+    def fields(self, schema: pa.Schema) -> list[pa.Field]:
+        """Name and type of each: a copied field has its own type."""
+        return [
+            pa.field(f.name, schema.field(f.field).type if f.function == "field" else pa.float64())
+            for f in self._features
+        ]
+
+    def of(self, batch: pa.RecordBatch) -> list[pa.Array]:
+        """The features of a batch's rows."""
+        at = np.array(batch.column(SCORING).cast(pa.int64()), dtype=np.int64)
+        needed = {name for one in self._of for name in one.inputs if name != SCORING_TS}
+        fields = {name: _field(batch.column(name)) for name in needed}
+        columns, _ = self._computed.columns(self._of, fields, at)
+        return [
+            batch.column(f.field)
+            if f.function == "field"
+            else pa.array(columns[f.name], from_pandas=True)
+            for f in self._features
+        ]
+
+
+def _field(column: pa.Array) -> Column:
+    """A field as the encoder gets it: doubles, texts, or microseconds."""
+    if pa.types.is_string(column.type):
+        return texts_of(column.to_pylist())
+    if pa.types.is_timestamp(column.type):
+        moments = column.cast(pa.timestamp("us", tz="UTC")).cast(pa.int64())
+        return np.array(moments.fill_null(MISSING), dtype=np.int64)
+    return np.array(column.cast(pa.float64()), dtype=np.float64)
