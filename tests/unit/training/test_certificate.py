@@ -262,7 +262,7 @@ def known_at_once(contract: Contract) -> Contract:
     """The contract of one who takes an outcome as known when the event happens."""
     observed = contract.observations_of()
     label = observed.rows.columns[observed.label.column]
-    column = label.model_copy(update={"known_at": KnownAt(delay=0)})
+    column = label.model_copy(update={"known_at": KnownAt.model_validate({"delay": "PT0S"})})
     columns = {**observed.rows.columns, observed.label.column: column}
     rows = observed.rows.model_copy(update={"columns": columns})
     sources = [rows if one.name == rows.name else one for one in contract.sources]
