@@ -258,34 +258,39 @@ def test_one_altered_value_of_history_is_found_in_the_transactions(made: Made) -
     assert f"{VIEW}: the row of {winner.ids} at" in str(refused.value)
 
 
-def known_at_once(contract: Contract) -> Contract:
-    """The contract of one who takes an outcome as known when the event happens."""
+def known_a_day_later(contract: Contract) -> Contract:
+    """The contract of an outcome that is known a day after its event."""
     observed = contract.observations_of()
     label = observed.rows.columns[observed.label.column]
-    column = label.model_copy(update={"known_at": KnownAt.model_validate({"delay": "PT0S"})})
+    known_at = KnownAt.model_validate({"delay": "P1D"})
+    column = label.model_copy(update={"known_at": known_at})
     columns = {**observed.rows.columns, observed.label.column: column}
     rows = observed.rows.model_copy(update={"columns": columns})
     sources = [rows if one.name == rows.name else one for one in contract.sources]
     return contract.model_copy(update={"sources": sources})
 
 
-def test_an_outcome_that_counts_before_it_is_known_is_found(made: Made) -> None:
+def test_an_outcome_that_counts_before_it_is_known_is_found(
+    made: Made, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """`validate` refuses to count it at its event (label_leak); an edited history is found here.
 
     The history is right but for the outcome's share, which counts each delivery at once.
     """
-    contract, early = made.project.contract, made.folder / "early"
+    monkeypatch.setattr(certificate, "SAMPLE", 100)
+    contract, history = known_a_day_later(made.project.contract), made.folder / "leaking"
+    later = replace(made, project=replace(made.project, contract=contract))
     view = contract.view_by_name[VIEW]
-    compute_history(known_at_once(contract), made.request.transactions, early)
-    history = made.other_history("leaking")
-    table, hasty = (pq.read_table(history_file(d, view)) for d in (history, early))
+    compute_history(contract, made.request.transactions, history)
+    later.certify(history=history)
+    table, hasty = (pq.read_table(history_file(d, view)) for d in (history, made.history))
     keys = ["event_ts", "created_ts", *contract.join_keys(view)]
     assert table.select(keys).equals(hasty.select(keys))
     place = table.schema.get_field_index("late_share_7d")
     leaking = table.set_column(place, table.schema.field(place), hasty["late_share_7d"])
     pq.write_table(leaking, history_file(history, view))
     with pytest.raises(ContractError, match=f"{VIEW}: the row of") as refused:
-        made.certify(history=history)
+        later.certify(history=history)
     assert {problem.code for problem in refused.value.problems} == {"training_set_leaks"}
 
 
