@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from proviso.checks.lab import ALL_PASSED, Check, checks
-from proviso.cli.console import emit, note
+from proviso.cli.console import emit, note, step
 from proviso.cli.options import DryRun, Json
 from proviso.contracts.base import ContractError
 from proviso.contracts.files import replacing
@@ -17,6 +17,8 @@ from proviso.contracts.loading import CONTRACT_FILE, check_directory, load_contr
 from proviso.contracts.migration import migrated
 from proviso.contracts.starter import template_files, write_template
 from proviso.contracts.validation.function_trials import Timing, timing
+from proviso.survey.project import FILES as PROJECT_FILES
+from proviso.survey.start import QUESTION, start_project
 
 
 def validate(ctx: typer.Context, as_json: Json = False) -> None:
@@ -54,18 +56,41 @@ def _as_data(outcomes: tuple[Check, ...], passed: bool) -> dict[str, Any]:
 
 def init(
     directory: Annotated[Path, typer.Argument(metavar="DIR", help="An empty or new directory.")],
+    data: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            metavar="PLACE",
+            help="Draft it for data: a Parquet or CSV file, a folder of them, or an https address.",
+        ),
+    ] = None,
+    label: Annotated[
+        str | None,
+        typer.Option("--label", help="With --from: column to predict (default: guessed)."),
+    ] = None,
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
     """Write the files of a new project into an empty directory.
 
-    Contract, plan, training and simulation files, and the evidence that `proviso validate` reads.
+    Contract, plan, training settings and a README, signed by nobody: of a small example, or drafted
+    for your own data, with a QUESTION wherever something had to be guessed.
     """
-    files = template_files() if dry_run else write_template(directory)
+    if dry_run:
+        files, questions = [*(PROJECT_FILES if data else template_files())], 0
+    elif data is None:
+        files, questions = write_template(directory), 0
+    else:
+        with step(f"look at {data}"):
+            texts = start_project(data, directory, label)
+        files, questions = list(texts), sum(text.count(QUESTION) for text in texts.values())
     verb = "would write" if dry_run else "wrote"
     paths = [str(directory / name) for name in files]
-    text = "\n".join(f"{verb} {path}" for path in paths)
-    emit({"written": not dry_run, "files": paths}, as_json, lambda: text)
+    lines = [f"{verb} {path}" for path in paths]
+    if questions:
+        lines.append(f"{questions} questions: grep -n {QUESTION} {directory}/*.yml")
+    result = {"written": not dry_run, "files": paths, "questions": questions}
+    emit(result, as_json, lambda: "\n".join(lines))
 
 
 def migrate(ctx: typer.Context, dry_run: DryRun = False, as_json: Json = False) -> None:

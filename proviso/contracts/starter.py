@@ -1,7 +1,8 @@
-"""The files that `proviso init` writes: a small project, not this repository's example."""
+"""Writes the files of a new project: by itself a small example, not this repository's."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -11,7 +12,7 @@ from proviso.contracts.files import replacing_together
 
 
 def template_files() -> list[str]:
-    """Names of the files that a new project starts with."""
+    """Names of the example's files."""
     return sorted(item.name for item in _folder().iterdir() if item.is_file())
 
 
@@ -21,19 +22,29 @@ def template_text(name: str) -> str:
 
 
 def write_template(directory: Path) -> list[str]:
-    """Writes them into `directory`, which must be empty or absent. Raises InputError."""
+    """Writes the example into `directory`, which must be empty or absent. Raises InputError."""
+    check_empty(directory)
+    return write_project(directory, {name: template_text(name) for name in template_files()})
+
+
+def check_empty(directory: Path) -> None:
+    """Refuses a directory in which something lies. Raises InputError."""
     if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
         found = "a directory with files in it" if directory.is_dir() else "a file"
         wanted, why = "an empty or new directory", "nothing is overwritten"
         raise InputError.of(directory, found, wanted, why, code="directory_not_empty")
+
+
+def write_project(directory: Path, texts: Mapping[str, str]) -> list[str]:
+    """Writes files into `directory`, all or none, and returns their names. Raises InputError."""
     try:
         with replacing_together() as files:
-            for name in template_files():
-                files.write_text(directory / name, template_text(name))
+            for name, text in texts.items():
+                files.write_text(directory / name, text)
     except OSError as error:
         message = f"cannot write: {(error.strerror or 'error').lower()}"
         raise InputError.event("directory_unwritable", message, directory) from None
-    return template_files()
+    return list(texts)
 
 
 def _folder() -> Traversable:

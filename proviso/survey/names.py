@@ -39,7 +39,8 @@ where window with
 RESERVED = frozenset(_WORDS.split())
 """Words that SQL reserves: such a name could not stand in a `where`."""
 
-_LONGEST = 63
+LONGEST = 40
+"""Characters of a name: a contract takes 63, and others are made of it."""
 
 
 def contract_names(names: Iterable[str]) -> dict[str, str]:
@@ -49,7 +50,7 @@ def contract_names(names: Iterable[str]) -> dict[str, str]:
     for number, name in enumerate(names, 1):
         base = plain_name(name) or f"column_{number}"
         if base in OURS | RESERVED:
-            base = f"{base[: _LONGEST - 6]}_value"
+            base = f"{base[: LONGEST - 6]}_value"
         chosen[name] = _free(base, taken)
         taken.add(chosen[name])
     return chosen
@@ -62,12 +63,12 @@ def plain_name(text: str) -> str:
     name = re.sub(r"[^a-z0-9]+", "_", words).strip("_")
     if name[:1].isdigit():
         name = f"n{name}"
-    return name[:_LONGEST].rstrip("_")
+    return name[:LONGEST].rstrip("_")
 
 
 def _free(base: str, taken: set[str]) -> str:
     name, number = base, 2
     while name in taken:
         suffix = f"_{number}"
-        name, number = base[: _LONGEST - len(suffix)] + suffix, number + 1
+        name, number = base[: LONGEST - len(suffix)] + suffix, number + 1
     return name

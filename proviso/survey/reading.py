@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from proviso.contracts.base import InputError
-from proviso.contracts.files import check_is_file
+from proviso.contracts.files import check_is_file, replacing
 from proviso.survey.facts import ColumnFacts, Kind, TableFacts, Value
 from proviso.survey.names import plain_name
 
@@ -60,6 +60,18 @@ def read_tables(place: Path) -> tuple[TableFacts, ...]:
         return (_table(_stem(place), str(place), [place]),)
     tables = _grouped(place, _files(place))
     return tuple(_table(name, shown, paths) for name, shown, paths in tables)
+
+
+def copy_as_parquet(table: TableFacts, path: Path) -> None:
+    """Writes a table as one Parquet file, with the types that were guessed. Raises InputError."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with duckdb.connect() as connection, replacing(path) as temporary:
+        connection.execute("set timezone = 'UTC'")
+        try:
+            _open(connection, table.format, [Path(table.place)])
+            connection.execute(f"copy _rows to {_literal(str(temporary))} (format parquet)")
+        except duckdb.Error as error:
+            raise _unreadable(error, table.place) from None
 
 
 def format_of(name: str) -> Literal["parquet", "csv"] | None:

@@ -6,8 +6,9 @@ the sample. What could have been decided otherwise stays as a question (`Guess.o
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from proviso.survey.facts import ColumnFacts, TableFacts
 from proviso.survey.hints import named_like
@@ -15,6 +16,10 @@ from proviso.survey.relations import grows, never_before, null_together, tells
 
 MAX_SCALE = 6
 """Decimals of money that a contract can state."""
+
+
+_NAMEABLE = re.compile(r"[^\x00-\x1f\x7f]{1,200}")
+"""Names of columns that a contract can state."""
 
 
 @dataclass(frozen=True)
@@ -67,8 +72,10 @@ class Roles:
         return next((late.moment for late in self.late if column in late.columns), None)
 
 
-def roles_of(table: TableFacts, label: str | None = None) -> Roles:
+def roles_of(whole: TableFacts, label: str | None = None) -> Roles:
     """The roles of a table's columns; `label` is the label's column where the user has said it."""
+    unnamed = [column for column in whole.columns if not _NAMEABLE.fullmatch(column.name)]
+    table = replace(whole, columns=tuple(c for c in whole.columns if c not in unnamed))
     moment = _moment(table)
     event = table.column(moment.column) if moment else None
     arrival = _arrival(table, event) if event else None
@@ -77,7 +84,10 @@ def roles_of(table: TableFacts, label: str | None = None) -> Roles:
     row_id = _id(table)
     chosen = {guess.column for guess in (moment, row_id, arrival, truth) if guess}
     chosen |= {one.moment for one in late}
-    left_out = tuple(_left_out(table, chosen))
+    left_out = (
+        *(LeftOut(c.name, "its name is longer than 200, or has a line break") for c in unnamed),
+        *_left_out(table, chosen),
+    )
     free = [
         column
         for column in table.columns

@@ -25,7 +25,7 @@ from proviso.survey.names import OURS, RESERVED, contract_names
         ("日付", "column_1"),
         ("order", "order_value"),
         ("event_ts", "event_ts_value"),
-        ("a" * 80, "a" * 63),
+        ("a" * 80, "a" * 40),
     ],
 )
 def test_a_name_is_small_letters_digits_and_underscores(physical: str, name: str) -> None:

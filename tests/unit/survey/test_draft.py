@@ -1,0 +1,239 @@
+"""`proviso init --from`: files that validate for many shapes of data, and honest refusals."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from proviso.checks.lab import checks
+from proviso.contracts.loading import load_contract, load_plan
+from proviso.contracts.plan import Plan
+from proviso.contracts.sources import EventsSource
+from proviso.survey.start import start_project
+from proviso.training.spec import load_spec
+from tests.problems import refused
+from tests.program import Done, call
+
+DAY = 86_400
+ROWS = 2_000
+AT = f"timestamptz '2024-01-01 00:00+00' + to_seconds(i * {60 * DAY // ROWS})"
+PAYMENTS = f"""select 'p' || i as payment_id, {AT} as paid_at, 'c' || i % 40 as customer_id,
+    i % 7 as shop_id, round(5 + (i * 37 % 500) / 10, 2) as amount, i % 3 as items,
+    (i * 37 % 500) > 400 and i % 2 = 0 as is_fraud from range({ROWS}) as r(i)"""
+
+
+def write(path: Path, query: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with duckdb.connect() as connection:
+        connection.execute("set timezone = 'UTC'")
+        connection.execute(f"copy ({query}) to '{path}'")
+    return path
+
+
+def without(query: str, column: str) -> str:
+    return f"select * exclude ({column}) from ({query})"
+
+
+def problems(directory: Path) -> list[str]:
+    return [problem.code for check in checks(directory) for problem in check.problems]
+
+
+def test_a_draft_of_payments(tmp_path: Path) -> None:
+    data = write(tmp_path / "payments.parquet", PAYMENTS)
+    start_project(str(data), tmp_path / "mine", None)
+    assert problems(tmp_path / "mine") == []
+    contract, plan = load_contract(tmp_path / "mine"), load_plan(tmp_path / "mine")
+    [source, asked] = contract.sources
+    assert isinstance(source, EventsSource)
+    assert (source.id, source.event_timestamp) == ("payment_id", "paid_at")
+    assert {name: column.dtype for name, column in source.columns.items()} == {
+        "is_fraud": "bool",
+        "amount": "money",
+        "items": "int64",
+    }
+    assert {entity.name: entity.dtype for entity in contract.entities} == {
+        "customer": "string",
+        "shop": "int64",
+    }
+    assert source.location
+    assert source.location.path == "payments.parquet"
+    assert contract.observations_of().label.column == "is_fraud"
+    assert asked.name == "payments_asked"
+    assert load_spec(tmp_path / "mine", contract, plan).version == 1
+
+
+def test_a_draft_is_signed_by_nobody(tmp_path: Path) -> None:
+    data = write(tmp_path / "payments.parquet", PAYMENTS)
+    start_project(str(data), tmp_path / "mine", None)
+    plan: Plan = load_plan(tmp_path / "mine")
+    assert plan.unsigned
+    assert not list((tmp_path / "mine").glob("*.jsonl"))
+    assert not list((tmp_path / "mine").glob("*.csv"))
+
+
+def test_no_word_of_our_examples_is_in_a_draft(tmp_path: Path) -> None:
+    data = write(tmp_path / "rides.parquet", PAYMENTS.replace("payment", "ride"))
+    texts = start_project(str(data), tmp_path / "mine", None)
+    words = "card|merchant|courier|parcel|deliver|turanmart|chargeback|reschedule|transaction"
+    found = {
+        name: re.findall(rf"[^\n]*(?:{words})[^\n]*", text.replace("--transactions", ""))
+        for name, text in texts.items()
+    }
+    assert found == {name: [] for name in texts}
+
+
+ODD = {
+    "a csv file": (
+        "odd.csv",
+        f"""select i as "Order ID", {AT} as "ORDER TIME", i % 30 as "group", i % 9 as "Größe",
+        i % 5 as "select", 'x' || i % 4 as "event_ts", i % 7 = 0 as "Was It: late?",
+        null as nothing from range({ROWS}) as r(i)""",
+    ),
+    "names that would be other yaml": (
+        "odd.parquet",
+        f"""select i as "{{id}}", {AT} as "at: #", i % 30 as "user: b, c", i % 5 as '"quoted"',
+        i % 9 as "- [x", i % 7 = 0 as "late: # QUESTION" from range({ROWS}) as r(i)""",
+    ),
+    "two columns of one name": (
+        "odd.parquet",
+        f"""select i as id, {AT} as at, i % 30 as "User", i % 20 as "USER ", i % 5 as "Amount",
+        i % 7 as "AMOUNT!", i % 7 = 0 as late from range({ROWS}) as r(i)""",
+    ),
+    "names that cannot be stated": (
+        "odd.parquet",
+        f"""select i as id, {AT} as at, i % 30 as user_id, i % 5 as "a\nb: c", i % 9 as {"z" * 300},
+        i % 4 as n, i % 7 = 0 as late from range({ROWS}) as r(i)""",
+    ),
+    "long names": (
+        "odd.parquet",
+        f"""select i as id, {AT} as at, i % 30 as {"k" * 120}_id, i % 20 as {"k" * 121}_id,
+        i % 5 as {"n" * 100}, i % 7 = 0 as {"y" * 100} from range({ROWS}) as r(i)""",
+    ),
+    "our own names": (
+        "odd.parquet",
+        f"""select i as score, {AT} as event_ts, 's' || i % 30 as status, i % 20 as label_known_at,
+        i % 5 as hour_of_day, i % 7 = 0 as label from range({ROWS}) as r(i)""",
+    ),
+    "arrivals and a moment of the label": (
+        "odd.parquet",
+        f"""select i as id, {AT} as happened_at, {AT} + interval 3 hours as reported_at,
+        case when i % 9 > 0 then {AT} + interval 2 days end as known_at,
+        case when i % 9 > 0 then i % 7 = 0 end as late, i % 30 as user_id, i % 5 as n
+        from range({ROWS}) as r(i)""",
+    ),
+    "four days": (
+        "odd.parquet",
+        """select i as id, timestamp '2024-01-01' + to_hours(i) as at, i % 5 as user_id,
+        i % 3 as n, i % 7 = 0 as late from range(96) as r(i)""",
+    ),
+    "many columns": (
+        "odd.parquet",
+        f"""select i as id, {AT} as at, i % 30 as user_id, i % 7 = 0 as late,
+        {", ".join(f"(i * {k + 3}) % 11 as n{k}" for k in range(40))}
+        from range({ROWS}) as r(i)""",
+    ),
+}
+
+
+@pytest.mark.parametrize("shape", ODD)
+def test_odd_data_has_a_draft_that_validates(tmp_path: Path, shape: str) -> None:
+    name, query = ODD[shape]
+    start_project(str(write(tmp_path / name, query)), tmp_path / "mine", None)
+    assert problems(tmp_path / "mine") == []
+    load_spec(tmp_path / "mine", load_contract(tmp_path / "mine"), load_plan(tmp_path / "mine"))
+
+
+def test_what_is_not_used_is_said_with_the_reason(tmp_path: Path) -> None:
+    query = f"""select *, epoch(paid_at)::bigint // 60 as odometer, null as gap,
+        date '2024-01-01' as day, case when is_fraud then 9 else 1 end as verdict
+        from ({PAYMENTS})"""
+    texts = start_project(
+        str(write(tmp_path / "payments.parquet", query)), tmp_path / "mine", "is_fraud"
+    )
+    unused = dict(re.findall(r"#   (\w+): (.*)", texts["feature_store_contract.yml"]))
+    assert set(unused) == {"odometer", "gap", "day", "verdict"}
+    assert "tells the label" in unused["verdict"]
+    assert "grows with time" in unused["odometer"]
+
+
+def test_the_user_names_the_label(tmp_path: Path) -> None:
+    query = f"select *, items % 2 as odd from ({PAYMENTS})"
+    write(tmp_path / "data" / "payments.parquet", query)
+    write(tmp_path / "data" / "other.parquet", PAYMENTS)
+    start_project(str(tmp_path / "data"), tmp_path / "mine", "payments.odd")
+    observed = load_contract(tmp_path / "mine").observations_of()
+    assert (observed.rows.name, observed.label.column) == ("payments", "odd")
+
+
+REFUSED = {
+    "moment_not_found": without(PAYMENTS, "paid_at"),
+    "id_not_found": without(PAYMENTS, "payment_id"),
+    "label_not_found": without(PAYMENTS, "is_fraud"),
+    "key_not_found": f"""select i as id, {AT} as at, i % 7 = 0 as late, (i % 9)::double as n
+        from range({ROWS}) as r(i)""",
+    "field_not_found": f"""select i as id, {AT} as at, i % 7 = 0 as late, i % 30 as user_id,
+        null::double as n from range({ROWS}) as r(i)""",
+    "data_too_short": PAYMENTS.replace("to_seconds", "to_milliseconds"),
+}
+
+
+@pytest.mark.parametrize("code", REFUSED)
+def test_data_that_cannot_be_drafted_for(tmp_path: Path, code: str) -> None:
+    data = write(tmp_path / "payments.parquet", REFUSED[code])
+    with refused(code):
+        start_project(str(data), tmp_path / "mine", None)
+    assert not (tmp_path / "mine").exists()
+
+
+def test_labels_that_cannot_be(tmp_path: Path) -> None:
+    data = str(write(tmp_path / "payments.parquet", PAYMENTS))
+    with refused("label_unknown"):
+        start_project(data, tmp_path / "mine", "churned")
+    with refused("label_not_binary"):
+        start_project(data, tmp_path / "mine", "items")
+
+
+def test_a_place_that_is_none(tmp_path: Path) -> None:
+    with refused("address_not_supported"):
+        start_project("http://example.com/x.csv", tmp_path / "mine", None)
+    with refused("data_format_unknown"):
+        start_project("https://example.com/", tmp_path / "mine", None)
+    assert not (tmp_path / "mine").exists()
+
+
+def test_nothing_is_overwritten(tmp_path: Path) -> None:
+    data = write(tmp_path / "mine" / "payments.parquet", PAYMENTS)
+    with refused("directory_not_empty"):
+        start_project(str(data), tmp_path / "mine", None)
+
+
+def proviso_lines(readme: Path) -> list[list[str]]:
+    """The commands of a README but those that start a stack."""
+    joined = readme.read_text().replace("\\\n", " ")
+    lines = re.findall(r"^    proviso (.*)$", joined, re.MULTILINE)
+    return [shlex.split(line) for line in lines if "local" not in line]
+
+
+def test_the_commands_of_the_readme_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / "payments.csv", PAYMENTS)
+    assert call("init", "mine", "--from", "payments.csv").code == 0
+    training = tmp_path / "mine" / "training.yml"
+    training.write_text(training.read_text().replace("trees: 200", "trees: 20"))
+    commands = proviso_lines(tmp_path / "mine" / "README.md")
+    assert [line[2] for line in commands] == ["validate", "features", "train", "gate"]
+    done: list[Done] = [call(*line) for line in commands]
+    assert [one.code for one in done[:3]] == [0, 0, 0], [one.err for one in done]
+    # Made-up payments may not teach a model enough; the gate has a verdict in either case.
+    assert done[3].code in {0, 1}
+    assert "quality floor" in done[3].out
+
+
+def test_a_dry_run_writes_nothing(tmp_path: Path) -> None:
+    done = call("init", tmp_path / "mine", "--from", "absent.csv", "--dry-run")
+    assert (done.code, done.out.count("would write")) == (0, 4)
+    assert not (tmp_path / "mine").exists()
