@@ -73,8 +73,8 @@ def init(
 ) -> None:
     """Write the files of a new project into an empty directory.
 
-    Contract, plan, training settings and a README, signed by nobody: of a small example, or drafted
-    for your own data, with a QUESTION wherever something had to be guessed.
+    Contract, plan, training settings and a README, without sign-offs: of a small example, or
+    drafted for your own data, with a QUESTION wherever something had to be guessed.
     """
     if dry_run:
         files, questions = [*(PROJECT_FILES if data else template_files())], 0
