@@ -10,32 +10,40 @@ from typing import Any
 
 from proviso.contracts.aggregates import AGGREGATES
 from proviso.contracts.contract import Aggregate, Contract, FeatureView
+from proviso.contracts.definitions import column_of
 from tests.history_data import contract
 
 WINDOWS = ("PT1H", "PT2H30M", "all")
 VIEWS = ("buyer_hourly", "buyer_at_shop", "buyer_stream")
-_OF: Mapping[str, tuple[str, ...]] = {}
-"""The columns that a function is tried on, where they are not these."""
 _NUMBERS = ("price", "pieces", "weight", "is_gift")
-_DTYPES = {"count": "int64", "units": "int64", "quotient": "float64"}
+_DTYPES = {"count": "int64", "units": "int64", "squares": "int64", "quotient": "float64"}
+_OWN = {"money": "float64", "timestamp": "int64"}
+"""Dtypes of features that are a column's value, where they are not the column's."""
 
 
-def only(*stated: Mapping[str, Any], on: str = "string") -> Contract:
-    """The shop's contract whose views have these aggregates, each a feature of its name."""
-    owner = contract(on)
-    made = [_of(owner.view_by_name[name], stated) for name in VIEWS]
+def only(*stated: Mapping[str, Any], of: Contract | None = None) -> Contract:
+    """The shop, or one of its form, whose views have these aggregates as features."""
+    owner = of or contract()
+    made = [_of(owner, view, stated) for view in owner.feature_views if view.name in VIEWS]
     return owner.model_copy(update={"feature_views": made, "feature_services": []})
 
 
-def _of(view: FeatureView, stated: tuple[Mapping[str, Any], ...]) -> FeatureView:
+def _of(owner: Contract, view: FeatureView, stated: tuple[Mapping[str, Any], ...]) -> FeatureView:
     aggregates = [Aggregate.model_validate(one) for one in stated]
     features = [
         view.features[0].model_copy(
-            update={"name": a.name, "sql": None, "dtype": _DTYPES[AGGREGATES[a.function].yields]}
+            update={"name": a.name, "sql": None, "dtype": _dtype(owner, view, a)}
         )
         for a in aggregates
     ]
     return view.model_copy(update={"aggregates": aggregates, "features": features})
+
+
+def _dtype(owner: Contract, view: FeatureView, aggregate: Aggregate) -> str:
+    yields, column = AGGREGATES[aggregate.function].yields, column_of(owner, view, aggregate)
+    if yields == "value" and column is not None:
+        return _OWN.get(column.dtype, column.dtype)
+    return _DTYPES[yields]
 
 
 def every_function() -> tuple[Mapping[str, Any], ...]:
@@ -56,7 +64,7 @@ def _stated(name: str) -> Iterator[dict[str, Any]]:
         yield {"function": name, "where": "pieces > 2 or is_gift"}
     if function.column == "none":
         return
-    for of in _OF.get(name, _NUMBERS):
+    for of in _NUMBERS:
         scale = {"scale": 1} if of == "weight" and function.sums else {}
         where = {"where": "pieces < 7"} if of == "price" else {}
         yield {"function": name, "of": of, **scale, **where}

@@ -3,18 +3,21 @@
 A function is its meaning over plain values, which the reference (`history/oracle.py`) computes
 with; an engine computes the same to the bit (`history/duckdb/aggregates.py`). Sums are exact
 integers: money in minor units, doubles in units of a stated scale (`fixed`). What is divided is
-divided once, at the end, so that the order of work never shows.
+divided once, at the end, so that the order of work never shows. Where events are equal, the order
+of `Rank` decides.
 """
 
 from __future__ import annotations
 
 import math
+from collections import Counter as TimesOf
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 from feature_runtime.core.availability import Value
 from feature_runtime.core.keys import EntityId
+from feature_runtime.core.moments import SECOND
 
 Rank = tuple[int, int, EntityId]
 """What orders events: the moment that they are dated by, their event timestamp, their id."""
@@ -27,6 +30,11 @@ class Counted(NamedTuple):
     rank: Rank
 
 
+NUMBERS = frozenset({"money", "int64", "float64", "bool"})
+ORDERED = NUMBERS | {"timestamp"}
+ANY = ORDERED | {"string"}
+"""Dtypes of columns."""
+
 Meaning = Callable[[Sequence[Counted], int, int], Value]
 """Of counted events, the end of their window, and how many units make one of the column."""
 
@@ -37,19 +45,20 @@ class AggregateFunction:
 
     column: whether it is of a column (`of`); condition: whether `where` is what it measures.
     dtypes: those of columns that it takes. yields: a whole number of its own, a whole number of
-    the column's units, a quotient in the column's own terms, or one of the column's values.
+    the column's units or of their squares, a quotient in the column's own terms, or one of the
+    column's values.
     """
 
     meaning: Meaning
-    yields: Literal["count", "units", "quotient", "value"]
+    yields: Literal["count", "units", "squares", "quotient", "value"]
     column: Literal["none", "required", "optional"] = "required"
     condition: bool = False
-    dtypes: frozenset[str] = frozenset({"money", "int64", "bool", "float64"})
+    dtypes: frozenset[str] = NUMBERS
 
     @property
     def sums(self) -> bool:
         """Whether the values of its column are added up: a double then needs a scale."""
-        return self.column == "required" and self.yields in {"units", "quotient", "count"}
+        return self.column == "required" and self.yields in {"units", "squares", "quotient"}
 
 
 def fixed(value: float, scale: int) -> int:
@@ -103,12 +112,50 @@ def _share(events: Sequence[Counted], end: int, _unit: int) -> float | None:
     return quotient(_sum(events, end, 1), len(events))
 
 
+def _least(events: Sequence[Counted], _end: int, _unit: int) -> Value:
+    return min((event.value for event in events), default=None)
+
+
+def _greatest(events: Sequence[Counted], _end: int, _unit: int) -> Value:
+    return max((event.value for event in events), default=None)
+
+
+def _first(events: Sequence[Counted], _end: int, _unit: int) -> Value:
+    return min(events, key=lambda event: event.rank).value if events else None
+
+
+def _last(events: Sequence[Counted], _end: int, _unit: int) -> Value:
+    return max(events, key=lambda event: event.rank).value if events else None
+
+
+def _distinct(events: Sequence[Counted], _end: int, _unit: int) -> int:
+    return len({event.value for event in events})
+
+
+def _most_frequent(events: Sequence[Counted], _end: int, _unit: int) -> Value:
+    """Of values that are equally frequent the least."""
+    times = TimesOf(event.value for event in events)
+    return min(times, key=lambda value: (-times[value], value), default=None)
+
+
+def _time_since(events: Sequence[Counted], end: int, _unit: int) -> int | None:
+    """Whole seconds from the last event to the window's end."""
+    return (end - max(e.rank for e in events)[0]) // SECOND if events else None
+
+
 AGGREGATES: Mapping[str, AggregateFunction] = {
     "count": AggregateFunction(_count, "count", "none"),
     "sum": AggregateFunction(_sum, "units"),
-    "sum_of_squares": AggregateFunction(_sum_of_squares, "count"),
+    "sum_of_squares": AggregateFunction(_sum_of_squares, "squares"),
     "mean": AggregateFunction(_mean, "quotient"),
     "variance": AggregateFunction(_variance, "quotient"),
     "stddev": AggregateFunction(_deviation, "quotient"),
     "share": AggregateFunction(_share, "quotient", "none", condition=True),
+    "min": AggregateFunction(_least, "value", dtypes=ORDERED),
+    "max": AggregateFunction(_greatest, "value", dtypes=ORDERED),
+    "first": AggregateFunction(_first, "value", dtypes=ANY),
+    "last": AggregateFunction(_last, "value", dtypes=ANY),
+    "count_distinct": AggregateFunction(_distinct, "count", dtypes=ANY),
+    "most_frequent": AggregateFunction(_most_frequent, "value", dtypes=ANY),
+    "time_since": AggregateFunction(_time_since, "count", "optional", dtypes=ANY),
 }

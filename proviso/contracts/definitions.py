@@ -87,9 +87,12 @@ def units_of(contract: Contract, view: FeatureView, aggregate: Aggregate) -> int
     return int(10 ** (aggregate.scale or 0))
 
 
-def aggregate_kind(aggregate: Aggregate) -> Kind:
-    """What a feature's SQL finds under an aggregate's name."""
-    return "rounded" if AGGREGATES[aggregate.function].yields == "quotient" else "int"
+def aggregate_kind(contract: Contract, view: FeatureView, aggregate: Aggregate) -> Kind:
+    """What a feature's SQL finds under an aggregate's name; money and moments are integers."""
+    yields, column = AGGREGATES[aggregate.function].yields, column_of(contract, view, aggregate)
+    if yields == "value" and column is not None:
+        return _KINDS.get(column.dtype, "int")
+    return "rounded" if yields == "quotient" else "int"
 
 
 def where_scalar(contract: Contract, view: FeatureView, aggregate: Aggregate) -> Scalar | None:
@@ -150,7 +153,7 @@ def feature_scalar(contract: Contract, view: FeatureView, feature: Feature) -> S
 
     Without `sql` it is the aggregate of its name; a float64 of money is then in major units.
     """
-    columns = {a.name: aggregate_kind(a) for a in view.aggregates}
+    columns = {a.name: aggregate_kind(contract, view, a) for a in view.aggregates}
     if feature.sql is None and feature.name not in columns:
         found, wanted = "no sql and no aggregate of that name", f"sql or one of {listed(columns)}"
         raise SqlError(found, wanted, code="sql_missing")
@@ -177,6 +180,6 @@ def _by_name(
     scalar = column_scalar(feature.name, columns)
     column, yields = column_of(contract, view, aggregate), AGGREGATES[aggregate.function].yields
     minor = yields == "units" and column is not None and column.dtype == "money"
-    if minor or yields in {"count", "quotient"} or units == 1 or feature.dtype != "float64":
+    if minor or yields not in {"units", "value"} or units == 1 or feature.dtype != "float64":
         return scalar
     return in_units(scalar, units)

@@ -1,181 +1,22 @@
 """The contract's aggregates and features as SQL over the table `events`.
 
-What is added up are exact integers, so the order of work never shows. An aggregate is made of
-running sums (`Term`): a mean is one of values and one of how many there are. Aggregates that need
-the same sum share it.
+What is added up are exact integers, so the order of work never shows.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 
 from feature_runtime.core.encode import MODEL_LIMIT
 from proviso.contracts.base import ALL_TIME, ContractError, Problem
-from proviso.contracts.contract import Aggregate, Contract, Feature, FeatureView, Scheduled
-from proviso.contracts.definitions import (
-    check_column,
-    column_of,
-    feature_scalar,
-    units_of,
-    where_scalar,
-)
+from proviso.contracts.contract import Contract, Feature, FeatureView
+from proviso.contracts.definitions import check_column, feature_scalar, where_scalar
 from proviso.contracts.sql import SqlError
 from proviso.history.duckdb.engine import column_type, names, quoted
+from proviso.history.duckdb.layout import Layout, Term
+from proviso.history.duckdb.sweeps import SWEPT
 from proviso.history.duckdb.transactions import EVENTS
-
-MEMBERS = "_members"
-
-
-@dataclass(frozen=True)
-class Term:
-    """A running sum: over a window of events of a dating, of what each adds (SQL, an integer)."""
-
-    name: str
-    dated: str
-    window: int
-    value: str
-    wide: bool
-
-    @property
-    def type(self) -> str:
-        """The type of what one event adds."""
-        return "hugeint" if self.wide else "bigint"
-
-
-@dataclass(frozen=True)
-class Layout:
-    """The running sums of a view, and each aggregate's value as SQL over them."""
-
-    terms: Sequence[Term]
-    values: Mapping[str, str]
-
-    @property
-    def datings(self) -> list[str]:
-        """The datings of the view's terms."""
-        return sorted({term.dated for term in self.terms})
-
-    def windows(self, dated: str) -> list[int]:
-        """The windows of a dating that events leave."""
-        windows = {term.window for term in self.terms if term.dated == dated}
-        return sorted(windows - {ALL_TIME})
-
-    def bases(self, dated: str) -> dict[str, Term]:
-        """By its column: what an event adds to some of the terms of a dating."""
-        values = dict.fromkeys((t.value, t.wide) for t in self.terms if t.dated == dated)
-        places = {value: f"_b{place}" for place, value in enumerate(values)}
-        return {places[t.value, t.wide]: t for t in self.terms if t.dated == dated}
-
-    @property
-    def columns(self) -> str:
-        """The view's aggregates over the columns of the terms."""
-        return "".join(f", {value} as {quoted(name)}" for name, value in self.values.items())
-
-
-def layout_of(contract: Contract, view: FeatureView) -> Layout:
-    """What is summed for a view. Of a scheduled view, its population too."""
-    terms: dict[tuple[str, int, str], Term] = {}
-    if isinstance(view.publication, Scheduled):
-        terms["event", view.population, "1"] = Term(MEMBERS, "event", view.population, "1", False)
-    values = {}
-    for aggregate in view.aggregates:
-        add = partial(_term, terms, aggregate)
-        values[aggregate.name] = _VALUES[aggregate.function](_Parts(contract, view, aggregate, add))
-    return Layout(list(terms.values()), values)
-
-
-def _term(
-    terms: dict[tuple[str, int, str], Term], aggregate: Aggregate, value: str, wide: bool = False
-) -> str:
-    """The column of a sum, which may be there already."""
-    key = (aggregate.dated, aggregate.window, value)
-    name = f"_t{len(terms)}"
-    return terms.setdefault(key, Term(name, *key, wide)).name
-
-
-@dataclass(frozen=True)
-class _Parts:
-    """What an aggregate is made of; each property is the column of a sum."""
-
-    contract: Contract
-    view: FeatureView
-    aggregate: Aggregate
-    add: Callable[..., str]
-
-    @property
-    def events(self) -> str:
-        """How many events meet the condition and have a value."""
-        of = self.aggregate.of
-        conditions = [] if self.aggregate.where is None else [self._where]
-        conditions += [] if of is None else [f"{quoted(of)} is not null"]
-        return self.add(_counted(conditions, "1"))
-
-    @property
-    def judged(self) -> str:
-        """How many events have a condition that is true or false."""
-        return self.add(_counted([f"({self._where}) is not null"], "1"))
-
-    @property
-    def total(self) -> str:
-        return self._sum(self._value("bigint"), wide=False)
-
-    @property
-    def squares(self) -> str:
-        value = self._value("hugeint")
-        return self._sum(f"{value} * {value}", wide=True)
-
-    @property
-    def units(self) -> int:
-        return units_of(self.contract, self.view, self.aggregate)
-
-    def _sum(self, value: str, wide: bool) -> str:
-        where = [] if self.aggregate.where is None else [self._where]
-        return self.add(_counted(where, f"coalesce({value}, 0)"), wide)
-
-    @property
-    def _where(self) -> str:
-        return aggregate_where(self.contract, self.view, self.aggregate)
-
-    def _value(self, kind: str) -> str:
-        """The column as an integer; a double in units of the aggregate's scale."""
-        column = column_of(self.contract, self.view, self.aggregate)
-        value = quoted(self.aggregate.of or "")
-        if column is not None and column.dtype == "float64":
-            value = f"round({value} * {self.units:d}::double)"
-        return f"{value}::{kind}"
-
-
-def _counted(conditions: Sequence[str], value: str) -> str:
-    if not conditions:
-        return value
-    return f"case when {' and '.join(f'({one})' for one in conditions)} then {value} else 0 end"
-
-
-def _mean(parts: _Parts) -> str:
-    return f"{parts.total} / nullif({_times(parts.events, parts.units)}, 0)"
-
-
-def _variance(parts: _Parts) -> str:
-    count, total, squares = parts.events, parts.total, parts.squares
-    divisor = f"({_times(count, parts.units)} * {_times(count, parts.units)})"
-    return f"try(({count} * {squares} - {total} * {total}) / nullif({divisor}, 0))"
-
-
-def _times(count: str, units: int) -> str:
-    return count if units == 1 else f"({count} * {units:d})"
-
-
-_VALUES: Mapping[str, Callable[[_Parts], str]] = {
-    "count": lambda parts: parts.events,
-    "sum": lambda parts: parts.total,
-    "sum_of_squares": lambda parts: parts.squares,
-    "mean": _mean,
-    "variance": _variance,
-    "stddev": lambda parts: f"sqrt({_variance(parts)})",
-    "share": lambda parts: f"{parts.events} / nullif({parts.judged}, 0)",
-}
-"""The value of each function of the contract's registry, as SQL over the sums that it needs."""
 
 
 def check_aggregates(contract: Contract, views: Iterable[FeatureView]) -> None:
@@ -195,21 +36,29 @@ def check_aggregates(contract: Contract, views: Iterable[FeatureView]) -> None:
 
 
 def dated_events(contract: Contract, view: FeatureView, layout: Layout, dated: str) -> str:
-    """Events with `_entity`, `_moment`, `_known`, and what each adds to the terms of a dating.
+    """Events with `_entity`, `_moment`, `_known`, and what each adds to the terms of a dating."""
+    added = {name: f"({t.value})::{t.type}" for name, t in layout.bases(dated).items()}
+    return _dated(contract, view, dated, added)
 
-    An event dated by what is known later exists only once that is known.
-    """
+
+def swept_events(contract: Contract, view: FeatureView, layout: Layout, dated: str) -> str:
+    """Events with `_entity`, `_moment`, `_known`, the values of the sweeps of a dating, and
+    `_event` and `_id`, which decide between equal moments."""
+    row_id = quoted(contract.observations_of().id)
+    values = {**layout.swept_values(dated), "_event": "_event", "_id": row_id}
+    return _dated(contract, view, dated, values)
+
+
+def _dated(contract: Contract, view: FeatureView, dated: str, columns: Mapping[str, str]) -> str:
+    """An event dated by what is known later exists only once that is known."""
     moment, known, condition = "_event", "_arrival", "true"
     if dated == "known":
         moment, known = "_label_known", "greatest(_label_known, _arrival)"
         condition = "_label_known is not null"
-    added = "".join(
-        f", ({term.value})::{term.type} as {name}" for name, term in layout.bases(dated).items()
-    )
-    keys = names(*contract.join_keys(view))
+    stated = "".join(f", {value} as {name}" for name, value in columns.items())
     return (
-        f"select _entity, {moment} as _moment, {known} as _known{added}"
-        f" from {EVENTS} join _entities using ({keys}) where {condition}"
+        f"select _entity, {moment} as _moment, {known} as _known{stated} from {EVENTS}"
+        f" join _entities using ({names(*contract.join_keys(view))}) where {condition}"
     )
 
 
@@ -267,20 +116,31 @@ def running_sums(layout: Layout, window: str) -> str:
     return ", ".join(f"sum({t.name}) over {window} as {t.name}" for t in layout.terms)
 
 
+def nothing_kept(layout: Layout) -> str:
+    """What is kept of a state without events."""
+    sums = [f"0::hugeint as {term.name}" for term in layout.terms]
+    return ", ".join([*sums, *(f"null::{s.type} as {s.name}" for s in layout.sweeps)])
+
+
 def no_sums(layout: Layout) -> str:
-    """The terms of a state without events."""
+    """No change of any term."""
     return ", ".join(f"0::hugeint as {term.name}" for term in layout.terms)
+
+
+def with_steps(layout: Layout, states: str, at: str) -> str:
+    """States, from their column `at` on, with the steps that hold there."""
+    if not layout.sweeps:
+        return states
+    steps = "".join(f", _s.{sweep.name}" for sweep in layout.sweeps)
+    return (
+        f"select _q.*{steps} from ({states}) _q asof left join {SWEPT} _s"
+        f" on _q._entity = _s._entity and _q.{at} >= _s._at"
+    )
 
 
 def feature_columns(contract: Contract, view: FeatureView) -> str:
     """The features over the aggregates; what their type or the model's cannot hold is null."""
     return ", ".join(f"{_feature(contract, view, f)} as {quoted(f.name)}" for f in view.features)
-
-
-def aggregate_where(contract: Contract, view: FeatureView, aggregate: Aggregate) -> str:
-    """The judged condition of an aggregate; `true` without one."""
-    scalar = where_scalar(contract, view, aggregate)
-    return "true" if scalar is None else scalar.sql()
 
 
 def _feature(contract: Contract, view: FeatureView, feature: Feature) -> str:

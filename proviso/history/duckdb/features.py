@@ -21,17 +21,17 @@ from proviso.contracts.base import ContractError, InputError, Problem
 from proviso.contracts.contract import Contract, FeatureView, Scheduled
 from proviso.contracts.files import Replacements, replacing_together
 from proviso.history.duckdb.aggregates import (
-    MEMBERS,
-    Layout,
     cells_of,
     changes,
     check_aggregates,
     dated_events,
     feature_columns,
-    layout_of,
     no_sums,
+    nothing_kept,
     running_sums,
     sums_of_changes,
+    swept_events,
+    with_steps,
 )
 from proviso.history.duckdb.digests import digest_events, measured
 from proviso.history.duckdb.engine import (
@@ -41,7 +41,9 @@ from proviso.history.duckdb.engine import (
     names,
     write_parquet,
 )
+from proviso.history.duckdb.layout import END, MEMBERS, Layout, layout_of
 from proviso.history.duckdb.onevent import arrivals, make_arrivals, on_event_rows
+from proviso.history.duckdb.sweeps import AT_ONCE, SWEPT, Numbering, add_swept, create_swept
 from proviso.history.duckdb.transactions import EVENTS, load_transactions
 from proviso.history.extent import final_end, notes_of
 from proviso.history.files import history_file
@@ -261,7 +263,7 @@ def computed(
         problem = Problem(where, str(error), wanted, code="feature_sql_refused")
         raise ContractError([problem]) from error
     finally:
-        for table in ("_entities", "_states", "_starts", "_cells_event", "_cells_known"):
+        for table in ("_entities", "_states", "_starts", "_cells_event", "_cells_known", SWEPT):
             engine.execute(f"drop table if exists {table}")
 
 
@@ -285,11 +287,15 @@ def _make_states(
         f"select (select count(*) from _entities), (select count(*) from {EVENTS})"
     )
     windows = sum(len(layout.windows(dated)) + 1 for dated in layout.datings)
-    parts = max(1, min(entities, -(-events * windows * len(layout.terms) // _CELLS)))
+    wanted = -(-events * windows * len(layout.terms) // _CELLS)
+    wanted = max(wanted, -(-events // AT_ONCE) if layout.sweeps else 1)
+    parts = max(1, min(entities, wanted))
     for part in range(parts):
         first, after = part * entities // parts + 1, (part + 1) * entities // parts + 1
         for dated in layout.datings:
             _make_cells(engine, contract, view, layout, dated, grid, range(first, after))
+        if layout.sweeps:
+            _sweep(engine, contract, view, layout, grid, range(first, after))
         into = "insert into _states" if part else "create temp table _states as"
         engine.execute(f"{into} {_states(contract, view, layout, grid)}")
     if also:
@@ -326,26 +332,79 @@ def _make_cells(
     )
 
 
+def _sweep(
+    engine: Engine,
+    contract: Contract,
+    view: FeatureView,
+    layout: Layout,
+    grid: Grid,
+    entities: range,
+) -> None:
+    """Makes the steps of some entities: places are runs, from the grid's start on."""
+    runs = -(-(grid.end - grid.start) // grid.every)
+    numbering = Numbering(runs + 1, runs, grid.start, grid.every)
+    queries = {}
+    for dated in layout.swept_datings:
+        entered = f"greatest(_moment, _known - {view.source_delay:d}, {grid.start:d})"
+        left = "".join(
+            f", {_place(f'_moment + {window:d}', grid, runs)} as _out{window}"
+            for window in layout.swept_windows(dated)
+        )
+        queries[dated] = (
+            f"select _entity - {entities.start:d} as _entity, _moment,"
+            f" {_place(entered, grid, runs)} as _in{left}, {', '.join(layout.swept_values(dated))}"
+            f" from ({swept_events(contract, view, layout, dated)})"
+            f" where _entity >= {entities.start:d} and _entity < {entities.stop:d}"
+            f" order by _entity, _moment, _event, _id"
+        )
+    create_swept(engine, layout)
+    add_swept(engine, layout, queries, numbering, entities.start)
+
+
+def _place(moment: str, grid: Grid, runs: int) -> str:
+    """The number of the first run at or after a moment; the number of runs if there is none."""
+    return f"least(({_next_run(moment, grid.every)} - {grid.start:d}) // {grid.every:d}, {runs:d})"
+
+
 def _nothing(contract: Contract, view: FeatureView, layout: Layout, grid: Grid, also: str) -> str:
     """States of entities without a transaction in runs that are wanted all the same."""
+    wanted = (
+        f"select distinct _entity, _at as _from, _at + {grid.every:d} as _until,"
+        f" {nothing_kept(layout)}"
+        f" from ({also}) join _entities using ({names(*contract.join_keys(view))})"
+    )
     return (
-        f"select _entity, _at, _at + {grid.every:d}, {feature_columns(contract, view)}"
-        f" from (select *{layout.columns} from (select distinct _entity, _at, {no_sums(layout)}"
-        f" from ({also}) join _entities using ({names(*contract.join_keys(view))}))) _w"
+        f"select * from ({_held(contract, view, layout, wanted)}) _w"
         f" where not exists (select 1 from _states _s where _s._entity = _w._entity"
-        f" and _s._from <= _w._at and _w._at < _s._until)"
+        f" and _s._from <= _w._from and _w._from < _s._until)"
+    )
+
+
+def _held(contract: Contract, view: FeatureView, layout: Layout, states: str) -> str:
+    """What a state holds: its features, or what they are made of where they move on with time."""
+    if layout.moves:
+        return states
+    return (
+        f"select _entity, _from, _until, {feature_columns(contract, view)}"
+        f" from (select *{layout.columns} from ({states}))"
     )
 
 
 def _scheduled(engine: Engine, contract: Contract, view: FeatureView, grid: Grid) -> Computed:
     """Lays the states out on the grid."""
+    layout = layout_of(contract, view)
+    laid = f"select *, unnest(range(_from, _until, {grid.every:d}::bigint)) as {END} from _states"
+    if layout.moves:
+        laid = (
+            f"select _entity, {END}, {feature_columns(contract, view)}"
+            f" from (select *{layout.columns} from ({laid}))"
+        )
     features = names(*(feature.name for feature in view.features))
     query = (
         f"select {names(*contract.join_keys(view), of='_e')},"
-        f" make_timestamptz(_g._run) as event_ts,"
-        f" make_timestamptz(_g._run + {view.delay_to_readable:d}) as created_ts, {features}"
-        f" from (select *, unnest(range(_from, _until, {grid.every:d}::bigint)) as _run"
-        f" from _states) _g join _entities _e using (_entity) order by _g._run, _entity"
+        f" make_timestamptz({END}) as event_ts,"
+        f" make_timestamptz({END} + {view.delay_to_readable:d}) as created_ts, {features}"
+        f" from ({laid}) join _entities _e using (_entity) order by {END}, _entity"
     )
     rows, event = engine.row(
         f"select (select coalesce(sum((_until - _from + {grid.every - 1:d}) // {grid.every:d}), 0)"
@@ -356,22 +415,22 @@ def _scheduled(engine: Engine, contract: Contract, view: FeatureView, grid: Grid
 
 
 def _states(contract: Contract, view: FeatureView, layout: Layout, grid: Grid) -> str:
-    """Feature values of the cells' entities and the runs [_from, _until) that they hold for."""
+    """What holds for the cells' entities and the runs [_from, _until)."""
     changed = " union all ".join(
         change
         for dated in layout.datings
         for change in changes(layout, dated, cells_of(dated), grid.end)
     )
+    if layout.sweeps:
+        changed += f" union all select _entity, _at, {no_sums(layout)} from {SWEPT}"
     summed = f"select _entity, _at, {sums_of_changes(layout)} from ({changed}) group by all"
     running = (
         f"select _entity, _at as _from, lead(_at, 1, {grid.end:d}::bigint) over _w as _until,"
         f" {running_sums(layout, '_w')} from ({summed})"
         f" window _w as (partition by _entity order by _at)"
     )
-    return (
-        f"select _entity, _from, _until, {feature_columns(contract, view)}"
-        f" from (select *{layout.columns} from ({running}) where {MEMBERS} > 0)"
-    )
+    states = with_steps(layout, f"select * from ({running}) where {MEMBERS} > 0", "_from")
+    return _held(contract, view, layout, states)
 
 
 def _next_run(moment: str, every: int) -> str:

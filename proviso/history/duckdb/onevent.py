@@ -8,19 +8,24 @@ sums of these changes give every state, at n log n however many events one entit
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from proviso.contracts.base import ALL_TIME
 from proviso.contracts.contract import Contract, FeatureView
 from proviso.history.duckdb.aggregates import (
-    Layout,
     cells_of,
     changes,
     dated_events,
     feature_columns,
-    layout_of,
     no_sums,
     running_sums,
     sums_of_changes,
+    swept_events,
+    with_steps,
 )
 from proviso.history.duckdb.engine import Engine, names
+from proviso.history.duckdb.layout import END, Layout, layout_of
+from proviso.history.duckdb.sweeps import AT_ONCE, Numbering, add_swept, create_swept
 from proviso.history.duckdb.transactions import EVENTS
 
 _STATES, _STARTS = "_states", "_starts"
@@ -54,8 +59,10 @@ def make_arrivals(
         events = dated_events(contract, view, layout, dated)
         engine.execute(
             f"create or replace temp table {cells_of(dated)} as"
-            f" {_leaving(layout, dated, _entering(events, dated))}"
+            f" {_leaving(layout.windows(dated), _entering(events, dated))}"
         )
+    if layout.sweeps:
+        _sweep(engine, contract, view, layout)
 
 
 def on_event_rows(contract: Contract, view: FeatureView) -> str:
@@ -67,15 +74,19 @@ def on_event_rows(contract: Contract, view: FeatureView) -> str:
     )
     summed = f"select _entity, _at, {sums_of_changes(layout)} from ({changed}) group by all"
     running = (
-        f"select _at as _number, {running_sums(layout, '_w')} from ({summed})"
+        f"select _entity, _at as _number, {running_sums(layout, '_w')} from ({summed})"
         f" window _w as (partition by _entity order by _at)"
+    )
+    states = (
+        f"select * exclude (_entity), _from as {END}"
+        f" from ({with_steps(layout, running, '_number')}) join {_STATES} using (_entity, _number)"
     )
     features = names(*(feature.name for feature in view.features))
     return (
         f"select {names(*contract.join_keys(view), of='_e')}, make_timestamptz(_from) as event_ts,"
         f" make_timestamptz(_at + {view.delay_to_readable:d}) as created_ts, {features}"
         f" from (select _number, {feature_columns(contract, view)}"
-        f" from (select *{layout.columns} from ({running})))"
+        f" from (select *{layout.columns} from ({states})))"
         f" join {_STATES} using (_number) join _entities _e using (_entity)"
         f" order by _from, _entity, _at"
     )
@@ -105,13 +116,56 @@ def _entering(events: str, dated: str) -> str:
     )
 
 
-def _leaving(layout: Layout, dated: str, entered: str) -> str:
+def _sweep(engine: Engine, contract: Contract, view: FeatureView, layout: Layout) -> None:
+    """Makes the steps of all entities, of some at a time: places are the numbers of states."""
+    states, events, entities = engine.row(
+        f"select (select count(*) from {_STATES}), (select count(*) from {EVENTS}),"
+        f" (select count(*) from _entities)"
+    )
+    create_swept(engine, layout)
+    parts = max(1, min(entities, -(-events // AT_ONCE)))
+    for part in range(parts):
+        first, after = part * entities // parts + 1, (part + 1) * entities // parts + 1
+        queries = {
+            dated: _swept(contract, view, layout, dated, range(first, after))
+            for dated in layout.swept_datings
+        }
+        add_swept(engine, layout, queries, Numbering(states + 2, states + 2), first)
+
+
+def _swept(
+    contract: Contract, view: FeatureView, layout: Layout, dated: str, entities: range
+) -> str:
+    """Events of some entities with the states where they enter, and leave, at the latest after
+    the entity's last."""
+    events = (
+        f"select * from ({swept_events(contract, view, layout, dated)})"
+        f" where _entity >= {entities.start:d} and _entity < {entities.stop:d}"
+    )
+    windows = layout.swept_windows(dated)
+    bounded = [window for window in windows if window != ALL_TIME]
+    left = "".join(
+        f", coalesce(_out{window}, _last + 1) as _out{window}"
+        if window in bounded
+        else f", _last + 1 as _out{window}"
+        for window in windows
+    )
+    return (
+        f"select _entity - {entities.start:d} as _entity, _moment, _in{left},"
+        f" {', '.join(layout.swept_values(dated))}"
+        f" from ({_leaving(bounded, _entering(events, dated))})"
+        f" join (select _entity, max(_number) as _last from {_STATES} group by all)"
+        f" using (_entity) order by _entity, _moment, _event, _id"
+    )
+
+
+def _leaving(windows: Sequence[int], entered: str) -> str:
     """Entered events with the number of the state where each window leaves them behind.
 
     An event that leaves before it enters counts nowhere.
     """
     numbers, joins = "", ""
-    for window in layout.windows(dated):
+    for window in windows:
         numbers += f", _left{window}._number as _out{window}"
         joins += (
             f" asof left join {_STARTS} _left{window} on _v._entity = _left{window}._entity"

@@ -7,8 +7,9 @@ from typing import Any
 
 from feature_runtime.core.availability import Value
 from proviso.contracts.contract import Aggregate, Contract, FeatureView
-from proviso.history.duckdb.aggregates import aggregate_where, feature_columns
+from proviso.history.duckdb.aggregates import feature_columns
 from proviso.history.duckdb.engine import Engine, names
+from proviso.history.duckdb.layout import aggregate_where
 
 _AT_ONCE = 64
 
