@@ -17,12 +17,14 @@ from proviso.cli.options import (
     Json,
     Memory,
     ParquetFile,
+    Sources,
     Start,
     Transactions,
 )
 from proviso.cli.outputs import check_written
 from proviso.contracts.base import InputError
 from proviso.contracts.loading import PLAN_FILE, load_contract, load_plan
+from proviso.contracts.places import placed
 from proviso.history.clock import source_clock
 from proviso.history.engines import history_engine
 from proviso.history.values import DEFAULT_MEMORY, HistorySummary, SourceClock, ViewHistory
@@ -88,6 +90,7 @@ def features(
     end: Annotated[
         str | None, typer.Option("--end", help="Moment after the last run, exclusive.")
     ] = None,
+    source: Sources = None,
     view: Annotated[
         list[str] | None, typer.Option("--view", help="Only this view (repeatable).")
     ] = None,
@@ -114,7 +117,7 @@ def features(
 
     One row per view, run and entity, in <view>.parquet.
     """
-    contract = load_contract(ctx.obj)
+    contract = placed(load_contract(ctx.obj), source or ())
     first, last = optional_span(start, end)
     whole = optional_moment("--as-of", as_of)
     _check_combination(update, backfill, first, last)

@@ -16,7 +16,18 @@ Yes = Annotated[
     bool, Option("--yes", help="Do not ask before changing a cluster that is not ours.")
 ]
 
-Transactions = Annotated[Path, Option("--transactions", help="Parquet file of transactions.")]
+Transactions = Annotated[
+    Path,
+    Option("--transactions", help="The observed rows: a Parquet or CSV file, a folder, a glob."),
+]
+Sources = Annotated[
+    list[str] | None,
+    Option(
+        "--source",
+        metavar="NAME=PATH",
+        help="Where another source lies (repeatable; default: the contract's location).",
+    ),
+]
 History = Annotated[Path, Option("--history", help="Directory of the feature history.")]
 ComputedHistory = Annotated[
     Path | None, Option("--history", help="Feature history to use (default: computed here).")

@@ -16,6 +16,7 @@ from proviso.contracts.documents import Document, read_document
 from proviso.contracts.inference import inferred
 from proviso.contracts.paths import CONTRACT_FILE as CONTRACT_FILE
 from proviso.contracts.paths import PLAN_FILE as PLAN_FILE
+from proviso.contracts.places import within_project
 from proviso.contracts.plan import Plan
 from proviso.contracts.problems import problems_of
 from proviso.contracts.shorthand import expanded
@@ -139,7 +140,7 @@ def load_contract_file(path: Path) -> Contract:
         contract = with_functions(contract, path.parent)
         if problems := [*unusable(contract), *unusable_functions(contract)]:
             raise ContractError(form.told(problems))
-        return contract
+        return within_project(contract, path.parent.parent)
 
 
 def with_functions(contract: Contract, directory: Path) -> Contract:

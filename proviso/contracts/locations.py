@@ -6,7 +6,8 @@ A secret is never a value here: the file or the environment variable that holds 
 from __future__ import annotations
 
 import re
-from typing import Annotated, Literal
+from pathlib import Path
+from typing import Annotated, Literal, TypeVar
 
 from pydantic import Field, model_validator
 
@@ -19,6 +20,7 @@ FolderColumn = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_ -]{0,126}$")
 """The `key` of folders that are called `key=value`."""
 
 _PASSWORD = re.compile(r"//[^/@]*:[^/@]+@|[?&; ](password|passwd|pwd|token)=", re.IGNORECASE)
+Model = TypeVar("Model", bound=Strict)
 _PLACES = ("path", "delta", "iceberg", "query")
 
 
@@ -136,3 +138,34 @@ class Location(Strict):
         if self.query is not None and self.database is not None:
             return f"{self.database.driver} query"
         return self.path or self.delta or self.iceberg or ""
+
+    def at(self, path: str) -> Location:
+        """This location with its files elsewhere; of another kind of place, only the path."""
+        if self.path is None:
+            return Location(path=path, store=self.store)
+        return self.model_copy(update={"path": path})
+
+    def within(self, folder: Path) -> Location:
+        """The same place, whose relative paths are those of a folder."""
+        changes: dict[str, object] = {
+            name: str(folder / stated)
+            for name in ("path", "delta", "iceberg")
+            if (stated := getattr(self, name)) is not None and self._is_relative(name, stated)
+        }
+        if self.database is not None:
+            changes["database"] = _placed(self.database, folder)
+        return self.model_copy(update={**changes, "store": _placed(self.store, folder)})
+
+    def _is_relative(self, name: str, stated: str) -> bool:
+        identifier = name == "iceberg" and self.catalog is not None
+        return not identifier and "://" not in stated
+
+
+def _placed(model: Model, folder: Path) -> Model:
+    """A model whose secrets' files are those of a folder."""
+    secrets = {
+        name: secret.model_copy(update={"file": str(folder / secret.file)})
+        for name in type(model).model_fields
+        if isinstance(secret := getattr(model, name), Secret) and secret.file is not None
+    }
+    return model.model_copy(update=secrets)

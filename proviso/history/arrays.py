@@ -83,7 +83,7 @@ def read_inputs(dataset: Path, contract: Contract, service: Service) -> EncoderI
     ]
     return EncoderInputs(
         ids=_objects(table[contract.observations_of().id]),
-        keys={entity.join_key: _objects(table[entity.join_key]) for entity in contract.entities},
+        keys={key: _objects(table[key]) for key in _keys(contract)},
         at=_moments(table[SCORING], NO_ROW),
         fields={name: _floats(table[name]) for name in service.fields},
         values=_stacked([values for values, _ in features], table.num_rows, np.float64),
@@ -95,11 +95,16 @@ def read_inputs(dataset: Path, contract: Contract, service: Service) -> EncoderI
     )
 
 
+def _keys(contract: Contract) -> list[str]:
+    """The join keys that the observed rows carry."""
+    return list(contract.key_columns(contract.observations_of().rows))
+
+
 def _read(dataset: Path, contract: Contract, service: Service) -> pa.Table:
     columns = [
         contract.observations_of().id,
         SCORING,
-        *(entity.join_key for entity in contract.entities),
+        *_keys(contract),
         LABEL,
         LABEL_KNOWN,
         *service.fields,

@@ -171,7 +171,7 @@ class ComputesHistory(Protocol):
     def compute_history(
         self,
         contract: Contract,
-        transactions: Path,
+        transactions: Path | None,
         out: Path,
         start: int | None = None,
         end: int | None = None,
@@ -188,7 +188,7 @@ class ComputesHistory(Protocol):
     def update_history(
         self,
         contract: Contract,
-        transactions: Path,
+        transactions: Path | None,
         out: Path,
         as_of: int | None = None,
         views: Sequence[str] | None = None,
@@ -202,7 +202,7 @@ class ComputesHistory(Protocol):
     def backfill_history(
         self,
         contract: Contract,
-        transactions: Path,
+        transactions: Path | None,
         out: Path,
         start: int,
         end: int | None = None,
@@ -243,7 +243,7 @@ class ReadsTransactions(Protocol):
     def open_transactions(
         self,
         contract: Contract,
-        path: Path,
+        path: Path | None,
         start: int | None = None,
         end: int | None = None,
         memory: str = DEFAULT_MEMORY,
@@ -258,7 +258,7 @@ class ReadsTransactions(Protocol):
         self,
         contract: Contract,
         history: Path,
-        transactions: Path,
+        transactions: Path | None,
         start: int,
         end: int,
         out: Path,

@@ -5,8 +5,8 @@ Moments are microseconds since 1970, UTC. Ids are in the order of the view's ent
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -156,6 +156,15 @@ class TransactionSummary:
         return HistorySummary(
             self.rows, tuple(views), self.set_aside, self.set_aside_example, latest
         )
+
+
+def read_all(loaded: Collection[TransactionSummary]) -> TransactionSummary:
+    """What was read of several sources, as one summary; of a single one its own."""
+    first = next(iter(loaded))
+    aside = next((one for one in loaded if one.set_aside), first)
+    rows, set_aside = sum(one.rows for one in loaded), sum(one.set_aside for one in loaded)
+    example = aside.set_aside_example
+    return replace(first, rows=rows, set_aside=set_aside, set_aside_example=example)
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,9 @@ from proviso.contracts.definitions import check_column, feature_scalar, where_sc
 from proviso.contracts.sql import SqlError
 from proviso.history.duckdb.engine import column_type, names, quoted
 from proviso.history.duckdb.layout import Layout, Term
+from proviso.history.duckdb.source import events_source
 from proviso.history.duckdb.sweeps import SWEPT
-from proviso.history.duckdb.transactions import EVENTS
+from proviso.history.duckdb.transactions import events_of
 
 
 def check_aggregates(contract: Contract, views: Iterable[FeatureView]) -> None:
@@ -56,9 +57,10 @@ def _dated(contract: Contract, view: FeatureView, dated: str, columns: Mapping[s
         moment, known = "_label_known", "greatest(_label_known, _arrival)"
         condition = "_label_known is not null"
     stated = "".join(f", {value} as {name}" for name, value in columns.items())
+    keys, events = names(*contract.join_keys(view)), events_of(events_source(contract, view))
     return (
-        f"select _entity, {moment} as _moment, {known} as _known{stated} from {EVENTS}"
-        f" join _entities using ({names(*contract.join_keys(view))}) where {condition}"
+        f"select _entity, {moment} as _moment, {known} as _known{stated}"
+        f" from {events} join _entities using ({keys}) where {condition}"
     )
 
 

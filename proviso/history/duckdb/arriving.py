@@ -12,10 +12,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from feature_runtime.core.availability import Row
+from proviso.contracts.base import InputError
 from proviso.contracts.contract import Contract, FeatureView
 from proviso.history.duckdb.engine import Engine, connect, names, quoted
 from proviso.history.duckdb.features import Span, computed
-from proviso.history.duckdb.transactions import EVENTS, load_transactions
+from proviso.history.duckdb.transactions import events_of, load_transactions
 from proviso.history.values import EntityRow, Ids
 
 _HELD, _FRESH, _KNOWN = "_held", "_fresh", "_known_ids"
@@ -27,7 +28,16 @@ _PRUNE_AFTER = 100_000
 def open_arrivals(
     contract: Contract, views: Sequence[FeatureView], memory: str
 ) -> Iterator[Arriving]:
-    """What has arrived and may still count for some on-event views, in an engine of its own."""
+    """What has arrived and may still count for some on-event views, in an engine of its own.
+
+    A stream carries the rows that are observed. Raises InputError for a view of another source.
+    """
+    rows = contract.observations_of().rows
+    for view in views:
+        if contract.source_of(view).name != rows.name:
+            where, found = f"feature_views[{view.name}].source", str(view.source)
+            wanted = f"{rows.name}, which the stream carries"
+            raise InputError.of(where, found, wanted, code="sources_unsupported")
     with connect(memory) as engine:
         yield Arriving(engine, contract, views)
 
@@ -37,6 +47,7 @@ class Arriving:
 
     def __init__(self, engine: Engine, contract: Contract, views: Sequence[FeatureView]) -> None:
         self._engine, self._contract, self._views = engine, contract, views
+        self._rows = contract.observations_of().rows
         self._made = False
         self._since_pruned = 0
         self.fresh = 0
@@ -48,9 +59,9 @@ class Arriving:
         ids, keys = quoted(self._contract.observations_of().id), self._keys()
         wanted = "true" if fresh else "false"
         for table, query in {
-            _HELD: f"select * from {EVENTS}",
-            _KNOWN: f"select {ids}::varchar as _id from {EVENTS}",
-            _FRESH: f"select {keys}, _arrival from {EVENTS} where {wanted}",
+            _HELD: f"select * from {events_of(self._rows)}",
+            _KNOWN: f"select {ids}::varchar as _id from {events_of(self._rows)}",
+            _FRESH: f"select {keys}, _arrival from {events_of(self._rows)} where {wanted}",
         }.items():
             into = f"insert into {table}" if self._made else f"create temp table {table} as"
             self._engine.execute(f"{into} {query}")
@@ -97,7 +108,7 @@ class Arriving:
         if first is None:
             return
         self._engine.execute(
-            f"create or replace temp table {EVENTS} as select * from {_HELD}"
+            f"create or replace temp table {events_of(self._rows)} as select * from {_HELD}"
             f" semi join {_FRESH} using ({keys})"
         )
         features = names(*(feature.name for feature in view.features))
@@ -135,4 +146,4 @@ class Arriving:
         yield f"_arrival = max(_arrival) {of_entity}"
 
     def _keys(self) -> str:
-        return names(*(entity.join_key for entity in self._contract.entities))
+        return names(*self._contract.key_columns(self._rows))

@@ -8,30 +8,37 @@ from pathlib import Path
 from feature_runtime.core.moments import format_moment
 from proviso.contracts.base import InputError
 from proviso.contracts.contract import Contract, FeatureView
+from proviso.contracts.sources import AskedSource
 from proviso.history.duckdb.engine import Engine, quoted
-from proviso.history.duckdb.transactions import EVENTS
+from proviso.history.duckdb.source import events_source, label_of
+from proviso.history.duckdb.transactions import events_of
 from proviso.history.extent import Extent, read_extent, used_until
 from proviso.history.values import TransactionSummary
 
-_DIGESTS = "_digests"
 
-
-def digest_events(engine: Engine, contract: Contract) -> None:
-    """Makes the table from which extents are measured out of the table `events`, once for all."""
-    source = contract.observations_of()
-    columns = [source.id, *(e.join_key for e in contract.entities), *source.columns]
-    label = [source.id, source.label.column, "_label_known"]
+def digest_events(engine: Engine, contract: Contract, source: AskedSource) -> None:
+    """Makes the table from which extents are measured out of a source's table, once for all."""
+    keys = (e.join_key for e in contract.entities if e.name in source.entities)
+    columns = [source.id, *keys, *(n for n, c in source.columns.items() if c.known_at is None)]
+    label = label_of(contract, source)
+    labels = [source.id, *([label.column] if label else []), "_label_known"]
     engine.execute(
-        f"create or replace temp table {_DIGESTS} as select _arrival,"
+        f"create or replace temp table {_digests(source)} as select _arrival,"
         f" {_digest([*columns, '_event', '_arrival'])} as _whole,"
         f" case when _label_known is not null then greatest(_label_known, _arrival) end as _known,"
-        f" {_digest(label)} as _label from {EVENTS}"
+        f" {_digest(labels)} as _label from {events_of(source)}"
     )
 
 
-def measured(engine: Engine, view: FeatureView, start: int, end: int, rows: int) -> Extent:
+def _digests(source: AskedSource) -> str:
+    return quoted(f"_digests_{source.name}")
+
+
+def measured(
+    engine: Engine, contract: Contract, view: FeatureView, start: int, end: int, rows: int
+) -> Extent:
     """The extent of final runs in [start, end), computed from the events that were digested."""
-    transactions, digest = _used(engine, view, end)
+    transactions, digest = _used(engine, contract, view, end)
     return Extent(start=start, end=end, transactions=transactions, digest=digest, rows=rows)
 
 
@@ -40,7 +47,7 @@ def verified(
 ) -> Extent:
     """The extent of a file that can go on from the events that were digested. Raises InputError."""
     extent = read_extent(contract, view, path)
-    found = measured(engine, view, extent.start, extent.end, extent.rows)
+    found = measured(engine, contract, view, extent.start, extent.end, extent.rows)
     require_same(view, path, extent, found, loaded)
     return extent
 
@@ -61,9 +68,9 @@ def require_same(
         )
 
 
-def rebased(engine: Engine, view: FeatureView, extent: Extent) -> Extent:
+def rebased(engine: Engine, contract: Contract, view: FeatureView, extent: Extent) -> Extent:
     """The same extent over the transactions as they are now."""
-    transactions, digest = _used(engine, view, extent.end)
+    transactions, digest = _used(engine, contract, view, extent.end)
     return extent.model_copy(update={"transactions": transactions, "digest": digest})
 
 
@@ -73,7 +80,7 @@ def _digest(columns: Sequence[str]) -> str:
     return f"md5_number_lower(concat({', chr(31), '.join(texts)}))::hugeint"
 
 
-def _used(engine: Engine, view: FeatureView, end: int) -> tuple[int, str]:
+def _used(engine: Engine, contract: Contract, view: FeatureView, end: int) -> tuple[int, str]:
     """Number and digest of what the last run before `end` could read, in any order.
 
     A label counts from when it is known.
@@ -82,6 +89,6 @@ def _used(engine: Engine, view: FeatureView, end: int) -> tuple[int, str]:
     count, whole, labels = engine.row(
         f"select count(*), coalesce(sum(_whole), 0),"
         f" coalesce(sum(_label) filter (where _known < {bound:d}), 0)"
-        f" from {_DIGESTS} where _arrival < {bound:d}"
+        f" from {_digests(events_source(contract, view))} where _arrival < {bound:d}"
     )
     return count, f"{(whole + labels) % 2**64:016x}"

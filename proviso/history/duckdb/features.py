@@ -8,7 +8,7 @@ for many runs is computed once and then laid out on the grid (docs/time.md says 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +19,9 @@ import pyarrow.parquet as pq
 from feature_runtime.core.moments import format_moment
 from proviso.contracts.base import ContractError, InputError, Problem
 from proviso.contracts.contract import Contract, FeatureView, Scheduled
+from proviso.contracts.definitions import late_columns
 from proviso.contracts.files import Replacements, replacing_together
+from proviso.contracts.sources import EventsSource
 from proviso.history.duckdb.aggregates import (
     cells_of,
     changes,
@@ -43,8 +45,9 @@ from proviso.history.duckdb.engine import (
 )
 from proviso.history.duckdb.layout import END, MEMBERS, Layout, layout_of
 from proviso.history.duckdb.onevent import arrivals, make_arrivals, on_event_rows
+from proviso.history.duckdb.source import events_source, label_of
 from proviso.history.duckdb.sweeps import AT_ONCE, SWEPT, Numbering, add_swept, create_swept
-from proviso.history.duckdb.transactions import EVENTS, load_transactions
+from proviso.history.duckdb.transactions import events_of, load_source
 from proviso.history.extent import final_end, notes_of
 from proviso.history.files import history_file
 from proviso.history.values import (
@@ -54,6 +57,7 @@ from proviso.history.values import (
     SourceClock,
     TransactionSummary,
     ViewHistory,
+    read_all,
     silent,
 )
 
@@ -102,7 +106,7 @@ class Computed:
 
 def compute_history(
     contract: Contract,
-    transactions: Path,
+    transactions: Path | None,
     out: Path,
     start: int | None = None,
     end: int | None = None,
@@ -120,31 +124,34 @@ def compute_history(
     """
     chosen = chosen_views(contract, views)
     with connect(memory) as engine:
-        loaded = load_some(engine, contract, transactions, clock)
-        progress(f"{loaded.rows:,} transactions")
+        loaded = load_some(engine, contract, transactions, chosen, clock)
+        for name, one in loaded.items():
+            what = f"rows of {name}" if len(loaded) > 1 else "transactions"
+            progress(f"{one.rows:,} {what}")
         return computed_views(engine, contract, loaded, chosen, out, start, end, progress)
 
 
 def computed_views(
     engine: Engine,
     contract: Contract,
-    loaded: TransactionSummary,
+    loaded: Mapping[str, TransactionSummary],
     views: Sequence[FeatureView],
     out: Path,
     start: int | None,
     end: int | None,
     progress: Progress,
 ) -> HistorySummary:
-    """Writes the files of some views from transactions that are loaded and digested."""
+    """Writes the files of some views from sources that are loaded and digested, by name."""
     written = []
     with replacing_together() as files:
         for view in views:
             work = _Files(history_file(out, view), files)
-            done = _compute(engine, contract, view, loaded, work, start, end)
+            source = loaded[contract.source_of(view).name]
+            done = _compute(engine, contract, view, source, work, start, end)
             progress(f"{view.name}: {done.rows:,} rows, {done.seconds:.1f} s")
             written.append(done)
         _refuse_emptying(written)
-    return loaded.of_views(written)
+    return read_all(loaded.values()).of_views(written)
 
 
 def chosen_views(contract: Contract, views: Sequence[str] | None) -> list[FeatureView]:
@@ -155,27 +162,54 @@ def chosen_views(contract: Contract, views: Sequence[str] | None) -> list[Featur
         raise InputError.of("--view", ", ".join(unknown), known, code="view_unknown")
     chosen = [v for v in contract.feature_views if views is None or v.name in views]
     check_aggregates(contract, chosen)
+    for view in chosen:
+        _check_known(contract, view)
     return chosen
 
 
+def _check_known(contract: Contract, view: FeatureView) -> None:
+    """Refuses aggregates of late columns that are not the label. Raises InputError."""
+    label = label_of(contract, events_source(contract, view))
+    known = {label.column} if label else set()
+    for aggregate in view.aggregates:
+        late = sorted(late_columns(contract, view, aggregate).keys() - known)
+        if late or (aggregate.dated == "known" and not known):
+            where = f"feature_views[{view.name}].aggregates[{aggregate.name}]"
+            found, wanted = late[0] if late else "dated: known", "the label of its source"
+            raise InputError.of(where, found, wanted, code="sources_unsupported")
+
+
 def load_some(
-    engine: Engine, contract: Contract, transactions: Path, clock: SourceClock | None
-) -> TransactionSummary:
-    """Loads and digests a file that has transactions. Raises InputError."""
-    loaded = load_transactions(engine, contract, transactions, clock=clock)
-    digest_loaded(engine, contract, loaded)
+    engine: Engine,
+    contract: Contract,
+    transactions: Path | None,
+    views: Sequence[FeatureView],
+    clock: SourceClock | None,
+) -> dict[str, TransactionSummary]:
+    """Loads and digests the sources of some views, which have rows. Raises InputError.
+
+    transactions: where the observed rows lie, in place of the contract's location.
+    """
+    observed = contract.observations_of().rows.name
+    loaded = {}
+    for source in {s.name: s for s in (events_source(contract, v) for v in views)}.values():
+        path = transactions if source.name == observed else None
+        loaded[source.name] = load_source(engine, contract, source, path, clock=clock)
+        digest_loaded(engine, contract, source, loaded[source.name])
     return loaded
 
 
-def digest_loaded(engine: Engine, contract: Contract, loaded: TransactionSummary) -> None:
-    """Digests loaded transactions, of which there must be some. Raises InputError."""
+def digest_loaded(
+    engine: Engine, contract: Contract, source: EventsSource, loaded: TransactionSummary
+) -> None:
+    """Digests loaded rows, of which there must be some. Raises InputError."""
     if loaded.rows == 0 and loaded.set_aside:
         why = "--as-of, or the end of a simulated file, names a later clock"
         raise InputError.event("transactions_in_future", loaded.set_aside_text, loaded.path, why)
     if loaded.rows == 0:
         wanted = "transactions to compute features from"
         raise InputError.of(loaded.path, "no row", wanted, code="no_transactions")
-    digest_events(engine, contract)
+    digest_events(engine, contract, source)
 
 
 def _compute(
@@ -191,7 +225,7 @@ def _compute(
     span = _span(view, loaded, start, end)
     final = final_end(view, loaded.whole_until, span.end)
     with computed(engine, contract, view, span) as made:
-        extent = measured(engine, view, start or 0, final, made.rows)
+        extent = measured(engine, contract, view, start or 0, final, made.rows)
         notes = notes_of(contract, view, extent)
         write_parquet(engine, made.query, work.path, notes, work.files)
     seconds = time.monotonic() - began
@@ -271,10 +305,11 @@ def _number_entities(engine: Engine, contract: Contract, view: FeatureView, also
     """Numbers the view's entities in the order of their keys: sorting numbers is cheaper."""
     keys = names(*contract.join_keys(view))
     more = f" union all select {keys} from ({also})" if also else ""
+    events = events_of(events_source(contract, view))
     engine.execute(
         f"create temp table _entities as select {keys},"
         f" (row_number() over (order by {keys}))::integer as _entity"
-        f" from (select distinct {keys} from (select {keys} from {EVENTS}{more}))"
+        f" from (select distinct {keys} from (select {keys} from {events}{more}))"
     )
 
 
@@ -282,9 +317,9 @@ def _make_states(
     engine: Engine, contract: Contract, view: FeatureView, grid: Grid, also: str
 ) -> None:
     """Makes the states of every entity, of some entities at a time."""
-    layout = layout_of(contract, view)
+    layout, source = layout_of(contract, view), events_of(events_source(contract, view))
     entities, events = engine.row(
-        f"select (select count(*) from _entities), (select count(*) from {EVENTS})"
+        f"select (select count(*) from _entities), (select count(*) from {source})"
     )
     windows = sum(len(layout.windows(dated)) + 1 for dated in layout.datings)
     wanted = -(-events * windows * len(layout.terms) // _CELLS)
@@ -400,6 +435,7 @@ def _scheduled(engine: Engine, contract: Contract, view: FeatureView, grid: Grid
             f" from (select *{layout.columns} from ({laid}))"
         )
     features = names(*(feature.name for feature in view.features))
+    events = events_of(events_source(contract, view))
     query = (
         f"select {names(*contract.join_keys(view), of='_e')},"
         f" make_timestamptz({END}) as event_ts,"
@@ -408,7 +444,7 @@ def _scheduled(engine: Engine, contract: Contract, view: FeatureView, grid: Grid
     )
     rows, event = engine.row(
         f"select (select coalesce(sum((_until - _from + {grid.every - 1:d}) // {grid.every:d}), 0)"
-        f" from _states), (select coalesce(min(_event), {grid.end:d}) from {EVENTS})"
+        f" from _states), (select coalesce(min(_event), {grid.end:d}) from {events})"
     )
     runs = range(max(grid.start, first_run(view, event)), grid.end, grid.every)
     return Computed(query, runs.start, len(runs), int(rows))

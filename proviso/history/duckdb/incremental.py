@@ -7,7 +7,7 @@ that it is asked for; the old rows are streamed through (docs/incremental.md).
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from feature_runtime.core.moments import format_moment, now
 from proviso.contracts.base import InputError
 from proviso.contracts.contract import Contract, FeatureView, OnEvent, Scheduled
 from proviso.contracts.files import Replacements, replacing_together
+from proviso.contracts.sources import EventsSource
 from proviso.history.duckdb.append import insert_rows, rows_before
 from proviso.history.duckdb.digests import measured, rebased, verified
 from proviso.history.duckdb.engine import (
@@ -26,7 +27,8 @@ from proviso.history.duckdb.engine import (
     write_parquet,
 )
 from proviso.history.duckdb.features import Span, chosen_views, computed, first_run, load_some
-from proviso.history.duckdb.transactions import EVENTS
+from proviso.history.duckdb.source import events_source, label_of
+from proviso.history.duckdb.transactions import events_of
 from proviso.history.extent import Backfill, Extent, final_end, notes_of, read_extent
 from proviso.history.files import history_file
 from proviso.history.values import (
@@ -36,6 +38,7 @@ from proviso.history.values import (
     SourceClock,
     TransactionSummary,
     ViewHistory,
+    read_all,
     silent,
 )
 
@@ -69,7 +72,7 @@ class _Work:
 
 def update_history(
     contract: Contract,
-    transactions: Path,
+    transactions: Path | None,
     out: Path,
     as_of: int | None = None,
     views: Sequence[str] | None = None,
@@ -87,16 +90,28 @@ def update_history(
     """
     chosen = chosen_views(contract, views)
     with connect(memory) as engine, replacing_together() as files:
-        loaded = load_some(engine, contract, transactions, clock)
-        moment = loaded.whole_until if as_of is None else as_of
-        work = _Work(engine, contract, moment, dry_run, files)
-        growths = [_missing(work, view, history_file(out, view), loaded) for view in chosen]
+        loaded = load_some(engine, contract, transactions, chosen, clock)
+        works = [
+            _Work(engine, contract, one.whole_until if as_of is None else as_of, dry_run, files)
+            for one in _sources(contract, chosen, loaded)
+        ]
+        growths = [
+            _missing(work, view, history_file(out, view), loaded[contract.source_of(view).name])
+            for work, view in zip(works, chosen, strict=True)
+        ]
         written = []
-        for growth in growths:
+        for work, growth in zip(works, growths, strict=True):
             done = _update(work, growth)
             progress(f"{done.view}: {done.runs:,} runs, {done.rows:,} rows, {done.seconds:.1f} s")
             written.append(done)
-    return loaded.of_views(written)
+    return read_all(loaded.values()).of_views(written)
+
+
+def _sources(
+    contract: Contract, views: Sequence[FeatureView], loaded: Mapping[str, TransactionSummary]
+) -> list[TransactionSummary]:
+    """The source of each view."""
+    return [loaded[contract.source_of(view).name] for view in views]
 
 
 def _missing(work: _Work, view: FeatureView, path: Path, loaded: TransactionSummary) -> _Growth:
@@ -126,7 +141,7 @@ def _update(work: _Work, growth: _Growth) -> ViewHistory:
     until = extent.end if isinstance(view.publication, Scheduled) else None
     with computed(work.engine, work.contract, view, span) as made:
         kept = rows_before(work.engine, path, until) if path.is_file() else 0
-        grown = measured(work.engine, view, extent.start, span.end, kept + made.rows)
+        grown = measured(work.engine, work.contract, view, extent.start, span.end, kept + made.rows)
         grown = grown.model_copy(update={"backfills": extent.backfills})
         if not work.dry_run and path.is_file():
             work.engine.execute(f"create or replace temp table {_FRESH} as {made.query}")
@@ -141,7 +156,7 @@ def _update(work: _Work, growth: _Growth) -> ViewHistory:
 
 def backfill_history(
     contract: Contract,
-    transactions: Path,
+    transactions: Path | None,
     out: Path,
     start: int,
     end: int | None = None,
@@ -162,21 +177,26 @@ def backfill_history(
     """
     chosen = chosen_views(contract, views)
     with connect(memory) as engine, replacing_together() as files:
-        loaded = load_some(engine, contract, transactions, clock)
+        loaded = load_some(engine, contract, transactions, chosen, clock)
         moment = now() if as_of is None else as_of
-        whole = min(moment, loaded.whole_until) if as_of is None else moment
-        known, work = (_Work(engine, contract, m, dry_run, files) for m in (whole, moment))
-        for view in chosen:
+        work = _Work(engine, contract, moment, dry_run, files)
+        sources = _sources(contract, chosen, loaded)
+        for view, source in zip(chosen, sources, strict=True):
             _refuse_earlier(work, history_file(out, view), view)
-            _refuse_future(work, view, history_file(out, view), loaded)
-        growths = [_corrected(known, view, history_file(out, view)) for view in chosen]
-        _arrive_in_time(work)
+            _refuse_future(work, view, history_file(out, view), source)
+        growths = []
+        for view, source in zip(chosen, sources, strict=True):
+            whole = min(moment, source.whole_until) if as_of is None else moment
+            known = _Work(engine, contract, whole, dry_run, files)
+            growths.append(_corrected(known, view, history_file(out, view)))
+        for one in {s.name: s for s in (events_source(contract, v) for v in chosen)}.values():
+            _arrive_in_time(work, one)
         written = []
         for growth in growths:
             done = _backfill(work, growth, Span(start, moment if end is None else end))
             progress(f"{done.view}: {done.runs:,} runs, {done.rows:,} rows, {done.seconds:.1f} s")
             written.append(done)
-    return loaded.of_views(written)
+    return read_all(loaded.values()).of_views(written)
 
 
 def _refuse_earlier(work: _Work, path: Path, view: FeatureView) -> None:
@@ -194,19 +214,21 @@ def _corrected(work: _Work, view: FeatureView, path: Path) -> _Growth:
     start = first_run(view, max(extent.start, extent.end))
     _update(work, _Growth(view, path, extent, Span(start, final_end(view, work.moment))))
     extent = read_extent(work.contract, view, work.files.newest(path))
-    extent = rebased(work.engine, view, extent)
+    extent = rebased(work.engine, work.contract, view, extent)
     return _Growth(view, path, extent, Span(extent.start, extent.end))
 
 
-def _arrive_in_time(work: _Work) -> None:
-    """Leaves in `events` what was known at the moment, as if it had arrived when it happened."""
-    label = quoted(work.contract.observations_of().label.column)
+def _arrive_in_time(work: _Work, source: EventsSource) -> None:
+    """Leaves in a source's table what was known at the moment, as if it had arrived when it
+    happened."""
     known = f"greatest(_label_known, _arrival) < {work.moment:d}"
+    label = label_of(work.contract, source)
+    named = quoted(label.column) if label else ""
+    masked = f", case when {known} then {named} end as {named}" if label else ""
     work.engine.execute(
-        f"create or replace temp table {EVENTS} as select * replace (_event as _arrival,"
-        f" case when {known} then {label} end as {label},"
-        f" case when {known} then _label_known end as _label_known)"
-        f" from {EVENTS} where _arrival < {work.moment:d}"
+        f"create or replace temp table {events_of(source)} as select * replace"
+        f" (_event as _arrival{masked}, case when {known} then _label_known end as _label_known)"
+        f" from {events_of(source)} where _arrival < {work.moment:d}"
     )
 
 

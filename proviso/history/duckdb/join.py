@@ -20,6 +20,7 @@ from feature_runtime.core.service import view_column
 from proviso.contracts.base import ContractError, InputError, Problem
 from proviso.contracts.contract import Contract, FeatureView, RequestFeature
 from proviso.contracts.files import replacing
+from proviso.contracts.sources import Column
 from proviso.history.arrow import as_arrow, as_numpy
 from proviso.history.asof import (
     AsOfState,
@@ -30,7 +31,7 @@ from proviso.history.asof import (
 )
 from proviso.history.duckdb.engine import Engine, EngineError, connect, names, quoted
 from proviso.history.duckdb.relation import history_relation, stored_rows
-from proviso.history.duckdb.transactions import EVENTS, load_transactions
+from proviso.history.duckdb.transactions import events_of, load_transactions
 from proviso.history.files import LABEL, LABEL_KNOWN, SCORING, check_history, history_file
 from proviso.history.request_columns import RequestColumns
 from proviso.history.values import DEFAULT_MEMORY, DatasetSummary, LeftOut, ViewJoin
@@ -69,7 +70,7 @@ class Span:
 def build_dataset(
     contract: Contract,
     history: Path,
-    transactions: Path,
+    transactions: Path | None,
     start: int,
     end: int,
     out: Path,
@@ -88,9 +89,10 @@ def build_dataset(
     """
     join = Join(contract, history, Span(start, end), out, left_out, request_features)
     with connect(memory) as engine:
+        table = events_of(contract.observations_of().rows)
         load_transactions(engine, contract, transactions, start, end)
         engine.execute(
-            f"create temp view {LABEL_ROWS} as select *, rowid as _transaction from {EVENTS}"
+            f"create temp view {LABEL_ROWS} as select *, rowid as _transaction from {table}"
         )
         return join.write(engine, views)
 
@@ -230,10 +232,10 @@ def _conflicts(
 def _dataset(contract: Contract, history: Path, views: Sequence[FeatureView], span: Span) -> str:
     """The query of the whole dataset but the request features."""
     source = contract.observations_of()
-    keys = names(*(entity.join_key for entity in contract.entities), of="_t")
+    keys = names(*contract.key_columns(source.rows), of="_t")
     fields = "".join(
-        f", _t.{quoted(name)}::double / {10**column.scale} as {quoted(name)}"
-        for name, column in source.columns.items()
+        f", {field_value(f'_t.{quoted(name)}', column)} as {quoted(name)}"
+        for name, column in _asked(contract).items()
     )
     columns = "".join(_view_columns(view) for view in views)
     joins = "".join(
@@ -248,6 +250,21 @@ def _dataset(contract: Contract, history: Path, views: Sequence[FeatureView], sp
         f" make_timestamptz(_t._label_known) as {LABEL_KNOWN}{fields}{columns}"
         f" from {LABEL_ROWS} _t{joins} order by _t._event, _t.{quoted(source.id)}"
     )
+
+
+def _asked(contract: Contract) -> dict[str, Column]:
+    """The columns that are known when a row is asked for."""
+    columns = contract.observations_of().columns
+    return {name: column for name, column in columns.items() if column.known_at is None}
+
+
+def field_value(value: str, column: Column) -> str:
+    """A column's value as a dataset has it: money in major units, a moment as a timestamp."""
+    if column.dtype == "string":
+        return value
+    if column.dtype == "timestamp":
+        return f"make_timestamptz({value})"
+    return f"{value}::double / {10**column.scale}"
 
 
 def _view_columns(view: FeatureView) -> str:
@@ -293,15 +310,16 @@ def _write(
     out: Path,
 ) -> int:
     """Writes the batches with the request features put after the fields; returns the rows."""
-    place = len(contract.entities) + len(contract.observations_of().columns) + 4
+    rows = contract.observations_of().rows
+    place = len(rows.entities) + len(_asked(contract)) + 4
     schema, computed = reader.schema, RequestColumns(contract, request_features)
     for i, field in enumerate(computed.fields(reader.schema)):
         schema = schema.insert(place + i, field)
-    rows = 0
+    count = 0
     with replacing(out) as temporary, pq.ParquetWriter(temporary, schema) as writer:
         for batch in reader:
             columns = list(batch.columns)
             columns[place:place] = computed.of(batch)
             writer.write_batch(pa.record_batch(columns, schema=schema))
-            rows += batch.num_rows
-    return rows
+            count += batch.num_rows
+    return count

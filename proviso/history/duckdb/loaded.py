@@ -10,12 +10,14 @@ from typing import Any
 import numpy as np
 
 from proviso.contracts.contract import Contract, FeatureView
+from proviso.contracts.sources import EventsSource
 from proviso.history.duckdb.engine import Engine, connect, names, quoted
 from proviso.history.duckdb.features import chosen_views, computed_views, digest_loaded
-from proviso.history.duckdb.join import LABEL_ROWS, Join, Span
+from proviso.history.duckdb.join import LABEL_ROWS, Join, Span, field_value
 from proviso.history.duckdb.relation import history_relation
 from proviso.history.duckdb.scalars import EngineScalars
-from proviso.history.duckdb.transactions import EVENTS, load_transactions
+from proviso.history.duckdb.source import events_source, label_of
+from proviso.history.duckdb.transactions import events_of, load_source, load_transactions
 from proviso.history.ports import Bools, EntityHistory, HistoryPart
 from proviso.history.values import (
     DEFAULT_MEMORY,
@@ -38,7 +40,7 @@ _PART = 1_000_000  # rows of history in memory
 @contextmanager
 def open_transactions(
     contract: Contract,
-    path: Path,
+    path: Path | None,
     start: int | None = None,
     end: int | None = None,
     memory: str = DEFAULT_MEMORY,
@@ -60,7 +62,10 @@ class LoadedTransactions:
         self._engine, self._contract = engine, contract
         self.summary = summary
         self.scalars = EngineScalars(engine, contract)
-        self._digested = False
+        self._rows = contract.observations_of().rows
+        self._events = events_of(self._rows)
+        self._loaded = {self._rows.name: summary}
+        self._digested: set[str] = set()
 
     def compute_history(
         self,
@@ -71,12 +76,23 @@ class LoadedTransactions:
         progress: Progress = silent,
     ) -> HistorySummary:
         """Writes `out/<view>.parquet` for the runs in [start, end). Raises InputError."""
-        engine, contract, loaded = self._engine, self._contract, self.summary
+        engine, contract = self._engine, self._contract
         chosen = chosen_views(contract, views)
-        if not self._digested:
-            digest_loaded(engine, contract, loaded)
-            self._digested = True
+        sources = {s.name: s for s in (events_source(contract, view) for view in chosen)}
+        for name, source in sources.items():
+            self._load(source)
+            if name not in self._digested:
+                digest_loaded(engine, contract, source, self._loaded[name])
+                self._digested.add(name)
+        loaded = {name: self._loaded[name] for name in sources}
         return computed_views(engine, contract, loaded, chosen, out, start, end, progress)
+
+    def _load(self, source: EventsSource) -> None:
+        """Loads a source that is not the observed rows', once, from the contract's location."""
+        if source.name not in self._loaded:
+            clock = self.summary.clock
+            loaded = load_source(self._engine, self._contract, source, clock=clock)
+            self._loaded[source.name] = loaded
 
     def build_dataset(
         self,
@@ -102,9 +118,9 @@ class LoadedTransactions:
     def columns(self, start: int, end: int) -> Mapping[str, list[Any]]:
         """`moments`, the id and the join keys of the span's transactions, in dataset order."""
         source = self._contract.observations_of()
-        columns = [source.id, *(entity.join_key for entity in self._contract.entities)]
+        columns = [source.id, *self._contract.key_columns(source.rows)]
         rows = self._engine.execute(
-            f"select _event, {names(*columns)} from {EVENTS} where {_within(start, end)}"
+            f"select _event, {names(*columns)} from {self._events} where {_within(start, end)}"
             f" order by {self._order}"
         ).fetchall()
         cells = list(zip(*rows, strict=True)) or [()] * (len(columns) + 1)
@@ -115,7 +131,7 @@ class LoadedTransactions:
         label = quoted(self._contract.observations_of().label.column)
         known = f"{label} is not null and coalesce(_label_stated, _event + {delay:d}) <= {by:d}"
         rows = self._engine.execute(
-            f"select {known} from {EVENTS} where {_within(start, end)} order by {self._order}"
+            f"select {known} from {self._events} where {_within(start, end)} order by {self._order}"
         ).fetchall()
         return np.array([known for (known,) in rows], dtype=np.bool_)
 
@@ -124,33 +140,34 @@ class LoadedTransactions:
     ) -> list[tuple[Any, ...]]:
         """The last `count` transactions: join keys, then fields in major units."""
         source = self._contract.observations_of()
-        values = "".join(
-            f", {quoted(name)}::double / {10 ** source.columns[name].scale}" for name in fields
-        )
+        values = "".join(f", {field_value(quoted(n), source.columns[n])}" for n in fields)
         return self._engine.execute(
-            f"select {names(*keys)}{values} from {EVENTS}"
+            f"select {names(*keys)}{values} from {self._events}"
             f" order by _event desc, {quoted(source.id)} limit {count:d}"
         ).fetchall()
 
     def events(self, view: FeatureView, entities: set[Ids]) -> Mapping[Ids, list[Event]]:
-        """All transactions of some of the view's entities."""
-        keys, source = self._contract.join_keys(view), self._contract.observations_of()
+        """All events of some of the view's entities."""
+        keys, source = self._contract.join_keys(view), events_source(self._contract, view)
         events: dict[Ids, list[Event]] = {ids: [] for ids in entities}
         if not entities:
             return events
-        of_row = ("_event", "_arrival", source.label.column, "_label_known", source.id)
-        columns = names(*keys, *of_row)
+        self._load(source)
+        label = label_of(self._contract, source)
+        columns = [name for name, column in source.columns.items() if column.known_at is None]
+        labels = quoted(label.column) if label else "null::boolean"
         places = ", ".join([f"({', '.join('?' for _ in keys)})"] * len(entities))
         self._engine.execute(
-            f"select {columns}, {names(*source.columns)} from {EVENTS}"
-            f" where ({names(*keys)}) in ({places})",
+            f"select {names(*keys)}, _event, _arrival, {labels}, _label_known,"
+            f" {names(source.id, *columns)}"
+            f" from {events_of(source)} where ({names(*keys)}) in ({places})",
             [value for ids in entities for value in ids],
         )
         for row in self._engine.fetchall():
-            ids, (event, arrival, label, known, one, *values) = row[: len(keys)], row[len(keys) :]
-            cells = dict(zip(source.columns, values, strict=True))
+            ids, (event, arrival, stated, known, one, *values) = row[: len(keys)], row[len(keys) :]
+            cells = dict(zip(columns, values, strict=True))
             by_key = dict(zip(keys, ids, strict=True))
-            events[ids].append(Event(by_key, event, arrival, label, known, cells, one))
+            events[ids].append(Event(by_key, event, arrival, stated, known, cells, one))
         return events
 
     def entity_history(
@@ -199,7 +216,7 @@ class LoadedTransactions:
     def _select(self, start: int, end: int) -> None:
         """Makes the table of the span's transactions."""
         self._engine.execute(
-            f"create or replace temp table {_SPAN} as select * from {EVENTS}"
+            f"create or replace temp table {_SPAN} as select * from {self._events}"
             f" where {_within(start, end)}"
         )
 

@@ -25,8 +25,9 @@ from proviso.history.duckdb.aggregates import (
 )
 from proviso.history.duckdb.engine import Engine, names
 from proviso.history.duckdb.layout import END, Layout, layout_of
+from proviso.history.duckdb.source import events_source
 from proviso.history.duckdb.sweeps import AT_ONCE, Numbering, add_swept, create_swept
-from proviso.history.duckdb.transactions import EVENTS
+from proviso.history.duckdb.transactions import events_of
 
 _STATES, _STARTS = "_states", "_starts"
 
@@ -41,12 +42,13 @@ def make_arrivals(
     """
     keys = names(*contract.join_keys(view))
     more = f" union all select {keys}, _at, _at from ({also})" if also else ""
+    events = events_of(events_source(contract, view))
     engine.execute(
         f"create or replace temp table {_STATES} as"
         f" select *, row_number() over (order by _entity, _at) as _number"
         f" from (select _entity, _arrival as _at,"
         f" max(max(_event)) over (partition by _entity order by _arrival) as _from"
-        f" from (select {keys}, _arrival, _event from {EVENTS}{more})"
+        f" from (select {keys}, _arrival, _event from {events}{more})"
         f" join _entities using ({keys}) group by _entity, _arrival)"
         f" where _at >= {start:d} and _at < {end:d}"
     )
@@ -118,8 +120,9 @@ def _entering(events: str, dated: str) -> str:
 
 def _sweep(engine: Engine, contract: Contract, view: FeatureView, layout: Layout) -> None:
     """Makes the steps of all entities, of some at a time: places are the numbers of states."""
+    source = events_of(events_source(contract, view))
     states, events, entities = engine.row(
-        f"select (select count(*) from {_STATES}), (select count(*) from {EVENTS}),"
+        f"select (select count(*) from {_STATES}), (select count(*) from {source}),"
         f" (select count(*) from _entities)"
     )
     create_swept(engine, layout)

@@ -1,12 +1,12 @@
-"""Loads transactions, wherever they lie, into the table `_events`.
+"""Loads the rows of a source, wherever they lie, into a table of their own.
 
-Money becomes exact integer minor units, moments become microseconds (`source.py`). A value that
+Money becomes exact integer minor units, moments become microseconds (`columns.py`). A value that
 would make a feature wrong is refused: its column, in how many rows, and the first of them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,8 @@ from typing import Any
 from proviso.contracts.base import InputError, Problem
 from proviso.contracts.contract import Contract
 from proviso.contracts.locations import Location
+from proviso.contracts.sources import AskedSource, RowsSource
+from proviso.history.duckdb.columns import SourceColumn
 from proviso.history.duckdb.engine import (
     Engine,
     EngineError,
@@ -21,95 +23,128 @@ from proviso.history.duckdb.engine import (
     quoted,
 )
 from proviso.history.duckdb.places import Relation, open_relation
-from proviso.history.duckdb.source import SourceColumn, source_columns, source_names
+from proviso.history.duckdb.source import (
+    ARRIVAL,
+    EVENT,
+    LABEL_STATED,
+    columns_of,
+    label_of,
+    source_columns,
+)
 from proviso.history.values import SourceClock, TransactionSummary
 
-EVENTS = "_events"
-"""The table of loaded transactions: the id, join keys and numeric columns under the contract's
-names (money: integer minor units), the label's column as a boolean, and BIGINT microseconds
-`_event`, `_arrival`, `_label_stated` (the label's own moment, null where it has none) and
-`_label_known` (null where the label is null)."""
+
+def events_of(source: RowsSource) -> str:
+    """The table of a source's loaded rows.
+
+    It has the id, join keys and columns under the contract's names (money: integer minor units;
+    timestamps: BIGINT microseconds), the label's column as a boolean, and BIGINT microseconds
+    `_event`, `_arrival`, `_label_stated` (the label's own moment, null where it has none) and
+    `_label_known` (null where the label is null). Columns that are known later are left out,
+    but for the label.
+    """
+    return quoted(f"_events_{source.name}")
 
 
 def load_transactions(
     engine: Engine,
     contract: Contract,
-    path: Path,
+    path: Path | None,
     start: int | None = None,
     end: int | None = None,
     clock: SourceClock | None = None,
 ) -> TransactionSummary:
-    """Makes the table `_events` of the transactions with start <= event_ts < end.
+    """Loads the rows that are observed, as `load_source` does."""
+    rows = contract.observations_of().rows
+    return load_source(engine, contract, rows, path, start, end, clock)
 
-    clock: rows that happen or arrive beyond it are set aside, so that no figure of how far the
-    data goes is theirs; by default none. What is wrong with such a row is reported all the same.
-    Raises InputError with every problem: a missing column, a wrong type, a value that would make
-    a feature wrong, each with its count and the first row.
+
+def load_source(
+    engine: Engine,
+    contract: Contract,
+    rows: AskedSource,
+    path: Path | None = None,
+    start: int | None = None,
+    end: int | None = None,
+    clock: SourceClock | None = None,
+) -> TransactionSummary:
+    """Makes a source's table of the rows with start <= event_ts < end.
+
+    path: where they lie, in place of the contract's location. clock: rows that happen or arrive
+    beyond it are set aside, so that no figure of how far the data goes is theirs; by default none.
+    What is wrong with such a row is reported all the same. Raises InputError with every problem:
+    a missing column, a wrong type, a value that would make a feature wrong, each with its count
+    and the first row.
     """
-    location = Location(path=str(path))
-    with open_relation(engine, location, source_names(contract)) as relation:
-        _load(engine, contract, relation, start, end)
-    aside = (0, None) if clock is None else _set_aside(engine, contract, clock)
-    return _measured(engine, contract, path, clock, *aside)
+    wanted = sorted({column.place for column in columns_of(contract, rows)})
+    with open_relation(engine, _location(rows, path), wanted) as relation:
+        found, texts = relation.types, relation.files.texts
+        columns = source_columns(contract, rows, found, texts)
+        source = _Source(contract, rows, relation, columns, start, end)
+        _load(engine, source)
+    aside = (0, None) if clock is None else _set_aside(engine, rows, clock)
+    shown = Path(relation.files.shown) if path is None else path
+    return _measured(engine, contract, rows, shown, clock, aside)
 
 
-def _load(
-    engine: Engine, contract: Contract, relation: Relation, start: int | None, end: int | None
-) -> None:
-    """Makes the table `_events`. Raises InputError."""
-    path, found = relation.files.shown, relation.types
-    columns = source_columns(contract, found, relation.files.texts)
-    problems = [*_missing(path, contract, found), *_wrong_types(path, columns)]
+def _location(rows: AskedSource, path: Path | None) -> Location:
+    if path is not None:
+        return (rows.location or Location(path=str(path))).at(str(path))
+    if rows.location is None:
+        wanted = f"a `location`, or `--source {rows.name}=PATH`"
+        where, code = f"sources[{rows.name}]", "source_location_missing"
+        raise InputError.of(where, "no place of its rows", wanted, code=code)
+    return rows.location
+
+
+def _load(engine: Engine, source: _Source) -> None:
+    """Makes the table. Raises InputError."""
+    problems = [*_missing(source), *_wrong_types(source.shown, source.columns)]
     if problems:
         raise InputError(problems)
-    source = _Source(contract, relation, columns, start, end)
     try:
         _convert(engine, source)
     except EngineError as error:
         raise _unreadable(engine, source, error) from error
-    (bad,) = engine.row(f"select count(*) from {EVENTS} where _bad")
-    problems = [*(_bad_values(engine, source) if bad else ()), *_repeated(engine, contract, path)]
+    (bad,) = engine.row(f"select count(*) from {events_of(source.stated)} where _bad")
+    problems = [*(_bad_values(engine, source) if bad else ()), *_repeated(engine, source)]
     if problems:
         raise InputError(problems)
 
 
-def _missing(path: str, contract: Contract, found: Mapping[str, str]) -> Iterator[Problem]:
+def _missing(source: _Source) -> Iterator[Problem]:
     """Columns that the file must have: without some moments an event arrives at once, and a label
     after its delay."""
-    source = contract.observations_of()
-    wanted = [source.id, source.event_timestamp, *(e.join_key for e in contract.entities)]
-    wanted += [*source.columns, source.label.column]
+    found = source.relation.types
+    wanted = [c.place for c in columns_of(source.contract, source.stated) if not c.may_lack]
     if missing := [name for name in wanted if name not in found]:
         why, code = "the contract's source has them", "source_column_missing"
         columns, also = ", ".join(found)[:500], f"also {', '.join(missing)}"
-        yield Problem(f"{path}: columns", columns, also, why, code)
+        yield Problem(f"{source.shown}: columns", columns, also, why, code)
 
 
 def _wrong_types(path: str, columns: Sequence[SourceColumn]) -> Iterator[Problem]:
     for column in columns:
         if not column.fits:
-            where, code = f"{path}: {column.name}", "source_type_mismatch"
+            where, code = f"{path}: {column.place}", "source_type_mismatch"
             yield Problem(where, column.type, column.wanted, column.why, code)
 
 
 @dataclass(frozen=True)
 class _Source:
-    """The rows of a file that are loaded: those of start <= event_ts < end."""
+    """The rows of a source that are loaded: those of start <= event_ts < end."""
 
     contract: Contract
+    stated: AskedSource
     relation: Relation
     columns: Sequence[SourceColumn]
     start: int | None
     end: int | None
 
-    def of(self, name: str | None) -> SourceColumn | None:
-        """The file's column of a name."""
-        return next((column for column in self.columns if column.name == name), None)
-
-    def value(self, name: str | None) -> str:
-        """A moment of the contract's source; null where the file lacks the column."""
-        column = self.of(name)
-        return "null::bigint" if column is None else column.value
+    def value(self, name: str) -> str:
+        """A column by the engine's name; null where the file lacks it."""
+        values = (column.value for column in self.columns if column.name == name)
+        return next(values, "null::bigint")
 
     @property
     def shown(self) -> str:
@@ -121,33 +156,35 @@ class _Source:
 
         placed: with the place of each row.
         """
-        raw = self.relation.rows([column.name for column in self.columns], placed=placed)
-        event = self.value(self.contract.observations_of().event_timestamp)
+        raw = self.relation.rows(sorted({c.place for c in self.columns}), placed=placed)
+        event = self.value(EVENT)
         after = "true" if self.start is None else f"{event} >= {self.start:d}"
         before = "true" if self.end is None else f"{event} < {self.end:d}"
         return (
-            f"select *, {event} as _event from ({raw})"
+            f"select *, {event} as {EVENT} from ({raw})"
             f" where {event} is null or ({after} and {before})"
         )
 
 
 def _convert(engine: Engine, source: _Source) -> None:
     """Makes the table; `_bad` are the rows that `_bad_values` describes."""
-    stated = source.contract.observations_of()
     kept = [c for c in source.columns if c.kind != "moment"]
     values = ", ".join(f"{column.value} as {quoted(column.name)}" for column in kept)
-    label = next(column.value for column in kept if column.kind == "label")
-    known = source.value(stated.label.known_at)
-    arrival = source.value(stated.arrival_timestamp)
+    label = label_of(source.contract, source.stated)
+    stated, known = "null::bigint", "null::bigint"
+    if label is not None:
+        stated = source.value(LABEL_STATED)
+        known = (
+            f"case when {source.value(label.column)} is not null"
+            f" then coalesce({stated}, try({EVENT} + {label.delay:d})) end"
+        )
     bad = " or ".join(
         f"coalesce({check.condition}, false)" for c in source.columns for check in c.checks
     )
     engine.execute(
-        f"create or replace temp table {EVENTS} as select {values}, _event,"
-        f" coalesce({arrival}, _event) as _arrival, {known} as _label_stated,"
-        f" case when {label} is not null"
-        f" then coalesce({known}, try(_event + {stated.label.delay:d})) end as _label_known,"
-        f" {bad} as _bad from ({source.rows()})"
+        f"create or replace temp table {events_of(source.stated)} as select {values}, {EVENT},"
+        f" coalesce({source.value(ARRIVAL)}, {EVENT}) as {ARRIVAL}, {stated} as {LABEL_STATED},"
+        f" {known} as _label_known, {bad} as _bad from ({source.rows()})"
     )
 
 
@@ -157,9 +194,9 @@ def _unreadable(engine: Engine, source: _Source, error: EngineError) -> InputErr
     problems, rows = [], source.relation.rows
     for column in source.columns:
         try:
-            engine.execute(f"select max(hash(_rows)) from ({rows([column.name])}) _rows")
+            engine.execute(f"select max(hash(_rows)) from ({rows([column.place])}) _rows")
         except EngineError as reason:
-            where, wanted = f"{source.shown}: {column.name}", f"{column.wanted} that can be read"
+            where, wanted = f"{source.shown}: {column.place}", f"{column.wanted} that can be read"
             problems.append(Problem(where, str(reason), wanted, code="source_column_unreadable"))
     where, code = source.shown, "source_column_unreadable"
     return InputError(problems or [Problem(where, str(error), "a readable file", code=code)])
@@ -167,7 +204,7 @@ def _unreadable(engine: Engine, source: _Source, error: EngineError) -> InputErr
 
 def _bad_values(engine: Engine, source: _Source) -> Iterator[Problem]:
     """What is wrong in each column: in how many rows, and the first of them with its value."""
-    row_id = quoted(source.contract.observations_of().id)
+    row_id = quoted(source.stated.id_column or source.stated.id)
     placed = source.rows(placed=True)
     for column in source.columns:
         checks = list(column.checks)
@@ -184,51 +221,52 @@ def _bad_values(engine: Engine, source: _Source) -> Iterator[Problem]:
             check = checks[reason]
             said = check.found if value is None else f"{check.found}, {value},"
             where = source.relation.place(place["file"], place["row"])
-            first = f"first in {where}, {source.contract.observations_of().id} {one}"
+            first = f"first in {where}, {source.stated.id} {one}"
             found = f"{said} in {count} rows ({first})"
             line = place["row"] if source.relation.files.lines else 0
-            path, code = f"{source.shown}: {column.name}", check.code
+            path, code = f"{source.shown}: {column.place}", check.code
             yield Problem(path, found, check.wanted, code=code, line=line)
 
 
-def _repeated(engine: Engine, contract: Contract, path: str) -> Iterator[Problem]:
-    row_id = quoted(contract.observations_of().id)
+def _repeated(engine: Engine, source: _Source) -> Iterator[Problem]:
+    row_id = quoted(source.stated.id)
     count, example = engine.row(
-        f"select count(*), min({row_id}) from (select {row_id} from {EVENTS}"
+        f"select count(*), min({row_id}) from (select {row_id} from {events_of(source.stated)}"
         f" where {row_id} is not null group by 1 having count(*) > 1)"
     )
     if count:
         found = f"{count} ids in more than one row (such as {str(example)[:60]})"
-        where, code = f"{path}: {contract.observations_of().id}", "source_id_repeated"
+        place = source.stated.id_column or source.stated.id
+        where, code = f"{source.shown}: {place}", "source_id_repeated"
         yield Problem(where, found, "each id once", code=code)
 
 
-def _set_aside(engine: Engine, contract: Contract, clock: SourceClock) -> tuple[int, str | None]:
+def _set_aside(engine: Engine, rows: AskedSource, clock: SourceClock) -> tuple[int, str | None]:
     """Removes the rows beyond the clock; how many they were, and the id of one."""
-    beyond = f"_event > {clock.latest:d} or _arrival > {clock.latest:d}"
-    row_id = quoted(contract.observations_of().id)
+    beyond, table = f"_event > {clock.latest:d} or _arrival > {clock.latest:d}", events_of(rows)
     count, example = engine.row(
-        f"select count(*), min({row_id})::varchar from {EVENTS} where {beyond}"
+        f"select count(*), min({quoted(rows.id)})::varchar from {table} where {beyond}"
     )
     if count:
-        engine.execute(f"delete from {EVENTS} where {beyond}")
+        engine.execute(f"delete from {table} where {beyond}")
     return count, example
 
 
 def _measured(
     engine: Engine,
     contract: Contract,
+    source: AskedSource,
     path: Path,
     clock: SourceClock | None,
-    set_aside: int,
-    example: str | None,
+    aside: tuple[int, str | None],
 ) -> TransactionSummary:
-    label = quoted(contract.observations_of().label.column)
-    row = engine.row(
-        f"select count(*), count({label}), min(_event), max(_event), max(_arrival) from {EVENTS}"
+    label = label_of(contract, source)
+    labelled = "0" if label is None else f"count({quoted(label.column)})"
+    rows, labels, first, last, arrival = engine.row(
+        f"select count(*), {labelled}, min(_event), max(_event), max(_arrival)"
+        f" from {events_of(source)}"
     )
-    rows, labelled, first, last, arrival = row
-    return TransactionSummary(path, rows, labelled, first, last, arrival, clock, set_aside, example)
+    return TransactionSummary(path, rows, labels, first, last, arrival, clock, *aside)
 
 
 def by_arrival(contract: Contract, path: Path, size: int) -> Iterator[list[dict[str, Any]]]:
@@ -236,19 +274,19 @@ def by_arrival(contract: Contract, path: Path, size: int) -> Iterator[list[dict[
 
     The columns are those of the contract's source that the file has; money is a decimal.
     """
-    source, location = contract.observations_of(), Location(path=str(path))
+    stated = contract.observations_of().rows
+    wanted = sorted({column.place for column in columns_of(contract, stated)})
     with connect() as engine:
-        with open_relation(engine, location, source_names(contract)) as relation:
-            columns = source_columns(contract, relation.types, relation.files.texts)
-            rows = _Source(contract, relation, columns, None, None)
+        with open_relation(engine, _location(stated, path), wanted) as relation:
+            columns = source_columns(contract, stated, relation.types, relation.files.texts)
+            source = _Source(contract, stated, relation, columns, None, None)
             cells = ", ".join(_sent(column) for column in columns)
-            arrival = f"coalesce({rows.value(source.arrival_timestamp)}, _event)"
-            engine.execute(
-                f"select {cells} from ({rows.rows()}) order by {arrival}, {quoted(source.id)}"
-            )
+            arrival = f"coalesce({source.value(ARRIVAL)}, {EVENT})"
+            row_id = quoted(stated.id_column or stated.id)
+            engine.execute(f"select {cells} from ({source.rows()}) order by {arrival}, {row_id}")
         while found := engine.fetchmany(size):
             yield [
-                {c.name: cell for c, cell in zip(columns, row, strict=True) if cell is not None}
+                {c.place: cell for c, cell in zip(columns, row, strict=True) if cell is not None}
                 for row in found
             ]
 

@@ -29,7 +29,7 @@ def engine() -> Iterator[Engine]:
 def _loaded(engine: Engine, path: Path) -> list[tuple[Any, ...]]:
     load_transactions(engine, contract(), path)
     return engine.execute(
-        "select sale_id::varchar, * exclude (sale_id) from _events order by sale_id::bigint"
+        "select sale_id::varchar, * exclude (sale_id) from _events_sales order by sale_id::bigint"
     ).fetchall()
 
 
@@ -162,7 +162,7 @@ def test_texts_of_values(
 ) -> None:
     load_transactions(engine, contract(), _csv(tmp_path, **{column: text}))
     name = "_event" if column == "sold_at" else column
-    assert engine.row(f"select {name} from _events where sale_id = '2'") == (expected,)
+    assert engine.row(f"select {name} from _events_sales where sale_id = '2'") == (expected,)
 
 
 def test_a_missing_column_of_a_csv_file_is_named(engine: Engine, tmp_path: Path) -> None:

@@ -16,8 +16,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from proviso.history.duckdb.columns import SourceColumn
 from proviso.history.duckdb.engine import Engine, connect
-from proviso.history.duckdb.source import SourceColumn
 from proviso.history.duckdb.transactions import by_arrival, load_transactions
 from proviso.history.files import MOMENT
 from tests.history_data import ZERO, contract
@@ -49,7 +49,7 @@ def _loaded(engine: Engine, table: pa.Table, path: Path, dtype: str = "string") 
     pq.write_table(table, path / "sales.parquet")
     load_transactions(engine, contract(dtype), path / "sales.parquet")
     columns = "sale_id, buyer_id, shop_id, price, pieces, weight, is_gift, was_returned"
-    return engine.execute(f"select {columns} from _events order by _event").fetchall()
+    return engine.execute(f"select {columns} from _events_sales order by _event").fetchall()
 
 
 UUIDS = [uuid.UUID(int=7), uuid.UUID(int=2**127)]
@@ -171,7 +171,7 @@ def test_a_file_of_pandas_with_an_index_and_categories_is_read(
     frame["_event"] = frame["_arrival"] = frame["Customer Id"] = [5, 6]
     frame.to_parquet(tmp_path / "sales.parquet")
     load_transactions(engine, contract(), tmp_path / "sales.parquet")
-    rows = engine.execute("select _event, buyer_id, was_returned from _events order by 1")
+    rows = engine.execute("select _event, buyer_id, was_returned from _events_sales order by 1")
     assert rows.fetchall() == [(ZERO, "b", True), (ZERO + 1, "c", None)]
 
 
@@ -184,7 +184,11 @@ def test_a_file_of_duckdb_is_read(engine: Engine, tmp_path: Path) -> None:
         f" to '{path}'"
     )
     load_transactions(engine, contract(), path)
-    assert engine.row("select buyer_id, price, was_returned from _events") == ("b", 1050, False)
+    assert engine.row("select buyer_id, price, was_returned from _events_sales") == (
+        "b",
+        1050,
+        False,
+    )
 
 
 @pytest.mark.parametrize(

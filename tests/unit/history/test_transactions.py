@@ -63,7 +63,7 @@ def test_a_file_without_arrival_and_label_moments_gets_the_contracts(
     engine: Engine, tmp_path: Path
 ) -> None:
     loaded = _load(engine, tmp_path, _columns())
-    row = engine.row("select _event, _arrival, _label_known, was_returned from _events")
+    row = engine.row("select _event, _arrival, _label_known, was_returned from _events_sales")
     assert row == (ZERO, ZERO, ZERO + LABEL_DELAY, True)
     assert (loaded.rows, loaded.labelled, loaded.first_event, loaded.last_moment) == (
         2,
@@ -85,7 +85,9 @@ def test_a_null_arrival_or_label_moment_falls_back_row_by_row(
         | {"heard_at": pa.array([None, later], kind), "returned_at": pa.array([later, None], kind)},
     )
     hour = 3_600_000_000
-    rows = engine.execute("select _arrival, _label_known from _events order by sale_id").fetchall()
+    rows = engine.execute(
+        "select _arrival, _label_known from _events_sales order by sale_id"
+    ).fetchall()
     assert rows == [(ZERO, ZERO + hour), (ZERO + hour, ZERO + LABEL_DELAY)]
 
 
@@ -97,13 +99,13 @@ def test_timestamps_of_any_unit_and_zone_are_the_same_moment(
     per_second = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}[unit]
     ticks = pa.array([ZERO // 1_000_000 * per_second] * 2, pa.int64())
     _load(engine, tmp_path, _columns() | {"sold_at": ticks.cast(pa.timestamp(unit, tz=zone))})
-    assert engine.row("select distinct _event from _events") == (ZERO,)
+    assert engine.row("select distinct _event from _events_sales") == (ZERO,)
 
 
 def test_nanoseconds_never_round_into_the_future(engine: Engine, tmp_path: Path) -> None:
     ticks = pa.array([ZERO * 1000 + 999] * 2, pa.int64()).cast(pa.timestamp("ns"))
     _load(engine, tmp_path, _columns() | {"sold_at": ticks})
-    assert engine.row("select distinct _event from _events") == (ZERO,)
+    assert engine.row("select distinct _event from _events_sales") == (ZERO,)
 
 
 @pytest.mark.parametrize(
@@ -116,13 +118,13 @@ def test_nanoseconds_never_round_into_the_future(engine: Engine, tmp_path: Path)
 )
 def test_money_becomes_exact_minor_units(engine: Engine, tmp_path: Path, prices: Any) -> None:
     _load(engine, tmp_path, _columns() | {"price": prices})
-    rows = engine.execute("select price from _events order by sale_id").fetchall()
+    rows = engine.execute("select price from _events_sales order by sale_id").fetchall()
     assert rows == [(106_680,), (29,)]
 
 
 def test_whole_numbers_are_major_units(engine: Engine, tmp_path: Path) -> None:
     _load(engine, tmp_path, _columns() | {"price": pa.array([3, -4], pa.int32())})
-    assert engine.execute("select price from _events order by sale_id").fetchall() == [
+    assert engine.execute("select price from _events_sales order by sale_id").fetchall() == [
         (300,),
         (-400,),
     ]
@@ -142,7 +144,7 @@ def test_a_label_that_is_not_there_is_null_not_false(
 ) -> None:
     _load(engine, tmp_path, _columns() | {"was_returned": labels})
     rows = engine.execute(
-        "select was_returned, _label_known from _events order by sale_id"
+        "select was_returned, _label_known from _events_sales order by sale_id"
     ).fetchall()
     assert rows == [(True, ZERO + LABEL_DELAY), (None, None)]
 
@@ -308,7 +310,9 @@ def test_a_required_column_without_a_type_is_null_in_every_row(
 def test_optional_columns_without_a_type_are_absent(engine: Engine, tmp_path: Path) -> None:
     empty = {name: pa.nulls(2) for name in ("heard_at", "returned_at", "was_returned")}
     assert _load(engine, tmp_path, _columns() | empty).labelled == 0
-    row = engine.row("select distinct _event, _arrival, _label_known, was_returned from _events")
+    row = engine.row(
+        "select distinct _event, _arrival, _label_known, was_returned from _events_sales"
+    )
     assert row == (ZERO, ZERO, None, None)
 
 
