@@ -45,7 +45,7 @@ def _distributions(release: Release) -> dict[str, Distribution]:
     except (KeyError, TypeError, ValueError):
         return {}
     found = {feature_ref(name).column: one.distribution for name, one in references.items()}
-    return {name: distribution for name, distribution in found.items() if distribution.edges}
+    return {n: one for n, one in found.items() if isinstance(one, Distribution) and one.edges}
 
 
 def _drawn(distribution: Distribution | None, random: np.random.Generator) -> NDArray[np.float64]:

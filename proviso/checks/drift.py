@@ -31,7 +31,7 @@ from proviso.checks.served_values import Served, ServedFeature, read_served
 from proviso.contracts.base import InputError
 from proviso.contracts.contract import Contract, QualityGate
 from proviso.release.directory import Release
-from proviso.training.distribution import Reference, references_of
+from proviso.training.distribution import Distribution, Reference, references_of
 
 KIND = "drift"
 METRIC = "feature_drift_psi"
@@ -55,8 +55,9 @@ class FeatureDrift:
     """A feature, training against served.
 
     codes: why the verdict is not PASS. Sizes are effective ones; psi_by_chance: what PSI exceeds
-    by chance in a small share of checks (None without values); needs: the smallest served size
-    that allows a verdict, None when training itself was too small. Rates are of all predictions.
+    by chance in a small share of checks (None without values); ks: 0 for strings, which have no
+    order; needs: the smallest served size that allows a verdict, None when training itself was too
+    small. Rates are of all predictions.
     """
 
     feature: str
@@ -139,7 +140,9 @@ def feature_drift(
     known = reference.distribution.effective
     before = at_size(reference.distribution.whole, known)
     after = at_size(served.counts, served.effective)
-    shift, (apart, p_value) = psi(before, after), ks(before, after)
+    ordered = isinstance(reference.distribution, Distribution)
+    shift = psi(before, after)
+    apart, p_value = ks(before, after) if ordered else (0.0, 1.0)
     chance = psi_by_chance(before, after, terms.level)
     if chance is not None and terms.bound < shift <= chance:
         chance = psi_by_draws(before, after, terms.level)
@@ -196,10 +199,9 @@ def _drift_codes(
 def _constant(reference: Reference, served: ServedFeature, level: float) -> bool:
     """Whether one value is served where training had several, and chance does not explain it."""
     known = reference.distribution
-    varied = known.low is not None and known.low < known.edges[-1]
-    if not varied or not served.constant or served.effective < _LEAST:
+    if not known.varied or not served.constant or served.effective < _LEAST:
         return False
-    share = float(known.whole[known.bin_of(served.lowest)] / known.whole.sum())
+    share = float(known.whole[served.bin_of(served.first)] / known.whole.sum())
     return chance_of_constant(share, served.effective) < level
 
 

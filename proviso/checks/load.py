@@ -17,6 +17,7 @@ from typing import Annotated
 import numpy as np
 
 from feature_runtime.core.moments import now
+from feature_runtime.core.record import field_value
 from feature_runtime.core.service import Service
 from proviso.checks.evidence import Evidence
 from proviso.checks.registry import Check, CheckContext, FigureBound, Option
@@ -65,7 +66,7 @@ def load_requests(
     """Requests of up to MAX_REQUESTS of the last transactions, with t set when they are sent."""
     keys = [entity.join_key for entity in service.entities]
     with history_engine().open_transactions(contract, transactions) as loaded:
-        rows = loaded.newest(MAX_REQUESTS, keys, service.fields)
+        rows = loaded.newest(MAX_REQUESTS, keys, [field.name for field in service.sent_fields])
     if not rows:
         raise InputError.of(
             transactions, "no row", "at least one transaction", code="no_transactions"
@@ -76,7 +77,10 @@ def load_requests(
             f"load-{i}",
             0,
             dict(zip(keys, row[:width], strict=True)),
-            dict(zip(service.fields, row[width:], strict=True)),
+            {
+                field.name: field_value(field, cell)
+                for field, cell in zip(service.sent_fields, row[width:], strict=True)
+            },
         )
         for i, row in enumerate(rows)
     ]

@@ -9,20 +9,24 @@ import zlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from math import inf, isfinite, nan
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from feature_runtime.core.availability import Status
+from feature_runtime.core.availability import Status, Value
 from feature_runtime.core.moments import parse_moment
 from feature_runtime.core.record import FeatureRead, PredictionRecord
 from feature_runtime.core.service import Service, feature_ref
 from proviso.contracts.base import InputError
 from proviso.records.reader import RecordReader
-from proviso.training.distribution import Distribution, effective_size
+from proviso.training.distribution import (
+    AnyDistribution,
+    Distribution,
+    Frequencies,
+    effective_size,
+)
 
 _BUCKETS = 2**16  # entities that share one only make the effective size smaller
 
@@ -32,29 +36,30 @@ class ServedFeature:
     """One feature over all predictions: usable values by bin, statuses, approved defaults.
 
     entities, without: predictions of each entity with a usable value, and without one.
-    lowest, highest: of the usable values.
+    first: the first usable value; constant: whether all usable ones equal it.
     """
 
-    distribution: Distribution
+    distribution: AnyDistribution
     counts: NDArray[np.float64]
     entities: NDArray[np.float64]
     without: NDArray[np.float64]
     statuses: Counter[str] = field(default_factory=Counter)
     defaults: int = 0
-    lowest: float = inf
-    highest: float = -inf
+    first: Value = None
+    constant: bool = True
 
     @classmethod
-    def of(cls, distribution: Distribution) -> ServedFeature:
+    def of(cls, distribution: AnyDistribution) -> ServedFeature:
         bins = np.zeros(len(distribution.whole))
         return cls(distribution, bins, np.zeros(_BUCKETS), np.zeros(_BUCKETS))
 
-    def add(self, entity: int, status: Status, value: float) -> None:
-        """Counts one prediction's value, which is NaN where it is not usable."""
+    def add(self, entity: int, status: Status, value: Value) -> None:
+        """Counts one prediction's value, which is None where it is not usable."""
         if status is Status.OK:
-            self.counts[self.distribution.bin_of(value)] += 1
+            self.counts[self.bin_of(value)] += 1
             self.entities[entity] += 1
-            self.lowest, self.highest = min(self.lowest, value), max(self.highest, value)
+            self.first = value if self.first is None else self.first
+            self.constant = self.constant and value == self.first
         else:
             self.without[entity] += 1
         self.statuses[status.name] += 1
@@ -73,10 +78,13 @@ class ServedFeature:
         """The same of all predictions, with a usable value or not."""
         return effective_size(self.entities + self.without)
 
-    @property
-    def constant(self) -> bool:
-        """Whether all usable values are one."""
-        return self.lowest == self.highest
+    def bin_of(self, value: Value) -> int:
+        """The position of a usable value in the counts. Raises TypeError."""
+        if isinstance(self.distribution, Distribution) and isinstance(value, int | float):
+            return self.distribution.bin_of(float(value))
+        if isinstance(self.distribution, Frequencies) and isinstance(value, str):
+            return self.distribution.bin_of(value)
+        raise TypeError("a usable value is of the feature's type")
 
     def share(self, status: Status) -> float:
         """The share of predictions in which the feature had a status."""
@@ -103,7 +111,7 @@ def read_served(
     records: Sequence[Path],
     release: str,
     service: Service,
-    distributions: Mapping[str, Distribution],
+    distributions: Mapping[str, AnyDistribution],
 ) -> Served:
     """Everything that records say of a release, served or in shadow.
 
@@ -146,7 +154,10 @@ def _add(
     try:
         at = parse_moment(record["scored_at"])
         buckets = {view: _bucket(record["entities"], names) for view, names in views.items()}
-        reads = {name: _read(record["features"][name]) for name in served.features}
+        reads = {
+            name: _read(record["features"][name], feature.distribution)
+            for name, feature in served.features.items()
+        }
     except (KeyError, TypeError, ValueError):
         served.unfit += 1
         return
@@ -158,18 +169,17 @@ def _add(
     served.last = max(served.last, at)
 
 
-def _read(read: FeatureRead) -> tuple[Status, float, bool]:
-    """(status, usable value or NaN, whether an approved default was used).
+def _read(read: FeatureRead, distribution: AnyDistribution) -> tuple[Status, Value, bool]:
+    """(status, usable value or None, whether an approved default was used).
 
     Raises KeyError, TypeError or ValueError.
     """
     status, replaced = Status[read["status"]], "reason" in read
     if status is not Status.OK:
-        return status, nan, replaced
-    value = read["value"]
-    if not isinstance(value, int | float) or not isfinite(value):
-        raise TypeError("a usable value is a number")
-    return status, float(value), replaced
+        return status, None, replaced
+    if not distribution.fits(read["value"]):
+        raise TypeError("a usable value is of the feature's type")
+    return status, read["value"], replaced
 
 
 def _bucket(entities: Mapping[str, Any], names: Sequence[str]) -> int:

@@ -1,4 +1,4 @@
-"""`proviso simulate`, `proviso features` and `proviso dataset`."""
+"""`proviso simulate` and `proviso features`."""
 
 from __future__ import annotations
 
@@ -9,16 +9,13 @@ from typing import Annotated
 import typer
 
 from feature_runtime.core import moments
-from proviso.cli.console import emit, moment, note, optional_moment, optional_span, span, step
+from proviso.cli.console import emit, moment, note, optional_moment, optional_span, step
 from proviso.cli.options import (
     DryRun,
-    End,
-    History,
     Json,
     Memory,
     ParquetFile,
     Sources,
-    Start,
     Transactions,
 )
 from proviso.cli.outputs import check_written
@@ -188,33 +185,3 @@ def _line(done: ViewHistory) -> str:
     span = f"{moments.format_moment(done.start)} to {moments.format_moment(done.end)}"
     kept = f", {done.kept:,} kept" if done.kept else ""
     return f"{done.view}: {done.runs:,} runs, {done.rows:,} rows{kept}, {span}: {done.path}"
-
-
-def dataset(
-    ctx: typer.Context,
-    history: History,
-    transactions: Transactions,
-    start: Start,
-    end: End,
-    out: ParquetFile,
-    memory: Memory = DEFAULT_MEMORY,
-    dry_run: DryRun = False,
-    as_json: Json = False,
-) -> None:
-    """Join each transaction to the values available at its moment.
-
-    One row per transaction, with each view's newest row that was readable at its moment.
-    """
-    contract = load_contract(ctx.obj)
-    first, last = span(start, end)
-    check_written(ctx.obj, [out], transactions, history=history)
-    if dry_run:
-        emit({"would_write": [str(out)]}, as_json, lambda: f"would write {out}")
-        return
-    with step("joining"):
-        done = history_engine().build_dataset(
-            contract, history, transactions, first, last, out, memory=memory
-        )
-    lines = [f"{done.rows:,} rows: {done.path}"]
-    lines += [f"{v.view}: {v.statuses}, {v.conflicts} rows refused" for v in done.views]
-    emit(asdict(done), as_json, lambda: "\n".join(lines))

@@ -129,7 +129,7 @@ PANELS: dict[str, tuple[Command | Group | Deferred, ...]] = {
         Command("features", "history:features", "Compute the feature history of every view."),
         Command(
             "dataset",
-            "history:dataset",
+            "dataset:dataset",
             "Join each transaction to the values available at its moment.",
         ),
         Command("materialize", "online:materialize", "Write the history to the online store."),

@@ -21,24 +21,34 @@ from numpy.typing import NDArray
 from tritonclient.utils import InferenceServerException
 
 from feature_runtime.core.moments import format_moment
-from feature_runtime.core.service import Service
+from feature_runtime.core.record import FieldValue
+from feature_runtime.core.service import DATATYPES, Service
 
 OUTPUTS = ("probability", "decision", "status")
 TIMEOUT_SECONDS = 10.0
 _GRPC_MISTAKES = frozenset(
     f"StatusCode.{name}" for name in ("INVALID_ARGUMENT", "NOT_FOUND", "UNIMPLEMENTED", "CANCELLED")
 )
+_KINDS: Mapping[str, type[Any]] = {
+    "INT64": np.int64,
+    "FP64": np.float64,
+    "BOOL": np.bool_,
+    "BYTES": np.object_,
+}
 Ids = Mapping[str, int | str]
 
 
 @dataclass(frozen=True)
 class EndpointRequest:
-    """One transaction to be scored. `ids` and `fields` by request name; t in microseconds."""
+    """One transaction to be scored. `ids` and `fields` by request name; t in microseconds.
+
+    fields: as JSON has them, moments as RFC 3339; None is left out.
+    """
 
     request_id: str
     t: int
     ids: Ids
-    fields: Mapping[str, float]
+    fields: Mapping[str, FieldValue]
 
 
 @dataclass(frozen=True)
@@ -178,18 +188,19 @@ def rest_body(service: Service, request: EndpointRequest) -> dict[str, Any]:
 
 
 def _values(service: Service, request: EndpointRequest) -> list[tuple[str, str, Any]]:
-    ids = [
-        (e.join_key, "INT64" if e.dtype == "int64" else "BYTES", request.ids[e.join_key])
-        for e in service.entities
+    ids = [(e.join_key, DATATYPES[e.dtype], request.ids[e.join_key]) for e in service.entities]
+    fields = [
+        (field.name, DATATYPES[field.dtype], value)
+        for field in service.sent_fields
+        if (value := request.fields[field.name]) is not None
     ]
-    fields = [(name, "FP64", request.fields[name]) for name in service.fields]
     return [*ids, *fields, ("event_ts", "BYTES", format_moment(request.t))]
 
 
 def _tensors(service: Service, request: EndpointRequest) -> list[triton.InferInput]:
     tensors = []
     for name, datatype, value in _values(service, request):
-        kind = {"INT64": np.int64, "FP64": np.float64, "BYTES": np.object_}[datatype]
+        kind = _KINDS[datatype]
         array: NDArray[Any] = np.array(
             [[value.encode() if isinstance(value, str) else value]], dtype=kind
         )

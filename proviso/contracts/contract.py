@@ -25,6 +25,7 @@ from pydantic import (
 )
 
 from feature_runtime.core.availability import ViewTimes
+from feature_runtime.core.encodings import MAX_VOCABULARY, EncodingError, check_vocabulary
 from feature_runtime.core.functions import CLOCK_FUNCTIONS, DERIVED_FUNCTIONS
 from feature_runtime.core.project_functions import (
     NO_FUNCTIONS,
@@ -350,10 +351,38 @@ class DerivedFeature(Strict):
     description: Text
 
 
+class ServiceEncoding(Strict):
+    """How a categorical element of the vector becomes numbers (feature_runtime.core.encodings).
+
+    vocabulary: its values in order; or max_size: the most frequent ones of the training window,
+    at most so many, are learnt.
+    """
+
+    kind: Literal["ordinal", "one_hot"]
+    vocabulary: list[bool | int | str] | None = None
+    max_size: Annotated[int, Field(ge=1, le=MAX_VOCABULARY)] | None = None
+
+    @model_validator(mode="after")
+    def _usable(self) -> ServiceEncoding:
+        if (self.vocabulary is None) == (self.max_size is None):
+            found = "neither vocabulary nor max_size" if self.vocabulary is None else "both"
+            wanted = "a vocabulary, or the size of a learnt one"
+            raise invalid("vocabulary_ambiguous", found, wanted)
+        try:
+            check_vocabulary(self.kind, range(self.max_size or 0))
+            check_vocabulary(self.kind, self.vocabulary or ())
+        except EncodingError as error:
+            found, _, wanted = str(error).removeprefix("found ").partition(", wanted ")
+            raise invalid("vocabulary_invalid", found, wanted) from None
+        return self
+
+
 class FeatureService(Strict):
     """The features that one model version consumes together, in the order of its vector.
 
-    observations: what it predicts; left out, the only source of kind `observations`.
+    observations: what it predicts; left out, the only source of kind `observations`. numbers:
+    `double` where int64 and bool fields are FP64 in a request, as in version 1. encodings: by
+    request or derived feature, or `view:feature`.
     """
 
     name: Name
@@ -362,9 +391,11 @@ class FeatureService(Strict):
     owner: Label
     observations: Name | None = None
     fields: Annotated[list[Name], Field(min_length=1)]
+    numbers: Literal["typed", "double"] = "typed"
     request_features: Annotated[list[RequestFeature], Field(min_length=1)]
     features: Annotated[list[str], Field(min_length=1)]
     derived_features: list[DerivedFeature] = Field(default_factory=list)
+    encodings: dict[Text, ServiceEncoding] = Field(default_factory=dict)
 
 
 class QualityGate(Strict):

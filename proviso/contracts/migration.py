@@ -18,7 +18,13 @@ from proviso.contracts.base import ContractError
 from proviso.contracts.contract import Contract
 from proviso.contracts.documents import Document, read_document
 from proviso.contracts.loading import parse_contract
-from proviso.contracts.upgrade import Version1, dated_known, is_version_1, upgraded
+from proviso.contracts.upgrade import (
+    Version1,
+    dated_known,
+    has_doubles,
+    is_version_1,
+    upgraded,
+)
 
 _DATED = re.compile(r"dated:(\s*)(['\"]?)label\2")
 _WHERE = re.compile(r"where:\s*(?:\"[^\"]*\"|'[^']*'|[^,}#\n]*[^,}#\s])")
@@ -64,6 +70,7 @@ class _Rewriting:
         source = self._source()
         if source is None:
             return None
+        self._numbers()
         self._aggregates()
         start, end = self._block("source", "")
         after = [*source, *self._lines[end:]]
@@ -123,6 +130,14 @@ class _Rewriting:
         described = json.dumps(label["description"], ensure_ascii=False)
         column = f"dtype: bool, nullable: true, known_at: {{{moments}}}, description: {described}"
         return [*comments, f"      {label['column']}: {{{column}}}"]
+
+    def _numbers(self) -> None:
+        """Says of services whose fields stay doubles that they do."""
+        source = Version1.model_validate({"source": self._data["source"]}).source
+        services = [s for s in self._data["feature_services"] if has_doubles(s, source)]
+        places = [self._marks.get(f"feature_services[{s['name']}].fields") for s in services]
+        for line, column in sorted((place for place in places if place), reverse=True):
+            self._lines.insert(line - 1, " " * (column - 1) + "numbers: double")
 
     def _aggregates(self) -> None:
         """Rewrites `dated: label`, from the last to the first, since lines may be added."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from feature_runtime.core.encodings import Category
 from feature_runtime.core.identity import digest
 from feature_runtime.core.moments import format_duration
 from feature_runtime.core.service import (
@@ -16,24 +18,41 @@ from feature_runtime.core.service import (
 )
 from feature_runtime.core.zones import UTC_NAME, zone
 from proviso.contracts.base import ContractError, Problem
-from proviso.contracts.contract import Contract, Feature, FeatureService, FeatureView
+from proviso.contracts.contract import (
+    Contract,
+    Feature,
+    FeatureService,
+    FeatureView,
+    ServiceEncoding,
+)
 from proviso.contracts.loading import PLAN_FILE
 from proviso.contracts.plan import Plan
 
+Vocabularies = Mapping[str, Sequence[Category]]
+"""Learnt vocabularies by element of the vector."""
 
-def service_section(contract: Contract, plan: Plan) -> dict[str, Any]:
-    """The `service` section of release.yml: plain data, in the form `parse_service` reads."""
+NOT_LEARNT: Vocabularies = {}
+
+
+def service_section(
+    contract: Contract, plan: Plan, learnt: Vocabularies = NOT_LEARNT
+) -> dict[str, Any]:
+    """The `service` section of release.yml: plain data, in the form `parse_service` reads.
+
+    learnt: the vocabularies that the contract does not give. Without one, the section has null in
+    its place, with which nothing can be encoded.
+    """
     service = service_of(contract, plan)
     views = consumed_views(contract, service)
     names = {name for view in views for name in view.entities}
-    return {
+    section = {
         "name": service.name,
         "entities": [
             {"name": e.name, "join_key": e.join_key, "dtype": e.dtype}
             for e in contract.entities
-            if e.name in names
+            if e.name in names or e.join_key in service.fields
         ],
-        "fields": list(service.fields),
+        "fields": [_field(contract, service, name) for name in service.fields],
         "views": [_view(contract, service, view) for view in views],
         "features": list(service.features),
         "request_features": [
@@ -62,6 +81,12 @@ def service_section(contract: Contract, plan: Plan) -> dict[str, Any]:
         **_time_zone(contract),
         **_own_functions(contract, service),
     }
+    if service.encodings:
+        section["encodings"] = [
+            {"element": element, "kind": one.kind, "vocabulary": _vocabulary(element, one, learnt)}
+            for element, one in service.encodings.items()
+        ]
+    return section
 
 
 def time_zone_of(contract: Contract) -> TimeZone | None:
@@ -87,9 +112,41 @@ def _own_functions(contract: Contract, service: FeatureService) -> dict[str, Any
     return {"functions": {"digest": digest(contract.functions_source), "declared": listed}}
 
 
-def runtime_service(contract: Contract, plan: Plan) -> Service:
+def runtime_service(contract: Contract, plan: Plan, learnt: Vocabularies = NOT_LEARNT) -> Service:
     """The same service that the pod will parse out of the release."""
-    return parse_service(service_section(contract, plan))
+    return parse_service(service_section(contract, plan, learnt))
+
+
+def frozen_vocabularies(service: Service) -> Vocabularies:
+    """The vocabularies of a release's service by element; those that are given are among them."""
+    return {e.element: e.vocabulary for e in service.encodings if e.vocabulary is not None}
+
+
+def _vocabulary(
+    element: str, encoding: ServiceEncoding, learnt: Vocabularies
+) -> list[Category] | None:
+    found = encoding.vocabulary if encoding.vocabulary is not None else learnt.get(element)
+    return None if found is None else list(found)
+
+
+def _field(contract: Contract, service: FeatureService, name: str) -> str | dict[str, Any]:
+    """A field; a number that is always there by its name alone."""
+    dtype, nullable = field_type(contract, service, name)
+    if dtype == "float64" and not nullable:
+        return name
+    return {"name": name, "dtype": dtype, "nullable": nullable}
+
+
+def field_type(contract: Contract, service: FeatureService, name: str) -> tuple[str, bool]:
+    """A field's type in a request, and whether it may be missing."""
+    columns = contract.observations_of(service).columns
+    if name not in columns:
+        return next(e.dtype for e in contract.entities if e.join_key == name), False
+    column = columns[name]
+    double = service.numbers == "double" and column.dtype in ("int64", "bool")
+    if column.dtype == "money" or double:
+        return "float64", column.nullable
+    return column.dtype, column.nullable
 
 
 def service_of(contract: Contract, plan: Plan) -> FeatureService:
@@ -127,7 +184,7 @@ def _feature(service: FeatureService, view: FeatureView, feature: Feature) -> di
     default = feature.default
     policy = {
         "kind": default.policy,
-        "value": default.value,
+        "value": default.value if isinstance(default.value, str | None) else float(default.value),
         "approved_by": default.approved_by,
         "reason": default.reason,
         "expires": None if default.expires is None else f"{default.expires}T00:00:00Z",

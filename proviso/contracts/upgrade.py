@@ -108,6 +108,8 @@ def upgraded(data: Mapping[str, Any], source: _Source | None) -> dict[str, Any]:
     usable = source or Version1.model_validate({"source": _ANY}).source
     views = _views(data.get("feature_views"), usable.label.column)
     stated = {"feature_views": views} if "feature_views" in data else {}
+    if "feature_services" in data:
+        stated["feature_services"] = _services(data["feature_services"], usable)
     entities = _names(data.get("entities")) or ["none"]
     return {**rest, **version, **stated, "sources": _sources(usable, entities)}
 
@@ -149,6 +151,24 @@ def _views(views: Any, label: str) -> Any:
     if not isinstance(views, list):
         return views
     return [_view(view, label) if isinstance(view, dict) else view for view in views]
+
+
+def _services(services: Any, source: _Source) -> Any:
+    """The services, whose fields are all FP64 in a request."""
+    if not isinstance(services, list):
+        return services
+    return [
+        {**one, "numbers": "double"} if isinstance(one, dict) and has_doubles(one, source) else one
+        for one in services
+    ]
+
+
+def has_doubles(service: Mapping[str, Any], source: _Source) -> bool:
+    """Whether a service of version 1 has a field that version 2 would type otherwise."""
+    fields = service.get("fields")
+    names = fields if isinstance(fields, list) else []
+    columns = (source.columns.get(name) for name in names if isinstance(name, str))
+    return any(column.dtype in ("int64", "bool") for column in columns if column)
 
 
 def _view(view: dict[str, Any], label: str) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from feature_runtime.core.moments import now
+from feature_runtime.core.record import FieldValue
 from proviso.clients.endpoint import Answer, EndpointRequest, RestClient
 from proviso.contracts.base import ContractError, Problem
 from proviso.kube.api import Progress
@@ -72,10 +73,20 @@ async def _ask(endpoint: Endpoint, ids: Mapping[str, Sequence[Id]], progress: Pr
         await client.close()
 
 
+_SAMPLES: Mapping[str, FieldValue] = {
+    "float64": 20.0,
+    "int64": 20,
+    "bool": False,
+    "string": "first request",
+    "timestamp": "1970-01-01T00:00:00Z",
+}
+"""A value of each type of a field, which an encoding takes for an unknown one."""
+
+
 def _request(release: Release, ids: Mapping[str, Sequence[Id]], number: int) -> EndpointRequest:
     service = release.service
     chosen = {e.join_key: ids[e.name][number % len(ids[e.name])] for e in service.entities}
-    fields = dict.fromkeys(service.fields, 20.0)
+    fields = {field.name: _SAMPLES[field.dtype] for field in service.sent_fields}
     return EndpointRequest(f"deploy-{time.time_ns()}-{number}", now(), chosen, fields)
 
 

@@ -14,7 +14,7 @@ from proviso.contracts.base import ValidationFailed
 from proviso.contracts.contract import Contract
 from proviso.contracts.loading import parse_model
 from proviso.contracts.plan import Plan
-from proviso.contracts.section import service_section
+from proviso.contracts.section import frozen_vocabularies, service_section
 from proviso.gates.verdict import Finding
 from proviso.release.directory import RELEASE_FILE, Release
 from proviso.release.model_config import model_config
@@ -79,7 +79,8 @@ def _files_are_valid(subject: Subject) -> Finding:
 
 def _service_agrees(subject: Subject) -> Finding:
     try:
-        wanted = digest_of(service_section(subject.contract, subject.plan))
+        frozen = frozen_vocabularies(subject.release.service)
+        wanted = digest_of(service_section(subject.contract, subject.plan, frozen))
     except ValidationFailed as error:
         return Finding.refused_by("service section", error)
     actual = subject.release.digests["service"]

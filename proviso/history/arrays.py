@@ -14,8 +14,11 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from feature_runtime.core.availability import Status
+from feature_runtime.core.encode import Elements, Encoded, Encoder
 from feature_runtime.core.functions import Floats
-from feature_runtime.core.service import Service, View, view_column
+from feature_runtime.core.moments import MISSING
+from feature_runtime.core.service import RequestField, Service, View, view_column
+from feature_runtime.core.values import EXACT, MAX_TEXT_BYTES, Column, Texts, texts_of
 from proviso.contracts.base import InputError
 from proviso.contracts.contract import Contract
 from proviso.contracts.files import check_is_file
@@ -36,18 +39,20 @@ NEVER: int = np.iinfo(np.int64).max
 class EncoderInputs:
     """n transactions, sorted by moment, for `Encoder.encode` and for training.
 
-    ids: [n] the transactions' own. keys: join key -> [n]. at: [n] scoring moments. fields: numeric
-    request fields, each [n], major units. values, status: [n, K] over `service.consumed`, NaN
-    where there is no value. labels: [n] 0, 1 or NaN; `label_known_at`: [n]. event_ts,
-    created_ts: per view of the service [n]. Moments in microseconds.
+    ids: [n] the transactions' own. keys: join key -> [n]. at: [n] scoring moments. fields: request
+    fields, each [n] as the encoder takes it. values, status: [n, K] over `service.consumed`, NaN
+    where there is no number; texts: the features that are strings, by `view:feature`. labels: [n]
+    0, 1 or NaN; `label_known_at`: [n]. event_ts, created_ts: per view of the service [n]. Moments
+    in microseconds.
     """
 
     ids: Ids
     keys: Mapping[str, Ids]
     at: Moments
-    fields: Mapping[str, Floats]
+    fields: Mapping[str, Column]
     values: Floats
     status: Statuses
+    texts: Mapping[str, Texts]
     labels: Floats
     label_known_at: Moments
     event_ts: Mapping[str, Moments]
@@ -55,6 +60,14 @@ class EncoderInputs:
 
     def __len__(self) -> int:
         return len(self.at)
+
+    def encoded(self, encoder: Encoder) -> Encoded:
+        """The rows as a model gets them."""
+        return encoder.encode(self.fields, self.at, self.values, self.status, self.texts)
+
+    def elements(self, encoder: Encoder) -> Elements:
+        """The rows before encodings."""
+        return encoder.elements(self.fields, self.at, self.values, self.status, self.texts)
 
     def take(self, rows: NDArray[np.int64] | NDArray[np.bool_]) -> EncoderInputs:
         """The chosen rows: positions or a mask [n]."""
@@ -66,6 +79,7 @@ class EncoderInputs:
             fields={name: column[rows] for name, column in self.fields.items()},
             values=self.values[rows],
             status=self.status[rows],
+            texts={name: column[rows] for name, column in self.texts.items()},
             labels=self.labels[rows],
             label_known_at=self.label_known_at[rows],
             event_ts={view: column[rows] for view, column in self.event_ts.items()},
@@ -78,16 +92,17 @@ def read_inputs(dataset: Path, contract: Contract, service: Service) -> EncoderI
     table = _read(dataset, contract, service)
     views = {view.name: _view_status(table, view) for view in service.views}
     features = [
-        _feature(table, service.view_by_name[view], feature, views[view])
-        for view, feature in service.consumed
+        _feature(table[ref.column], views[ref.view], service.dtype_of(ref))
+        for ref in service.consumed
     ]
     return EncoderInputs(
         ids=_objects(table[contract.observations_of().id]),
         keys={key: _objects(table[key]) for key in _keys(contract)},
         at=_moments(table[SCORING], NO_ROW),
-        fields={name: _floats(table[name]) for name in service.fields},
+        fields={f.name: _field(dataset, table[f.name], f) for f in service.request_fields},
         values=_stacked([values for values, _ in features], table.num_rows, np.float64),
         status=_stacked([status for _, status in features], table.num_rows, np.int8),
+        texts={str(ref): _texts(table[ref.column]) for ref in service.texts},
         labels=_floats(table[LABEL]),
         label_known_at=_moments(table[LABEL_KNOWN], NEVER),
         event_ts={v: _moments(table[f"{v}__event_ts"], NO_ROW) for v in views},
@@ -124,7 +139,7 @@ def _read(dataset: Path, contract: Contract, service: Service) -> pa.Table:
         wanted = f"the columns that service {service.name} consumes"
         found = f"no column {', '.join(missing)}"
         raise InputError.of(dataset, found, wanted, code="dataset_column_missing")
-    return pq.read_table(dataset, columns=columns)
+    return pq.read_table(dataset, columns=list(dict.fromkeys(columns)))
 
 
 def _view_status(table: pa.Table, view: View) -> Statuses:
@@ -134,16 +149,41 @@ def _view_status(table: pa.Table, view: View) -> Statuses:
     return np.asarray(codes.to_numpy(), dtype=np.int8)
 
 
-def _feature(
-    table: pa.Table, view: View, feature: str, view_status: Statuses
-) -> tuple[Floats, Statuses]:
+def _field(dataset: Path, column: pa.ChunkedArray, field: RequestField) -> Column:
+    """A request field's column. Raises InputError for an integer that a request cannot say."""
+    if field.dtype == "string":
+        return _texts(column)
+    if field.dtype == "timestamp":
+        return _moments(column, MISSING)
+    numbers = _floats(column)
+    if field.dtype == "int64" and (np.abs(numbers) >= EXACT).any():
+        found, wanted = "an integer of 2^53 or more", "smaller ones, as requests have them"
+        raise InputError.of(f"{dataset}: {field.name}", found, wanted, code="field_out_of_range")
+    return numbers
+
+
+def _feature(column: pa.ChunkedArray, view_status: Statuses, dtype: str) -> tuple[Floats, Statuses]:
     """Values and statuses [n]: the view's unless that is OK, then by the stored value."""
-    column = table[view_column(view.name, feature)]
-    values = _floats(column)
     null = np.asarray(column.is_null().to_numpy(), dtype=np.bool_)
+    if dtype == "string":
+        values = np.full(len(column), np.nan)
+        usable = ~null & ~_too_long(column)
+    else:
+        values = _floats(column)
+        usable = ~np.isnan(values)
     unusable = np.where(null, np.int8(Status.NULL), np.int8(Status.TYPE))
-    judged = np.where(np.isnan(values), unusable, np.int8(Status.OK))
+    judged = np.where(usable, np.int8(Status.OK), unusable)
     return values, np.where(view_status == Status.OK, judged, view_status).astype(np.int8)
+
+
+def _too_long(column: pa.ChunkedArray) -> NDArray[np.bool_]:
+    """Which strings no key of the store could hold."""
+    beyond = pc.greater(pc.binary_length(column), MAX_TEXT_BYTES)
+    return np.asarray(pc.fill_null(beyond, False).to_numpy(), dtype=np.bool_)
+
+
+def _texts(column: pa.ChunkedArray) -> Texts:
+    return texts_of(column.to_pylist())
 
 
 def _floats(column: pa.ChunkedArray) -> Floats:

@@ -131,7 +131,8 @@ class Transactions(Protocol):
     def newest(
         self, count: int, keys: Sequence[str], fields: Sequence[str]
     ) -> list[tuple[Any, ...]]:
-        """The last `count` transactions: join keys, then fields (money: major units)."""
+        """The last `count` transactions: join keys, then fields (money: major units; moments:
+        microseconds)."""
 
     def events(self, view: FeatureView, entities: set[Ids]) -> Mapping[Ids, list[Event]]:
         """All transactions of some of the view's entities."""

@@ -17,7 +17,7 @@ from proviso.contracts.base import ContractError, Problem
 from proviso.contracts.contract import Contract
 from proviso.contracts.paths import in_contract, in_plan, listed
 from proviso.contracts.plan import Plan
-from proviso.contracts.section import service_section
+from proviso.contracts.section import frozen_vocabularies, service_section
 from proviso.contracts.validation.contract import contract_problems
 from proviso.contracts.validation.plan import plan_problems, signatures_missing
 from proviso.manifests import sizes
@@ -160,7 +160,7 @@ def _built_from(plan: Plan, release: Release, where: str) -> Iterator[Problem]:
 
 def _derived(contract: Contract, plan: Plan, release: Release) -> Iterator[Problem]:
     """Compares what contract and plan derive today with what the release was made from."""
-    section = service_section(contract, plan)
+    section = service_section(contract, plan, frozen_vocabularies(release.service))
     try:
         width = len(parse_service(section).vector)
     except ServiceSectionError as error:

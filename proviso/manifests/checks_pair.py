@@ -65,9 +65,14 @@ def _answer(candidate: Release, stable: Release) -> Iterator[Problem]:
 
 
 def _sent(release: Release) -> set[str]:
-    """The fields of a request, each entity key with its type."""
+    """What a request must have: entity keys and fields, each with its type."""
     keys = {f"{entity.join_key} ({entity.dtype})" for entity in release.service.entities}
-    return {*keys, *release.service.fields}
+    fields = {
+        one.name if one.dtype == "float64" else f"{one.name} ({one.dtype})"
+        for one in release.service.sent_fields
+        if not one.nullable
+    }
+    return keys | fields
 
 
 def _deployed_name(release: Release) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +11,17 @@ import yaml
 
 from feature_runtime.core import identity
 from feature_runtime.core.project_functions import FUNCTIONS_FILE
-from feature_runtime.core.service import Service
+from feature_runtime.core.service import Service, parse_service
 from proviso.contracts.base import ContractError, InputError, Problem
 from proviso.contracts.contract import Contract
 from proviso.contracts.files import Replacements, replacing, replacing_together
 from proviso.contracts.plan import Plan
-from proviso.contracts.section import runtime_service, service_section
+from proviso.contracts.section import (
+    Vocabularies,
+    frozen_vocabularies,
+    runtime_service,
+    service_section,
+)
 from proviso.release.directory import BASELINE_FILE, RELEASE_FILE, Release, read_release
 from proviso.release.model_config import model_config
 from proviso.release.signature import CLASSES, INPUT, OUTPUT
@@ -34,6 +39,7 @@ class Draft:
     baseline: bytes
     card: Mapping[str, Any]
     certificate: Mapping[str, Any] | None = None
+    vocabularies: Vocabularies = field(default_factory=dict)
 
 
 def write_release(draft: Draft, directory: Path) -> Release:
@@ -76,7 +82,8 @@ def rebind(directory: Path, contract: Contract, plan: Plan) -> Release:
     because nothing was judged again.
     """
     before = read_release(directory)
-    after = runtime_service(contract, plan)
+    frozen = frozen_vocabularies(before.service)
+    after = runtime_service(contract, plan, frozen)
     trained, present = _meaning(before.service), _meaning(after)
     if trained != present or before.model != plan.model:
         raise ContractError(
@@ -91,7 +98,7 @@ def rebind(directory: Path, contract: Contract, plan: Plan) -> Release:
             ]
         )
     model, baseline = before.model_file.read_bytes(), before.baseline_file.read_bytes()
-    draft = Draft(contract, plan, model, baseline, before.card, before.certificate)
+    draft = Draft(contract, plan, model, baseline, before.card, before.certificate, frozen)
     return write_release(draft, directory)
 
 
@@ -118,8 +125,8 @@ def _text_of(parsed: Mapping[str, Any]) -> str:
 
 def _assemble(draft: Draft) -> tuple[dict[str, Any], str]:
     """release.yml as plain data, and config.pbtxt."""
-    plan, service = draft.plan, service_section(draft.contract, draft.plan)
-    width = len(runtime_service(draft.contract, plan).vector)
+    plan, service = draft.plan, service_section(draft.contract, draft.plan, draft.vocabularies)
+    width = len(parse_service(service).vector)
     base_images = dict(sorted(plan.runtime.base_images.items()))
     digests = {
         "base_images": identity.digest_of(base_images),
@@ -153,4 +160,5 @@ def _meaning(service: Service) -> list[str]:
         for f in (*service.request_features, *service.derived_features)
     ]
     consumed = [f"{ref}@{service.view_by_name[ref.view].schema}" for ref in service.consumed]
-    return [*computed, *consumed]
+    encoded = [f"{e.element}={e.kind}{e.vocabulary}" for e in service.encodings]
+    return [*computed, *consumed, *encoded]

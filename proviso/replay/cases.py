@@ -15,8 +15,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from feature_runtime.core.availability import Status
-from feature_runtime.core.service import FeatureRef
+from feature_runtime.core.availability import Status, Value
+from feature_runtime.core.moments import MISSING
+from feature_runtime.core.record import field_value
+from feature_runtime.core.service import FeatureRef, Service
+from feature_runtime.core.values import Column
 from proviso.clients.endpoint import EndpointRequest
 from proviso.contracts.contract import Contract
 from proviso.history.arrays import EncoderInputs, read_inputs
@@ -41,7 +44,7 @@ class Expected:
     probability: float | None
     decision: str
     status: tuple[Status, ...]
-    values: tuple[float, ...]
+    values: tuple[Value, ...]
     event_ts: tuple[int | None, ...]
 
 
@@ -92,7 +95,7 @@ class Offline:
                     probability=_number(scores.probability[i]),
                     decision=str(scores.decision[i]),
                     status=tuple(Status(s) for s in chosen.status[i]),
-                    values=tuple(float(v) for v in chosen.values[i]),
+                    values=_values(chosen, self.release.service, i),
                     event_ts=_winners(chosen, self.release, i),
                 ),
                 self.release.service.consumed,
@@ -134,10 +137,21 @@ def synthetic_transactions(
         known = like.keys[entity.join_key].tolist()
         columns[entity.join_key] = pa.array(unseen[: wanted.unseen] + known[wanted.unseen :])
     for name, column in source.columns.items():
-        values = like.fields.get(name, np.zeros(count)).tolist()
-        columns[name] = pa.array([_PYTHON[column.dtype](value) for value in values])
+        columns[name] = _made_up(column.dtype, like.fields.get(name), count)
     pq.write_table(pa.table(columns), out)
     return out
+
+
+def _made_up(dtype: str, like: Column | None, count: int) -> pa.Array:
+    """Values of a source's column as in real rows; of one that no request has, some of its type."""
+    if dtype == "string":
+        return pa.array([""] * count if like is None else like.tolist(), pa.string())
+    if dtype == "timestamp":
+        moments = [0] * count if like is None else like.tolist()
+        known = [None if moment == MISSING else moment for moment in moments]
+        return pa.array(known, pa.timestamp("us", tz="UTC"))
+    values = [0.0] * count if like is None else like.tolist()
+    return pa.array([None if value != value else _PYTHON[dtype](value) for value in values])
 
 
 def _request(inputs: EncoderInputs, release: Release, i: int) -> EndpointRequest:
@@ -145,8 +159,29 @@ def _request(inputs: EncoderInputs, release: Release, i: int) -> EndpointRequest
         request_id=f"replay-{inputs.ids[i]}",
         t=int(inputs.at[i]),
         ids={e.join_key: inputs.keys[e.join_key][i] for e in release.service.entities},
-        fields={name: float(inputs.fields[name][i]) for name in release.service.fields},
+        fields={
+            f.name: field_value(f, inputs.fields[f.name][i]) for f in release.service.sent_fields
+        },
     )
+
+
+def _values(inputs: EncoderInputs, service: Service, i: int) -> tuple[Value, ...]:
+    """The offline values of a row, as they are stored."""
+    return tuple(
+        inputs.texts[str(ref)][i]
+        if str(ref) in inputs.texts
+        else _as_stored(float(inputs.values[i, k]), service.dtype_of(ref))
+        for k, ref in enumerate(service.consumed)
+    )
+
+
+def _as_stored(value: float, dtype: str) -> Value:
+    """An offline number, which is a double in arrays, as the feature's own type."""
+    if value != value:
+        return None
+    if dtype == "int64":
+        return int(value)
+    return bool(value) if dtype == "bool" else value
 
 
 def _winners(inputs: EncoderInputs, release: Release, i: int) -> tuple[int | None, ...]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from feature_runtime.core.availability import Value
 from proviso.checks.skew.rows import Compared, SkewRow, row_of
 from proviso.checks.skew.verdict import Side
 from proviso.contracts.contract import Contract
@@ -22,22 +21,12 @@ def _compared(contract: Contract, result: CaseResult) -> Iterator[Compared]:
     for k, ref in enumerate(result.case.consumed):
         view = contract.view_by_name[ref.view]
         feature = next(f for f in view.features if f.name == ref.feature)
-        offline = _as_stored(expected.values[k], feature.dtype)
         yield Compared(
             case_id=f"{request.request_id}:{ref}",
             view=view,
             feature=feature,
             entity_key="|".join(str(request.ids[key]) for key in contract.join_keys(view)),
             as_of=request.t,
-            offline=Side(expected.status[k], offline, expected.event_ts[k]),
+            offline=Side(expected.status[k], expected.values[k], expected.event_ts[k]),
             online=Side(stored.status[k], stored.values[k], stored.event_ts[k]),
         )
-
-
-def _as_stored(value: float, dtype: str) -> Value:
-    """An offline value, which is a double in arrays, as the feature's own type."""
-    if value != value:
-        return None
-    if dtype == "int64":
-        return int(value)
-    return bool(value) if dtype == "bool" else value

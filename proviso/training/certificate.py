@@ -29,7 +29,7 @@ from proviso.training import (
     history_check,
     relevant_events,
 )
-from proviso.training.data import TrainingData
+from proviso.training.data import Project, TrainingData
 from proviso.training.dataset_check import CheckedView, DatasetToCheck, check_dataset
 from proviso.training.history_check import wrong_rows
 from proviso.training.model_card import data_section
@@ -84,7 +84,7 @@ def certify(rows: CertifiedRows, progress: Progress) -> dict[str, Any]:
         "test": _section(rows.test, checked["test"].values()),
         "recomputed": {name: len(winners) for name, winners in samples.items()},
         "digests": {
-            "contract": meaning_digest(service_section(project.contract, project.plan)),
+            "contract": meaning_digest(_section_of(project)),
             "trained_on": _digest_of_arrays(rows.vectors, rows.labels),
         },
         "code": code_digests(),
@@ -173,6 +173,7 @@ def _section(inputs: EncoderInputs, views: Iterable[CheckedView]) -> dict[str, A
             *inputs.event_ts.values(),
             *inputs.created_ts.values(),
             *(inputs.fields[name] for name in sorted(inputs.fields)),
+            *(inputs.texts[name] for name in sorted(inputs.texts)),
             ids="\n".join(map(str, inputs.ids)),
         ),
         "views": {
@@ -197,8 +198,20 @@ def _digest_of_arrays(*arrays: NDArray[Any], ids: str = "") -> str:
     digest = hashlib.sha256(ids.encode())
     for array in arrays:
         digest.update(f"{array.dtype.str} {array.shape}\n".encode())
-        digest.update(np.ascontiguousarray(array).tobytes())
+        digest.update(_bytes(array))
     return f"sha256:{digest.hexdigest()}"
+
+
+def _bytes(array: NDArray[Any]) -> bytes:
+    """What an array holds; strings each behind its length, so that no two arrays read the same."""
+    if array.dtype != np.object_:
+        return np.ascontiguousarray(array).tobytes()
+    texts = ("-" if text is None else f"{len(text)}:{text}" for text in array.tolist())
+    return "".join(texts).encode()
+
+
+def _section_of(project: Project) -> Mapping[str, Any]:
+    return service_section(project.contract, project.plan, project.vocabularies)
 
 
 def _sources(paths: Iterable[Path]) -> str:

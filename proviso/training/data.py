@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -17,12 +17,17 @@ from numpy.typing import NDArray
 
 from feature_runtime.core.encode import Encoded, Encoder
 from feature_runtime.core.moments import DAY
-from feature_runtime.core.service import Service
+from feature_runtime.core.service import Service, element_dtypes
 from proviso.contracts.base import InputError
 from proviso.contracts.contract import Contract, FeatureView
 from proviso.contracts.files import working_folder
 from proviso.contracts.plan import Plan
-from proviso.contracts.section import consumed_views, runtime_service, service_of
+from proviso.contracts.section import (
+    Vocabularies,
+    consumed_views,
+    runtime_service,
+    service_of,
+)
 from proviso.history.arrays import EncoderInputs, read_inputs
 from proviso.history.clock import source_clock
 from proviso.history.engines import history_engine
@@ -30,6 +35,7 @@ from proviso.history.ports import Transactions
 from proviso.history.values import SourceClock
 from proviso.training.metrics import Events
 from proviso.training.spec import TrainingSpec, card_join_key
+from proviso.training.vocabulary import learn
 from proviso.training.weeks import Days
 
 Progress = Callable[[str], None]
@@ -38,15 +44,16 @@ Bools = NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Project:
-    """Contract, plan and training settings."""
+    """Contract, plan and training settings; the vocabularies, once they are learnt."""
 
     contract: Contract
     plan: Plan
     spec: TrainingSpec
+    vocabularies: Vocabularies = field(default_factory=dict)
 
     @cached_property
     def service(self) -> Service:
-        return runtime_service(self.contract, self.plan)
+        return runtime_service(self.contract, self.plan, self.vocabularies)
 
 
 @dataclass(frozen=True)
@@ -163,12 +170,26 @@ def joined_inputs(data: TrainingData, progress: Progress) -> EncoderInputs:
     return read_inputs(dataset, project.contract, project.service)
 
 
+def with_vocabularies(project: Project, inputs: EncoderInputs, start: int, end: int) -> Project:
+    """The project with what its encodings learn from the rows of [start, end), and of no others."""
+    stated = service_of(project.contract, project.plan).encodings
+    sizes = {name: one.max_size for name, one in stated.items() if one.max_size is not None}
+    if not sizes:
+        return project
+    within = (inputs.at >= start) & (inputs.at < end)
+    encoder = Encoder(project.service, project.contract.library)
+    elements = inputs.take(np.flatnonzero(within)).elements(encoder)
+    columns, dtypes = elements.columns, element_dtypes(project.service)
+    learnt = {name: learn(columns[name], dtypes[name], size) for name, size in sizes.items()}
+    return replace(project, vocabularies=learnt)
+
+
 def rows_of(project: Project, inputs: EncoderInputs, days: Days) -> Rows:
     """The rows of some days, encoded."""
     within = (inputs.at >= days.first) & (inputs.at < days.end)
     chosen = inputs.take(np.flatnonzero(within))
     encoder = Encoder(project.service, project.contract.library)
-    return Rows(chosen, encoder.encode(chosen.fields, chosen.at, chosen.values, chosen.status))
+    return Rows(chosen, chosen.encoded(encoder))
 
 
 def labels_known(data: TrainingData) -> Bools:

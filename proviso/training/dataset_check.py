@@ -6,7 +6,7 @@ they were published; the dataset must hold that winner's times, statuses and val
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -16,10 +16,10 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from feature_runtime.core.availability import Row, Status
+from feature_runtime.core.availability import Row, Status, Value
 from feature_runtime.core.keys import EntityId
-from feature_runtime.core.service import Service
-from feature_runtime.core.values import feature_statuses
+from feature_runtime.core.service import FeatureRef, Service
+from feature_runtime.core.values import Texts, feature_statuses, texts_of
 from proviso.contracts.contract import Contract, FeatureView
 from proviso.history.arrays import NO_ROW, EncoderInputs
 from proviso.history.ports import Transactions
@@ -122,6 +122,7 @@ class _ViewCheck:
     times: NDArray[np.int64] = field(init=False)
     feature_status: NDArray[np.int8] = field(init=False)
     values: NDArray[np.float64] = field(init=False)
+    texts: dict[str, Texts] = field(init=False)
     drawn: list[tuple[float, Winner]] = field(default_factory=list)
     rows: int = 0
     content: ContentDigest = field(default_factory=ContentDigest)
@@ -132,6 +133,8 @@ class _ViewCheck:
         self.times = np.full((count, 2), NO_ROW, dtype=np.int64)
         self.feature_status = np.full((count, width), Status.MISSING_KEY, dtype=np.int8)
         self.values = np.full((count, width), np.nan, dtype=np.float64)
+        strings = [f.name for f in self.view.features if f.dtype == "string"]
+        self.texts = {name: texts_of([None] * count) for name in strings}
 
     def run(self, progress: Progress) -> None:
         """Applies the rule to every transaction, some entities' history at a time."""
@@ -183,9 +186,17 @@ class _ViewCheck:
             winner = Row(event, created, row)
             status = Status(int(self.status[i]))
             self.feature_status[i] = feature_statuses(status, winner, dtypes)
-            self.values[i] = [np.nan if v is None else float(v) for v in row]
+            self._keep_values(int(i), dict(zip(features, row, strict=True)))
             self.drawn.append((float(self.chance[i]), Winner(mine, winner)))
         self.drawn = sorted(self.drawn, key=lambda drawn: drawn[0])[: self.sample]
+
+    def _keep_values(self, i: int, row: Mapping[str, Value]) -> None:
+        """Values of the winner of transaction i."""
+        for name, text in self.texts.items():
+            value = row[name]
+            text[i] = value if isinstance(value, str) else None
+        numbers = (None if isinstance(value, str) else value for value in row.values())
+        self.values[i] = [np.nan if number is None else float(number) for number in numbers]
 
     def result(self) -> CheckedView:
         """The rule's results, compared with the dataset."""
@@ -217,7 +228,14 @@ class _ViewCheck:
                 j = places[feature]
                 status = f"status of {feature}"
                 yield from self._compare(status, inputs.status[:, k], self.feature_status[:, j])
-                yield from self._compare(feature, inputs.values[:, k], self.values[:, j])
+                yield from self._compare(feature, *self._both(k, j, feature))
+
+    def _both(self, k: int, j: int, feature: str) -> tuple[NDArray[Any], NDArray[Any]]:
+        """A feature's values of the dataset and of the rule."""
+        inputs = self.task.inputs
+        if feature in self.texts:
+            return inputs.texts[str(FeatureRef(self.view.name, feature))], self.texts[feature]
+        return inputs.values[:, k], self.values[:, j]
 
     def _compare(
         self, what: str, held: NDArray[Any], wanted: NDArray[Any]
@@ -230,8 +248,10 @@ class _ViewCheck:
             yield len(rows), f"{self.view.name}: {what} differs in {len(rows)} rows: {first}"
 
 
-def bits(values: NDArray[Any]) -> NDArray[np.int64]:
-    """Numbers as comparable bits; every NaN is the same NaN, 0.0 is not -0.0."""
+def bits(values: NDArray[Any]) -> NDArray[Any]:
+    """Numbers as comparable bits; every NaN is the same NaN, 0.0 is not -0.0. Strings as such."""
+    if values.dtype == np.object_:
+        return values
     if values.dtype != np.float64:
         return values.astype(np.int64)
     return np.where(np.isnan(values), np.nan, values).view(np.int64)

@@ -1,14 +1,17 @@
 """The training distribution of each consumed feature: the reference of the drift check.
 
 It is part of the card, because the training data is not available in production: ten quantile bins
-a feature, and the effective sample size behind them. Status and default counts are in the card's
-feature section.
+of a number or the frequencies of the most frequent strings, and the effective sample size behind
+them. Status and default counts are in the card's feature section.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from math import isfinite
 from typing import Annotated, Any
 
 import numpy as np
@@ -17,9 +20,12 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from feature_runtime.core.availability import Status
 from feature_runtime.core.service import Service
+from feature_runtime.core.values import Texts
 from proviso.training.data import Rows
 
 BINS = 10
+CATEGORIES = 50
+"""Strings that have a bin of their own; all others share one."""
 
 Floats = NDArray[np.float64]
 
@@ -51,6 +57,15 @@ class Distribution(BaseModel):
         """Counts of all bins, with an empty bin below and one above the training values."""
         return np.array([0, *self.counts, 0], dtype=np.float64)
 
+    @property
+    def varied(self) -> bool:
+        """Whether training had several values."""
+        return self.low is not None and self.low < self.edges[-1]
+
+    def fits(self, value: object) -> bool:
+        """Whether a usable value may be one of these."""
+        return isinstance(value, int | float) and isfinite(value)
+
     def bin_of(self, value: float) -> int:
         """The position of a value in `whole`."""
         if self.low is None or value < self.low:
@@ -58,11 +73,56 @@ class Distribution(BaseModel):
         return 1 + int(np.searchsorted(self.edges, value, side="left"))
 
 
+class Frequencies(BaseModel):
+    """How often each string occurred: the most frequent ones with their counts, and all others.
+
+    effective: as of a Distribution.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    values: tuple[str, ...]
+    counts: tuple[Annotated[int, Field(ge=0)], ...]
+    others: Annotated[int, Field(ge=0)]
+    effective: Annotated[float, Field(ge=0)]
+
+    @model_validator(mode="after")
+    def _fits(self) -> Frequencies:
+        if len(self.values) != len(self.counts) or len(set(self.values)) != len(self.values):
+            raise ValueError("found values that do not fit their counts, wanted a count for each")
+        return self
+
+    @property
+    def whole(self) -> Floats:
+        """Counts of the named values, then of all others."""
+        return np.array([*self.counts, self.others], dtype=np.float64)
+
+    @property
+    def varied(self) -> bool:
+        """Whether training had several values."""
+        return len(self.values) > 1
+
+    def fits(self, value: object) -> bool:
+        """Whether a usable value may be one of these."""
+        return isinstance(value, str)
+
+    def bin_of(self, value: str) -> int:
+        """The position of a value in `whole`."""
+        return self._places.get(value, len(self.values))
+
+    @cached_property
+    def _places(self) -> dict[str, int]:
+        return {value: place for place, value in enumerate(self.values)}
+
+
+AnyDistribution = Distribution | Frequencies
+
+
 @dataclass(frozen=True)
 class Reference:
     """A feature in training; rates are shares of all rows. unusable_rate: of any status but OK."""
 
-    distribution: Distribution
+    distribution: AnyDistribution
     null_rate: float
     default_rate: float
     unusable_rate: float
@@ -78,7 +138,13 @@ def distribution_section(service: Service, rows: Rows) -> dict[str, Any]:
     section = {}
     for k, ref in enumerate(service.consumed):
         usable = inputs.status[:, k] == Status.OK
-        found = distribution_of(inputs.values[usable, k], codes[ref.view][usable])
+        whose = codes[ref.view][usable]
+        texts = inputs.texts.get(str(ref))
+        found: AnyDistribution = (
+            distribution_of(inputs.values[usable, k], whose)
+            if texts is None
+            else frequencies_of(texts[usable], whose)
+        )
         section[str(ref)] = found.model_dump(mode="json")
     return section
 
@@ -95,6 +161,19 @@ def distribution_of(values: Floats, entities: NDArray[np.int64]) -> Distribution
         edges=tuple(edges.tolist()),
         counts=tuple(counts.tolist()),
         effective=round(effective_size(np.bincount(entities)), 1),
+    )
+
+
+def frequencies_of(values: Texts, entities: NDArray[np.int64]) -> Frequencies:
+    """values: [n] without None; entities: [n] whose they are."""
+    counts = Counter[str](values.tolist())
+    named = sorted(counts, key=lambda value: (-counts[value], value))[:CATEGORIES]
+    known = [counts[value] for value in named]
+    return Frequencies(
+        values=tuple(named),
+        counts=tuple(known),
+        others=len(values) - sum(known),
+        effective=round(effective_size(np.bincount(entities)), 1) if len(values) else 0.0,
     )
 
 
@@ -118,12 +197,17 @@ def references_of(card: Mapping[str, Any]) -> dict[str, Reference]:
         counts = features["train"][name]
         nulls, usable = (int(counts["status"].get(s.name, 0)) for s in (Status.NULL, Status.OK))
         found[name] = Reference(
-            Distribution.model_validate(_tuples(stated)),
+            _distribution(_tuples(stated)),
             nulls / max(1, rows),
             int(counts["defaults"]) / max(1, rows),
             1 - usable / max(1, rows),
         )
     return found
+
+
+def _distribution(stated: Mapping[str, Any]) -> AnyDistribution:
+    kind = Frequencies if "values" in stated else Distribution
+    return kind.model_validate(stated)
 
 
 def _tuples(stated: Mapping[str, Any]) -> dict[str, Any]:

@@ -38,9 +38,7 @@ class Scores:
 
 def score_dataset(release: Release, inputs: EncoderInputs) -> Scores:
     """The release's answer for each row of a dataset at its scoring moment."""
-    encoded = Encoder(release.service, release.library).encode(
-        inputs.fields, inputs.at, inputs.values, inputs.status
-    )
+    encoded = inputs.encoded(Encoder(release.service, release.library))
     probability = EmbeddedModel(release.model_file).probabilities(encoded.vector)
     probability[encoded.rejected] = np.nan
     decision = [
@@ -108,6 +106,10 @@ def _table(release: Release, contract: Contract, inputs: EncoderInputs, scores: 
     }
     for k, ref in enumerate(release.service.consumed):
         name = ref.column
-        columns[name] = pa.array(inputs.values[:, k], from_pandas=True)
+        columns[name] = (
+            pa.array(inputs.texts[str(ref)].tolist(), pa.string())
+            if str(ref) in inputs.texts
+            else pa.array(inputs.values[:, k], from_pandas=True)
+        )
         columns[f"{name}__status"] = pa.array(names[inputs.status[:, k]].tolist(), pa.string())
     return pa.table(columns)

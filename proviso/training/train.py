@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,7 @@ from proviso.training.data import (
     rows_of,
     training_data,
     usable_rows,
+    with_vocabularies,
 )
 from proviso.training.distribution import distribution_section
 from proviso.training.fitting import Exported, fit_model, fit_reference
@@ -84,6 +85,7 @@ def train(project: Project, request: Request, out: Path, progress: Progress) -> 
         baseline.onnx,
         _card(run, evaluation),
         with_model(certificate, model.onnx),
+        run.project.vocabularies,
     )
     with replacing_together() as files:
         place_release(draft, out, files)
@@ -96,8 +98,9 @@ def certified(
     project: Project, request: Request, out: Path, progress: Progress
 ) -> tuple[Run, dict[str, Any]]:
     """A run's rows and the certificate of them, which lacks the model. Raises ContractError."""
-    with training_data(project, request, out, progress) as data:
-        run = _run_of(data, progress)
+    with training_data(project, request, out, progress) as loaded:
+        data, inputs = _joined(loaded, progress)
+        run = _run_of(data, inputs)
         rows = CertifiedRows(data, run.train.inputs, run.test.inputs, *_fitted_on(run))
         return run, certify(rows, progress)
 
@@ -105,12 +108,19 @@ def certified(
 def prepare(project: Project, request: Request, out: Path, progress: Progress) -> Run:
     """The rows of a training run, joined and encoded. Raises InputError."""
     with training_data(project, request, out, progress) as data:
-        return _run_of(data, progress)
+        return _run_of(*_joined(data, progress))
 
 
-def _run_of(data: TrainingData, progress: Progress) -> Run:
-    project, request = data.project, data.request
+def _joined(data: TrainingData, progress: Progress) -> tuple[TrainingData, EncoderInputs]:
+    """The joined rows, and the data with the vocabularies that its train days teach."""
     inputs = joined_inputs(data, progress)
+    train_days = data.request.train
+    project = with_vocabularies(data.project, inputs, train_days.first, train_days.end)
+    return replace(data, project=project), inputs
+
+
+def _run_of(data: TrainingData, inputs: EncoderInputs) -> Run:
+    project, request = data.project, data.request
     train_rows = rows_of(project, inputs, request.train)
     test_rows = rows_of(project, inputs, request.test)
     if len(test_rows.inputs.at) == 0:

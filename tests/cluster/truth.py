@@ -54,7 +54,7 @@ def _asked(
     for entity in release.service.entities:
         columns[entity.join_key] = pa.array([q.ids[entity.join_key] for q in questions])
     for name in source.columns:
-        columns[name] = pa.array([float(q.fields.get(name, 0.0)) for q in questions])
+        columns[name] = pa.array([float(q.fields.get(name) or 0.0) for q in questions])
     return pa.table(columns)
 
 

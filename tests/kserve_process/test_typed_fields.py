@@ -11,12 +11,12 @@ import pytest
 from kserve.protocol.grpc import grpc_predict_v2_pb2 as pb
 
 from feature_runtime.core import moments
+from feature_runtime.core.record import field_value
 from feature_runtime.core.service import parse_service
 from feature_runtime.serving.codecs import grpc, tensors, v1, v2
 from feature_runtime.serving.description import Description
 from feature_runtime.serving.errors import ErrorStatus, ServingError
 from feature_runtime.serving.model_config import ModelConfigResponse
-from feature_runtime.serving.record import _field as in_record
 from feature_runtime.serving.request import Inputs, ScoringRequest, Served
 from tests.local.pod_stack import section
 
@@ -176,7 +176,7 @@ def test_nan_is_a_missing_number_where_json_has_null(read: Any) -> None:
 def _cell(found: ScoringRequest, name: str) -> Any:
     """What the prediction record says of a field."""
     [field] = [f for f in NULLABLE._fields if f.name == name]
-    return in_record(field, found.fields[name][0])
+    return field_value(field, found.fields[name][0])
 
 
 def test_the_record_has_every_value_in_its_own_type() -> None:

@@ -10,8 +10,9 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from feature_runtime.core.availability import Row, Status, Value, availability, feature_statuses
+from feature_runtime.core.availability import Row, Status, Value, availability
 from feature_runtime.core.moments import HOUR, MINUTE, SECOND
+from feature_runtime.core.values import feature_statuses
 from proviso.checks.skew.cases import HEADER, parse_cases, recompute
 from proviso.checks.skew.rows import Compared, row_of
 from proviso.checks.skew.verdict import Side
@@ -32,10 +33,11 @@ EVENTS = st.sampled_from(
         T - TIMES.lookback - 1,
     ]
 )
-OF_TYPE = {
+OF_TYPE: dict[str, st.SearchStrategy[Value]] = {
     "int64": st.integers(-(2**53), 2**53),
     "float64": st.floats(allow_nan=False),
     "bool": st.booleans(),
+    "string": st.text(max_size=12) | st.sampled_from(["", "\0", "3", "a\nb", "é", "x" * 1024]),
 }
 TEXTS = st.one_of(
     st.text(max_size=12),

@@ -129,4 +129,5 @@ def _numeric_pass(contract: Contract, case: SkewCase) -> bool:
     if found is None or case.verdict != "PASS" or case.tolerance_abs + case.tolerance_rel <= 0:
         return False
     both = sides(case, found[0].times, found[1].dtype)
-    return found[1].dtype != "bool" and all(side.status is Status.OK for side in both)
+    numeric = found[1].dtype not in ("bool", "string")
+    return numeric and all(side.status is Status.OK for side in both)

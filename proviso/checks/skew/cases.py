@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -18,7 +19,7 @@ from pydantic import BeforeValidator, Field
 from feature_runtime.core.availability import Status, Value, ViewTimes
 from feature_runtime.core.moments import parse_moment
 from feature_runtime.core.values import value_status
-from proviso.checks.skew.rows import INVALID, UNREADABLE, SkewRow
+from proviso.checks.skew.rows import INVALID, MAX_CELL, UNREADABLE, SkewRow
 from proviso.checks.skew.verdict import Kind, Side, Terms, kind_of
 from proviso.contracts.base import ContractError, Name, Problem, Strict
 from proviso.contracts.contract import Tolerance
@@ -45,7 +46,7 @@ def _tolerance(value: Any) -> float:
 
 OptionalMoment = Annotated[int | None, BeforeValidator(_moment)]
 Bound = Annotated[float, BeforeValidator(_tolerance), Field(ge=0)]
-Cell = Annotated[str, Field(max_length=1024)]
+Cell = Annotated[str, Field(max_length=MAX_CELL)]
 
 
 class SkewCase(Strict):
@@ -125,14 +126,25 @@ def _side(event_ts: int | None, text: str, as_of: int, times: ViewTimes, dtype: 
 
 
 def value_of(text: str, dtype: str) -> Value:
-    """The value that a cell states; the text itself when it is not a value of the type."""
+    """The value that a cell states; one of another type where it states none of the type."""
     if text == "":
         return None
+    if dtype == "string":
+        return _string_of(text)
     if dtype == "bool":
         return _BOOLEAN.get(text.lower(), text)
     if dtype == "int64":
         return int(text.partition(".")[0]) if _INTEGER.fullmatch(text) else text
     return float(text) if _NUMBER.fullmatch(text) or _INFINITE.fullmatch(text) else text
+
+
+def _string_of(text: str) -> Value:
+    """The string in JSON's quotes; a value of another type where there are none."""
+    try:
+        parsed = json.loads(text, strict=False)
+    except (ValueError, RecursionError):
+        parsed = None
+    return parsed if isinstance(parsed, str) else 0
 
 
 def _header_problem(found: tuple[str, ...]) -> Problem:

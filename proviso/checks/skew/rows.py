@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -19,8 +20,8 @@ from proviso.checks.skew.verdict import Side, Terms, kind_of
 from proviso.contracts.base import InputError
 from proviso.contracts.contract import Feature, FeatureView
 
-MAX_CELL = 1024
-"""Characters of a cell that `cases` reads."""
+MAX_CELL = 8 * 1024
+"""Characters of a cell that `cases` reads: a string of the longest, escaped in JSON."""
 
 INVALID = "skew_rows_invalid"
 """Code of a file that is no skew rows."""
@@ -145,7 +146,10 @@ def _note(compared: Compared) -> str:
 
 
 def _cell(side: Side, dtype: str) -> str:
-    """The value as text; one of another type says its own, so that it is not read as the number."""
+    """The value as text: a string in JSON's quotes, so that an empty one is not absence.
+
+    A value of another type says its own, so that it is not read as one of the feature's.
+    """
     if side.event_ts is None:
         return UNREADABLE if side.status is Status.TYPE else ""
     value = side.value
@@ -153,7 +157,7 @@ def _cell(side: Side, dtype: str) -> str:
         return ""
     if value_status(value, dtype) is Status.TYPE:
         return f"{type(value).__name__} {value!r}"[:MAX_CELL]
-    return str(value)
+    return json.dumps(value) if isinstance(value, str) else str(value)
 
 
 def _moment(moment: int | None) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from datetime import date
 
 from feature_runtime.core.encode import MODEL_LIMIT
+from feature_runtime.core.values import TEXT, valid_text
 from proviso.contracts.base import Problem
 from proviso.contracts.contract import Aggregate, Contract, Feature, FeatureView, OnEvent
 from proviso.contracts.definitions import check_column, feature_scalar, where_scalar
@@ -108,13 +109,15 @@ def _default_value(
     if not _fits(value, feature.dtype):
         wanted, why = _DEFAULTS[feature.dtype], f"the feature is {feature.dtype}"
         yield Problem(place, found, wanted, why, "default_type_mismatch")
+    elif isinstance(value, str) and not valid_text(value):
+        yield Problem(place, f"{len(value)} characters", TEXT, code="default_out_of_range")
     elif isinstance(value, float) and not abs(value) < MODEL_LIMIT:
         wanted, why = "less than 3.4e38", "the model's float32 holds no larger number"
         yield Problem(place, found, wanted, why, "default_out_of_range")
 
 
 _DEFAULTS = {
-    "bool": "0 or 1",
+    "bool": "0, 1, true or false",
     "int64": "a whole number",
     "float64": "a number",
     "string": "text",

@@ -17,10 +17,11 @@ from proviso.contracts.contract import (
 )
 from proviso.contracts.own_functions import OwnFunction
 from proviso.contracts.paths import in_contract, listed, of_service, repeated
+from proviso.contracts.validation.elements import element_dtypes, field_dtypes
 from proviso.contracts.validation.function_trials import behaviour_problems
 
 _REGISTERED = {"field", *CLOCK_FUNCTIONS, *DERIVED_FUNCTIONS}
-_NUMBERS = ("money", "int64", "float64", "bool")
+_NUMBERS = ("int64", "float64", "bool")
 
 
 def unusable_functions(contract: Contract) -> Iterator[Problem]:
@@ -90,8 +91,7 @@ def _parameters(contract: Contract) -> Iterator[Problem]:
 
 
 def _inputs(contract: Contract, service: FeatureService) -> Iterator[Problem]:
-    columns = contract.observations_of(service).columns
-    fields = {name: columns[name].dtype for name in service.fields if name in columns}
+    fields = field_dtypes(contract, service)
     known = {**fields, SCORING_TS: "timestamp"}
     own = {function.name: function for function in contract.functions}
     for feature in service.request_features:
@@ -100,7 +100,7 @@ def _inputs(contract: Contract, service: FeatureService) -> Iterator[Problem]:
             yield from _dated(place, feature, fields)
         elif feature.function in own:
             yield from _fitting(place, own[feature.function], feature, known)
-    elements = _elements(contract, service, fields)
+    elements = element_dtypes(contract, service)
     for derived in service.derived_features:
         if derived.function in own:
             place = of_service(service, f"derived_features[{derived.name}]")
@@ -112,22 +112,6 @@ def _dated(place: str, feature: RequestFeature, fields: Mapping[str, str]) -> It
     if dtype != "timestamp":
         found, wanted = f"{feature.function} of a {dtype} field", "a timestamp field, or none"
         yield Problem(f"{place}.field", found, wanted, code="request_field_mismatch")
-
-
-def _elements(
-    contract: Contract, service: FeatureService, fields: Mapping[str, str]
-) -> dict[str, str]:
-    """Types of what a derived feature may be computed from."""
-    requested = {
-        f.name: fields.get(str(f.field), "float64") if f.function == "field" else "float64"
-        for f in service.request_features
-    }
-    views = {
-        f"{view.name}:{feature.name}": feature.dtype
-        for view in contract.feature_views
-        for feature in view.features
-    }
-    return {**requested, **views}
 
 
 def _fitting(

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from feature_runtime.core.encode import MODEL_LIMIT
 from feature_runtime.core.moments import format_duration, format_moment
 from feature_runtime.core.service import feature_ref
+from feature_runtime.core.values import valid_text
 from proviso.contracts.base import Problem
 from proviso.contracts.contract import Contract, Feature, FeatureView, Scheduled
 from proviso.contracts.loading import PAYLOADS_FILE
@@ -142,6 +143,8 @@ def _value(
 
 
 def _of_type(dtype: str, value: bool | int | float | str) -> bool:
+    if dtype == "string":
+        return isinstance(value, str) and valid_text(value)
     if dtype == "bool":
         return type(value) is bool
     if dtype == "int64":

@@ -19,6 +19,7 @@ from proviso.contracts.contract import (
     FeatureView,
 )
 from proviso.contracts.paths import listed, of_service, repeated
+from proviso.contracts.validation.elements import element_problems
 
 
 def service_problems(contract: Contract, service: FeatureService, today: date) -> Iterator[Problem]:
@@ -28,7 +29,10 @@ def service_problems(contract: Contract, service: FeatureService, today: date) -
     for name in dict.fromkeys(service.features):
         yield from _consumed(contract, service, name, today)
     yield from _entities(contract, service)
-    yield from _fields(contract, service)
+    wrong = [*_fields(contract, service)]
+    yield from wrong
+    if not wrong and all(find_feature(contract, feature_ref(n)) for n in service.features):
+        yield from element_problems(contract, service)
     yield from _vector_names(service)
     for feature in service.derived_features:
         yield from _derived(service, feature)
@@ -84,10 +88,11 @@ def _fields(contract: Contract, service: FeatureService) -> Iterator[Problem]:
     yield from repeated(of_service(service, "fields"), service.fields)
     observations = contract.observations_of(service)
     columns = {n: c for n, c in observations.columns.items() if not c.late}
+    keys = [e.join_key for e in contract.entities if e.name in observations.entities]
     for name in service.fields:
         if name in observations.rows.late_columns:
             yield _early(service, name, observations.label.column)
-        elif name not in columns:
+        elif name not in columns and name not in keys:
             why = "training reads the field from the observations"
             place, wanted = of_service(service, "fields"), f"one of {listed(columns)}"
             yield Problem(place, name, wanted, why, "field_unknown")

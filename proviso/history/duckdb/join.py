@@ -30,6 +30,7 @@ from proviso.history.asof import (
     Winners,
 )
 from proviso.history.duckdb.engine import Engine, EngineError, connect, names, quoted
+from proviso.history.duckdb.fields import field_value
 from proviso.history.duckdb.relation import history_relation, stored_rows
 from proviso.history.duckdb.transactions import events_of, load_transactions
 from proviso.history.files import LABEL, LABEL_KNOWN, SCORING, check_history, history_file
@@ -256,15 +257,6 @@ def _asked(contract: Contract) -> dict[str, Column]:
     """The columns that are known when a row is asked for."""
     columns = contract.observations_of().columns
     return {name: column for name, column in columns.items() if column.known_at is None}
-
-
-def field_value(value: str, column: Column) -> str:
-    """A column's value as a dataset has it: money in major units, a moment as a timestamp."""
-    if column.dtype == "string":
-        return value
-    if column.dtype == "timestamp":
-        return f"make_timestamptz({value})"
-    return f"{value}::double / {10**column.scale}"
 
 
 def _view_columns(view: FeatureView) -> str:

@@ -13,7 +13,8 @@ from proviso.contracts.contract import Contract, FeatureView
 from proviso.contracts.sources import EventsSource
 from proviso.history.duckdb.engine import Engine, connect, names, quoted
 from proviso.history.duckdb.features import chosen_views, computed_views, digest_loaded
-from proviso.history.duckdb.join import LABEL_ROWS, Join, Span, field_value
+from proviso.history.duckdb.fields import field_value
+from proviso.history.duckdb.join import LABEL_ROWS, Join, Span
 from proviso.history.duckdb.relation import history_relation
 from proviso.history.duckdb.scalars import EngineScalars
 from proviso.history.duckdb.source import events_source, label_of
@@ -138,9 +139,12 @@ class LoadedTransactions:
     def newest(
         self, count: int, keys: Sequence[str], fields: Sequence[str]
     ) -> list[tuple[Any, ...]]:
-        """The last `count` transactions: join keys, then fields in major units."""
+        """The last `count` transactions: join keys, then fields, moments in microseconds."""
         source = self._contract.observations_of()
-        values = "".join(f", {field_value(quoted(n), source.columns[n])}" for n in fields)
+        values = "".join(
+            f", {quoted(n) if column.dtype == 'timestamp' else field_value(quoted(n), column)}"
+            for n, column in ((n, source.columns[n]) for n in fields)
+        )
         return self._engine.execute(
             f"select {names(*keys)}{values} from {self._events}"
             f" order by _event desc, {quoted(source.id)} limit {count:d}"

@@ -141,6 +141,7 @@ def test_chance_explains_as_much_as_is_said(n: int, m: int) -> None:
     found, stated, drawn = [], [], []
     for seed in range(150):
         known = reference(draw(seed, m)).distribution
+        assert isinstance(known, Distribution)
         places = np.searchsorted(known.edges, draw(10_000 + seed, n), side="left") + 1
         after = np.bincount(places, minlength=len(known.whole)).astype(np.float64)
         found.append(psi(known.whole, after))

@@ -66,6 +66,31 @@ def test_a_cell_must_be_of_the_features_type(dtype: str, online: str, kind: str)
     assert case((NOON, offline), (NOON, online), dtype) == kind
 
 
+QUOTED = '"""AA"""'  # JSON's quotes inside CSV's
+
+
+@pytest.mark.parametrize(
+    ("offline", "online", "kind"),
+    [
+        (QUOTED, QUOTED, ""),
+        (QUOTED, '"""aa"""', "VALUE"),
+        (QUOTED, '"""AA """', "VALUE"),
+        (QUOTED, "", "NULL"),
+        (QUOTED, "AA", "TYPE"),
+        (QUOTED, "int 5", "TYPE"),
+        ('""""""', '""""""', ""),
+        ('""""""', "", "NULL"),
+        ("", '""""""', "VALUE"),
+        ('"""\\u00e9"""', '"""é"""', ""),
+        ('"""e\\u0301"""', '"""é"""', "VALUE"),
+    ],
+)
+def test_strings_are_compared_exactly_whatever_the_tolerance(
+    offline: str, online: str, kind: str
+) -> None:
+    assert case((NOON, offline), (NOON, online), "string") == kind
+
+
 def test_every_unreadable_row_is_named() -> None:
     rows, problems = parse_cases(",".join(HEADER) + "\n" + "x,\n" + ",".join("1" * 16) + "\n")
     assert rows == []

@@ -39,22 +39,17 @@ def outcome(offline: Row | None, online: Row | None, torn: bool = False) -> Case
     """One request whose entity has these rows of VIEW on either side, judged by the one rule."""
     dtypes = [DTYPES[name] for _, name in CONSUMED]
     winner, status = availability(TIMES, [offline] if offline else [], T)
-    nothing = (float("nan"),) * len(CONSUMED)
+    nothing = (None,) * len(CONSUMED)
     expected = Expected(
         probability=None,
         decision="REVIEW",
         status=feature_statuses(status, winner, dtypes),
-        values=as_doubles(winner.values) if winner else nothing,
+        values=tuple(winner.values) if winner else nothing,
         event_ts=(winner.event_ts if winner else None,) * len(CONSUMED),
     )
     request = EndpointRequest("replay-1", T, {"customer_id": "C1"}, {})
     answer = Answer("rest", "200", 0.0)
     return CaseResult(Case(request, expected, CONSUMED), answer, seen(online, torn, dtypes))
-
-
-def as_doubles(values: Sequence[Value]) -> tuple[float, ...]:
-    """Values as the dataset's arrays hold them."""
-    return tuple(float("nan") if v is None else float(v) for v in values)
 
 
 def seen(online: Row | None, torn: bool, dtypes: Sequence[str]) -> StoredFeatures:

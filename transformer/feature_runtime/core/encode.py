@@ -135,6 +135,17 @@ class Encoder:
         return column.astype(np.float64, copy=False)
 
 
+def rejections(table: PolicyTable, status: NDArray[np.int8], encoded: Encoded) -> list[str | None]:
+    """Why each of n rows gets the fallback; None where it is scored. status: [n, K]."""
+    applied = encoded.applied
+    reasons: list[str | None] = [None] * len(status)
+    for i in np.flatnonzero(applied.rejected).tolist():
+        reasons[i] = table.reason(status[i], applied.rejecting[i])
+    for one in encoded.failed:
+        reasons[one.row] = "; ".join(filter(None, (reasons[one.row], str(one))))
+    return reasons
+
+
 def _in_range(vector: Floats) -> Floats:
     """What the model's type cannot hold is missing, such as a ratio to a tiny number."""
     return np.where(np.abs(vector) < MODEL_LIMIT, vector, np.nan)

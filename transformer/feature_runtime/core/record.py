@@ -6,10 +6,13 @@ are those of the JSON object; moments are RFC 3339 text (docs/prediction-record.
 
 from __future__ import annotations
 
-from typing import Literal, NotRequired, TypedDict
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, NotRequired, TypedDict
 
 from feature_runtime.core.availability import Value
 from feature_runtime.core.keys import EntityId
+from feature_runtime.core.moments import MISSING, format_moment
+from feature_runtime.core.service import RequestField
 from feature_runtime.core.traffic import Traffic
 
 SCHEMA = "proviso.prediction.v2"
@@ -78,3 +81,15 @@ class PredictionRecord(TypedDict):
     decision: str
     fallback_reason: str | None
     latency_us: dict[str, int]
+
+
+def field_value(field: RequestField, cell: Any) -> FieldValue:
+    """A cell of a field's column (`values.Column`) as the record and a JSON request have it."""
+    if cell is None or cell != cell or (field.dtype == "timestamp" and cell == MISSING):
+        return None
+    if field.dtype == "string":
+        return str(cell)
+    if field.dtype == "timestamp":
+        return format_moment(int(cell))
+    kinds: Mapping[str, Callable[[Any], FieldValue]] = {"int64": int, "bool": bool}
+    return kinds.get(field.dtype, float)(cell)

@@ -64,12 +64,19 @@ class Entity:
     dtype: str
 
 
-FIELD_DTYPES = ("float64", "int64", "bool", "string", "timestamp")
+DATATYPES: Mapping[str, str] = {
+    "float64": "FP64",
+    "int64": "INT64",
+    "bool": "BOOL",
+    "string": "BYTES",
+    "timestamp": "BYTES",
+}
+"""Types of request fields, and their datatypes in the V2 protocol."""
 
 
 @dataclass(frozen=True)
 class RequestField:
-    """A field of a request. dtype: one of FIELD_DTYPES; money is float64, in major units.
+    """A field of a request. dtype: one of DATATYPES; money is float64, in major units.
 
     nullable: whether it may be absent or null.
     """
@@ -194,6 +201,11 @@ class Service:
         """The join keys of the entities: a field that is one comes with the request already."""
         return frozenset(entity.join_key for entity in self.entities)
 
+    @property
+    def sent_fields(self) -> tuple[RequestField, ...]:
+        """The fields that a request has beside join keys."""
+        return tuple(one for one in self.request_fields if one.name not in self.join_keys)
+
     @cached_property
     def encoding_of(self) -> Mapping[str, Encoding]:
         """The encodings by element: a computed feature's name, or `view:feature`."""
@@ -303,13 +315,17 @@ _CATEGORIES: Mapping[str, type] = {"string": str, "int64": int, "bool": bool}
 def element_dtypes(service: Service) -> dict[str, str]:
     """The type of every element of the vector before it is encoded."""
     fields = {one.name: one.dtype for one in service.request_fields}
+    own = service.own_functions.declarations if service.own_functions else ()
+    outputs = {one.name: one.output for one in own}
     requested = {
-        f.name: fields.get(f.inputs[0], "float64") if f.function == "field" else "float64"
+        f.name: fields.get(f.inputs[0], "float64")
+        if f.function == "field"
+        else outputs.get(f.function, "float64")
         for f in service.request_features
     }
     return {
         **requested,
-        **{f.name: "float64" for f in service.derived_features},
+        **{f.name: outputs.get(f.function, "float64") for f in service.derived_features},
         **{str(ref): service.dtype_of(ref) for ref in service.consumed},
     }
 
@@ -319,8 +335,9 @@ def _field(f: str | Mapping[str, Any]) -> RequestField:
     if isinstance(f, str):
         return RequestField(f)
     _only(f, "name dtype nullable")
-    if f["dtype"] not in FIELD_DTYPES:
-        raise ServiceSectionError(f"fields.{f['name']}: found {f['dtype']}, wanted {FIELD_DTYPES}")
+    if f["dtype"] not in DATATYPES:
+        wanted = f"one of {', '.join(DATATYPES)}"
+        raise ServiceSectionError(f"fields.{f['name']}: found {f['dtype']}, wanted {wanted}")
     return RequestField(f["name"], f["dtype"], bool(f["nullable"]))
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from feature_runtime.core.availability import Status
 from feature_runtime.core.decision import decide
-from feature_runtime.core.encode import Encoded
+from feature_runtime.core.encode import Encoded, rejections
 from feature_runtime.core.moments import format_moment
 from feature_runtime.core.policy import policy_table
 from feature_runtime.core.service import Decision, Service
@@ -82,10 +82,7 @@ class Decider:
         probability: NDArray[np.float64],
     ) -> Outcome:
         """Decisions of n rows; `probability` [n] counts only where a row is not rejected."""
-        rejecting = encoded.applied.rejecting
-        reasons = [self._table.reason(lookup.status[i], rejecting[i]) for i in range(len(at))]
-        for one in encoded.failed:
-            reasons[one.row] = "; ".join(filter(None, (reasons[one.row], str(one))))
+        reasons = rejections(self._table, lookup.status, encoded)
         decisions = [
             decide(self._decision, score, rejected=reason is not None)
             for score, reason in zip(probability.tolist(), reasons, strict=True)

@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
 from feature_runtime.core.availability import Status
 from feature_runtime.core.coded import CodedError
 from feature_runtime.core.encode import Encoded
-from feature_runtime.core.moments import MISSING, format_moment
+from feature_runtime.core.moments import format_moment
 from feature_runtime.core.policy import policy_table
 from feature_runtime.core.record import (
     SCHEMA,
     FeatureRead,
-    FieldValue,
     PredictionRecord,
     ViewRead,
+    field_value,
 )
 from feature_runtime.core.release import Release
-from feature_runtime.core.service import RequestField
 from feature_runtime.core.traffic import former_arm
 from feature_runtime.serving.lookup import Lookup, Winner
 from feature_runtime.serving.outcome import Outcome
@@ -60,7 +58,7 @@ class Recorder:
             )
             for view, feature in service.consumed
         )
-        self._fields = [f for f in service.request_fields if f.name not in service.join_keys]
+        self._fields = service.sent_fields
         self._pod = pod
         self._threshold = service.decision.threshold
         self._release = release.id
@@ -107,7 +105,7 @@ class Recorder:
             "model_digest": self._model_digest,
             "contract_digest": self._service_digest,
             "entities": {name: self._entity(name, ids[i]) for name, ids in request.ids.items()},
-            "request": {f.name: _field(f, request.fields[f.name][i]) for f in self._fields},
+            "request": {f.name: field_value(f, request.fields[f.name][i]) for f in self._fields},
             "views": {view.name: _view(winner) for view, winner in views},
             "features": self._features(i, lookup, encoded),
             "vector": encoded.vector[i].tolist(),
@@ -138,18 +136,6 @@ class Recorder:
                 one["reason"] = self._policies[k].reason
             features[name] = one
         return features
-
-
-def _field(field: RequestField, value: Any) -> FieldValue:
-    """A cell of a field's column as the record has it."""
-    if field.dtype == "string":
-        return None if value is None else str(value)
-    if field.dtype == "timestamp":
-        return None if value == MISSING else format_moment(int(value))
-    if value != value:
-        return None
-    kinds: Mapping[str, Callable[[Any], FieldValue]] = {"int64": int, "bool": bool}
-    return kinds.get(field.dtype, float)(value)
 
 
 def _view(winner: Winner) -> ViewRead:

@@ -18,7 +18,7 @@ from feature_runtime.core import moments
 from feature_runtime.core.encode import MODEL_LIMIT
 from feature_runtime.core.keys import INTEGER_ID, STRING_ID, EntityId, valid_id
 from feature_runtime.core.record import Protocol
-from feature_runtime.core.service import RequestField, Service
+from feature_runtime.core.service import DATATYPES, RequestField, Service
 from feature_runtime.core.traffic import Traffic
 from feature_runtime.core.values import EXACT, TEXT, Column, Texts, texts_of, valid_text
 from feature_runtime.serving.errors import (
@@ -38,14 +38,6 @@ Columns = Mapping[str, Any]
 """Values by input name: list[str] for BYTES, list[int] for INT64, list[bool] for BOOL, float64 [n]
 for FP64. A nullable field that is absent has no column; of one that is there, None is a missing
 value in a list, and NaN in float64."""
-
-_DATATYPES: Mapping[str, str] = {
-    "string": "BYTES",
-    "timestamp": "BYTES",
-    "int64": "INT64",
-    "float64": "FP64",
-    "bool": "BOOL",
-}
 
 
 @dataclass(frozen=True)
@@ -105,11 +97,10 @@ class Inputs:
         self._entities = service.entities
         self._fields = service.request_fields
         self.all: tuple[Input, ...] = (
-            *(Input(e.join_key, _DATATYPES[e.dtype]) for e in service.entities),
+            *(Input(e.join_key, DATATYPES[e.dtype]) for e in service.entities),
             *(
-                Input(field.name, _DATATYPES[field.dtype], field.nullable)
-                for field in service.request_fields
-                if field.name not in service.join_keys
+                Input(field.name, DATATYPES[field.dtype], field.nullable)
+                for field in service.sent_fields
             ),
             Input(EVENT_TS, "BYTES"),
         )
