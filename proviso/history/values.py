@@ -261,7 +261,8 @@ class Population:
 
 @dataclass(frozen=True)
 class FeatureStatistics:
-    """One feature over the newest rows. Quantiles are values that occur, None without any value.
+    """One feature over the newest rows. Quantiles are values that occur, None without any value and
+    for strings.
 
     bins: how many values fall into equal parts of [low, high], what lies outside at its border;
     low and high are the quantiles 0.01 and 0.99, so that one outlier does not hide the rest.

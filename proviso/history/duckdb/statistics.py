@@ -43,6 +43,10 @@ def _features(
     engine: Engine, view: FeatureView, entities: int
 ) -> Iterator[tuple[str, FeatureStatistics]]:
     for feature in view.features:
+        if feature.dtype == "string":
+            (known,) = engine.row(f"select count({quoted(feature.name)}) from _newest")
+            yield feature.name, FeatureStatistics(entities - int(known))
+            continue
         value = f"{quoted(feature.name)}::double"
         known, quantiles = engine.row(
             f"select count({value}), quantile_disc({value}, {list(_QUANTILES)}) from _newest"

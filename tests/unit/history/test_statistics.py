@@ -18,7 +18,7 @@ from proviso.history.files import MOMENT, history_columns, history_file
 
 CONTRACTS = Path(__file__).parents[3] / "contracts"
 H = 1_780_272_000 * SECOND
-Cells = tuple[str, int, int, list[int | float | None]]
+Cells = tuple[str, int, int, list[int | float | str | None]]
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +48,7 @@ def write(contract: Contract, view: FeatureView, history: Path, rows: list[Cells
     pq.write_table(pa.table(columns, schema=schema), history_file(history, view))
 
 
-def run(view: FeatureView, customer: str, at: int, *values: int | float | None) -> Cells:
+def run(view: FeatureView, customer: str, at: int, *values: int | float | str | None) -> Cells:
     return (customer, at, at + view.delay_to_readable, list(values))
 
 
@@ -158,3 +158,17 @@ def test_live_in_an_on_event_view_is_whom_the_lookback_reaches(
     write(contract, view, tmp_path, [*rows, run(view, "C2", H - DAY, *rest)])
     found = [sorted(live_entities(contract, tmp_path, view, t)) for t in (H, H + 1, H - 1)]
     assert found == [[("C1",), ("C2",)], [("C2",)], [("C1",), ("C2",)]]
+
+
+def test_strings_have_their_nulls_counted(contract: Contract, tmp_path: Path) -> None:
+    view = contract.view_by_name["customer_velocity_1h"]
+    text = view.features[0].model_copy(update={"dtype": "string"})
+    worded = view.model_copy(update={"features": [text, *view.features[1:]]})
+    stated = contract.model_copy(
+        update={"feature_views": [worded if v is view else v for v in contract.feature_views]}
+    )
+    rows = [run(worded, f"C{n}", H, "AA" if n else None, float(n), 0) for n in range(4)]
+    write(stated, worded, tmp_path, rows)
+    found = view_statistics(stated, tmp_path, worded)
+    assert found is not None
+    assert (found.features[text.name].nulls, found.features[text.name].bins) == (1, ())
