@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from itertools import groupby
@@ -178,7 +179,9 @@ def _plural(kind: str) -> str:
     return "entities" if kind == "entity" else f"{kind}s"
 
 
-def _number(value: float | None) -> str:
+def _number(value: float | str | None) -> str:
     if value is None:
         return "-"
+    if isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False)
     return f"{value:,.0f}" if value == int(value) and abs(value) < 1e15 else f"{value:,.4g}"

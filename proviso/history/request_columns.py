@@ -22,7 +22,11 @@ class RequestColumns:
     def __init__(self, contract: Contract, features: Sequence[RequestFeature]) -> None:
         self._computed = RequestFeatures(time_zone_of(contract), contract.library)
         self._features = features
-        self._of = [Computed(f.name, f.function, tuple(f.columns)) for f in features]
+        self._of = [
+            Computed(f.name, f.function, tuple(f.columns))
+            for f in features
+            if f.function != "field"
+        ]
 
     def fields(self, schema: pa.Schema) -> list[pa.Field]:
         """Name and type of each: a copied field has its own type."""
@@ -52,4 +56,4 @@ def _field(column: pa.Array) -> Column:
     if pa.types.is_timestamp(column.type):
         moments = column.cast(pa.timestamp("us", tz="UTC")).cast(pa.int64())
         return np.array(moments.fill_null(MISSING), dtype=np.int64)
-    return np.array(column.cast(pa.float64()), dtype=np.float64)
+    return np.array(column.cast(pa.float64(), safe=False), dtype=np.float64)

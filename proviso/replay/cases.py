@@ -124,20 +124,23 @@ def synthetic_transactions(
 ) -> Path:
     """Writes synthetic transactions, like the real ones in everything else; returns `out`."""
     source, count = contract.observations_of(), wanted.unseen + len(wanted.moments)
+    rows, dtypes = source.rows, {e.join_key: e.dtype for e in contract.entities}
     like = inputs.take(np.linspace(0, len(inputs.at) - 1, count).astype(np.int64))
     at = np.concatenate([like.at[: wanted.unseen], wanted.moments])
     integer_ids = isinstance(like.ids[0], int | np.integer)
     columns: dict[str, pa.Array] = {
-        source.id: pa.array([-(i + 1) if integer_ids else f"made-{i}" for i in range(count)]),
+        rows.id_column or rows.id: pa.array(
+            [-(i + 1) if integer_ids else f"made-{i}" for i in range(count)]
+        ),
         source.event_timestamp: pa.array(at, pa.timestamp("us", tz="UTC")),
-        source.label.column: pa.nulls(count, pa.int8()),
+        rows.file_column(source.label.column): pa.nulls(count, pa.int8()),
     }
-    for entity in contract.entities:
-        unseen = [2**52 + i if entity.dtype == "int64" else f"unseen-{i:04d}" for i in range(count)]
-        known = like.keys[entity.join_key].tolist()
-        columns[entity.join_key] = pa.array(unseen[: wanted.unseen] + known[wanted.unseen :])
+    for key, place in contract.key_columns(rows).items():
+        unseen = [2**52 + i if dtypes[key] == "int64" else f"unseen-{i:04d}" for i in range(count)]
+        known = like.keys[key].tolist()
+        columns[place] = pa.array(unseen[: wanted.unseen] + known[wanted.unseen :])
     for name, column in source.columns.items():
-        columns[name] = _made_up(column.dtype, like.fields.get(name), count)
+        columns[rows.file_column(name)] = _made_up(column.dtype, like.fields.get(name), count)
     pq.write_table(pa.table(columns), out)
     return out
 

@@ -10,6 +10,7 @@ from proviso.contracts.contract import Contract
 from proviso.contracts.loading import CONTRACT_FILE, PLAN_FILE, parse_contract, parse_model
 from proviso.contracts.plan import Plan
 from proviso.contracts.section import runtime_service, service_section
+from tests.unit.contracts import flights_case
 from tests.unit.contracts.edits import IN_SERVICE, SERVICE, contract, good, problems_after
 
 KEY = {"name": "courier", "function": "field", "field": "courier_id", "description": "-"}
@@ -118,3 +119,33 @@ def test_fields_of_version_1_are_doubles() -> None:
     stated, plan = loaded(lambda lab: lab)
     assert all(isinstance(field, str) for field in service_section(stated, plan)["fields"])
     assert "encodings" not in service_section(stated, plan)
+
+
+FLIGHTS = "feature_services/late_service_v1"
+ALLIANCE = "carrier_ratings:alliance"
+CODED = {ALLIANCE: {"kind": "one_hot", "max_size": 5}}
+
+
+def of_flights(**changes: Any) -> set[str]:
+    """Codes of the flights' contract with other keys of its service."""
+    data = flights_case.flights()
+    for key, value in changes.items():
+        data = flights_case.put(data, f"{FLIGHTS}/{key}", value)
+    return {wrong.code for wrong in flights_case.found(data)}
+
+
+def test_a_string_feature_needs_an_encoding_and_is_no_input_of_arithmetic() -> None:
+    derived = {"name": "share", "function": "ratio", "description": "-"}
+    inputs = [ALLIANCE, "carrier_daily:flights_1d"]
+    features = ["carrier_daily:flights_1d", ALLIANCE]
+    assert of_flights(features=features) == {"encoding_missing"}
+    assert of_flights(features=features, encodings=CODED) == set()
+    share = [{**derived, "inputs": inputs}]
+    found = of_flights(features=features, encodings=CODED, derived_features=share)
+    assert found == {"input_not_numeric"}
+
+
+def test_a_moment_is_no_number_but_has_an_hour() -> None:
+    copied = {"name": "at", "function": "field", "field": "planned", "description": "-"}
+    assert of_flights(request_features=[copied]) == {"timestamp_in_vector"}
+    assert of_flights(request_features=[{**copied, "function": "hour_of_day"}]) == set()

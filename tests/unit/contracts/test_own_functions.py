@@ -279,6 +279,25 @@ def test_batch_and_single_rows_agree_and_failures_reject_their_rows(tmp_path: Pa
         assert alone.rejected[0] == whole.rejected[i]
 
 
+def test_a_code_that_a_function_returns_may_be_encoded(tmp_path: Path) -> None:
+    source = HEAD + FUNCTION.format("np.where(share > 0.5, 2, 1).astype(np.int64)")
+
+    def encoded(output: str) -> Edit:
+        def edit(data: dict[str, Any]) -> None:
+            declared(1, output=output)(data)
+            coded = {"kind": "one_hot", "vocabulary": [1, 2]}
+            service_of(data)["encodings"] = {"heavy": coded}
+
+        return edit
+
+    contracts = project(tmp_path / "coded", encoded("int64"), source)
+    assert codes(contracts) == set()
+    service = runtime_service(load_contract(contracts), load_plan(contracts))
+    columns = ("heavy=1", "heavy=2", "heavy__unknown", "heavy__missing")
+    assert service.vector[-4:] == columns
+    assert "encoding_type_mismatch" in codes(project(tmp_path / "real", encoded("float64")))
+
+
 def test_the_zone_decides_the_calendar_and_stands_in_the_release(tmp_path: Path) -> None:
     owner = made(tmp_path, lambda data: data.update(time_zone="America/New_York"))
     section = service_section(owner.contract, owner.plan)
