@@ -28,7 +28,7 @@ from proviso.history.duckdb.engine import Engine, connect, names
 from proviso.history.duckdb.features import Span, computed
 from proviso.history.duckdb.incremental import backfill_history, update_history
 from proviso.history.duckdb.scalars import EngineScalars
-from proviso.history.duckdb.transactions import EVENTS
+from proviso.history.duckdb.transactions import events_of
 from proviso.history.oracle import naive_history
 from proviso.history.values import EntityRow, Event
 from tests.aggregate_cases import every_function, only
@@ -97,7 +97,7 @@ def varied(seed: int, count: int) -> list[Event]:
     return numbered(made)
 
 
-def load(engine: Engine, sales: Sequence[Event]) -> None:
+def load(engine: Engine, owner: Contract, sales: Sequence[Event]) -> None:
     columns = {
         "sale_id": pa.array([e.id for e in sales], pa.int64()),
         "buyer_id": pa.array([e.ids["buyer_id"] for e in sales]),
@@ -109,7 +109,8 @@ def load(engine: Engine, sales: Sequence[Event]) -> None:
         **{n: pa.array([e.columns[n] for e in sales], kind) for n, kind in _COLUMNS.items()},
     }
     engine.lend("_made", pa.table(columns))
-    engine.execute(f"create or replace temp table {EVENTS} as select * from _made")
+    table = events_of(owner.observations_of().rows)
+    engine.execute(f"create or replace temp table {table} as select * from _made")
 
 
 def computed_rows(
@@ -174,7 +175,7 @@ def test_nulls_strings_and_moments_are_what_their_meaning_says(
     conditions = [{**one, "where": where} for one in STATED]
     owner = owner_of([*conditions, *BARE], window, dated)
     sales = varied(seed, count)
-    load(engine, sales)
+    load(engine, owner, sales)
     scalars = EngineScalars(engine, owner)
     for view in owner.feature_views:
         wanted = naive_history(scalars, owner, view, sales, START, END)
