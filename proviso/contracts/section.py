@@ -25,7 +25,7 @@ from proviso.contracts.contract import (
     FeatureView,
     ServiceEncoding,
 )
-from proviso.contracts.loading import PLAN_FILE
+from proviso.contracts.paths import PLAN_FILE
 from proviso.contracts.plan import Plan
 
 Vocabularies = Mapping[str, Sequence[Category]]

@@ -60,7 +60,7 @@ def test_a_draft_of_payments(tmp_path: Path) -> None:
         "shop": "int64",
     }
     assert source.location
-    assert source.location.path == "payments.parquet"
+    assert source.location.path == str(data)
     assert contract.observations_of().label.column == "is_fraud"
     assert asked.name == "payments_asked"
     assert load_spec(tmp_path / "mine", contract, plan).version == 1
