@@ -51,7 +51,9 @@ class Line:
         return statistics.fmean(m.entity_precision or 0.0 for m in self.weeks)
 
 
-def requests(transactions: Path, first_days: Sequence[int], label_delay: int) -> list[Request]:
+def requests(
+    transactions: Path | None, first_days: Sequence[int], label_delay: int
+) -> list[Request]:
     """Train on seven days, wait for the labels, test on seven, for each first day."""
     weeks = [weeks_from(first, label_delay) for first in first_days]
     return [Request(transactions, week.train, week.test, label_delay) for week in weeks]

@@ -25,6 +25,7 @@ from proviso.clients.endpoint import Clients, EndpointRequest, clients_of
 from proviso.contracts.base import InputError
 from proviso.contracts.bounds import Bound
 from proviso.contracts.contract import Contract
+from proviso.contracts.places import observed_place, place_sources
 from proviso.contracts.plan import Plan
 from proviso.history.engines import history_engine
 
@@ -61,16 +62,15 @@ class Level:
 
 
 def load_requests(
-    contract: Contract, service: Service, transactions: Path
+    contract: Contract, service: Service, transactions: Path | None
 ) -> list[EndpointRequest]:
     """Requests of up to MAX_REQUESTS of the last transactions, with t set when they are sent."""
     keys = [entity.join_key for entity in service.entities]
     with history_engine().open_transactions(contract, transactions) as loaded:
         rows = loaded.newest(MAX_REQUESTS, keys, [field.name for field in service.sent_fields])
     if not rows:
-        raise InputError.of(
-            transactions, "no row", "at least one transaction", code="no_transactions"
-        )
+        shown, wanted = observed_place(contract, transactions), "at least one transaction"
+        raise InputError.of(shown, "no row", wanted, code="no_transactions")
     width = len(keys)
     return [
         EndpointRequest(
@@ -174,8 +174,15 @@ def evidence_of(release: str, levels: Sequence[Level]) -> Evidence:
 class LoadOptions:
     """What `proviso check load` takes."""
 
-    transactions: Annotated[Path, Option("Transactions to request scores for (Parquet).")]
     target: Annotated[str, Option("Endpoint, http://host:port.")]
+    transactions: Annotated[
+        Path | None,
+        Option("Rows to request scores for (default: the contract's location)."),
+    ] = None
+    source: Annotated[
+        tuple[str, ...],
+        Option("Where a source lies, NAME=PATH (repeatable; default: the contract's location)."),
+    ] = ()
     grpc_target: Annotated[
         str | None, Option("host:port for V2 gRPC; then half of the requests use it.")
     ] = None
@@ -186,7 +193,8 @@ class LoadOptions:
 
 def _measure(context: CheckContext, options: LoadOptions) -> Evidence:
     release, stress = context.required_release(), context.plan.stress_test
-    requests = load_requests(context.contract, release.service, options.transactions)
+    sources = place_sources(context.contract, options.transactions, options.source)
+    requests = load_requests(sources.contract, release.service, sources.observed)
     seconds = stress.duration / 1e6 if options.seconds is None else options.seconds
 
     async def levels() -> list[Level]:

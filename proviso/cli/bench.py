@@ -24,12 +24,13 @@ from proviso.bench.quality import requests, table, worth_of_freshness, worth_of_
 from proviso.bench.sweep_report import as_data, as_text, write_report
 from proviso.bench.sweep_run import Sweep, run_sweep
 from proviso.cli.console import day, emit, note
-from proviso.cli.options import Json, Rounds, Transactions
+from proviso.cli.options import Json, Rounds, Sources, Transactions
 from proviso.cli.outputs import check_written
 from proviso.contracts.base import InputError
 from proviso.contracts.contract import Scheduled
 from proviso.contracts.files import replacing_together
 from proviso.contracts.loading import load_contract, load_plan
+from proviso.contracts.places import place_sources
 from proviso.local import triton, valkey
 from proviso.local.processes import Stack
 from proviso.online.store import OnlineStore
@@ -43,17 +44,19 @@ Weeks = Annotated[
 
 def quality(
     ctx: typer.Context,
-    transactions: Transactions,
     week: Weeks,
+    transactions: Transactions = None,
+    source: Sources = None,
     freshness: Annotated[
         bool, typer.Option("--freshness", help="Vary the schedule instead of the features.")
     ] = False,
     as_json: Json = False,
 ) -> None:
     """Measure the worth of each feature group or schedule."""
-    project = load_project(ctx.obj)
+    sources = place_sources(load_contract(ctx.obj), transactions, source or ())
+    project = load_project(ctx.obj, None, sources.contract)
     firsts = [day("--week", text) for text in week]
-    weeks = requests(transactions, firsts, project.contract.observations_of().label.delay)
+    weeks = requests(sources.observed, firsts, project.contract.observations_of().label.delay)
     measure = worth_of_freshness if freshness else worth_of_groups
     lines = list(measure(project, weeks, note))
     emit({"lines": [asdict(line) for line in lines]}, as_json, lambda: table(lines, weeks))

@@ -30,6 +30,7 @@ from proviso.release.directory import read_release
 
 EVIDENCE = Path("evidence")
 _RECORDS = tuple[Path, ...]
+_TEXTS = tuple[str, ...]
 _OptionalRelease = Annotated[
     Path | None, typer.Option("--release", help="Release directory (default: the plan's service).")
 ]
@@ -86,6 +87,8 @@ def _field_parameters(field: Field[Any], kind: Any, option: Option) -> Iterator[
         kind, default = str, "now" if default is None else default
     elif kind == _RECORDS:
         kind = list[Path]
+    elif kind == _TEXTS:
+        kind, default = list[str] | None, default or None
     low, high = (
         int(bound) if bound is not None and kind is int else bound
         for bound in (option.min, option.max)
@@ -144,8 +147,8 @@ def _values(chosen: Check[Any], given: Mapping[str, Any], stack: ExitStack) -> d
             stack.callback(value.close)
         elif option.moment:
             value = given_moment(f"--{field.name.replace('_', '-')}", value)
-        elif kind == _RECORDS:
-            value = tuple(value)
+        elif kind in (_RECORDS, _TEXTS):
+            value = tuple(value or ())
         values[field.name] = value
     return values
 

@@ -9,15 +9,27 @@ from typing import Annotated
 import typer
 
 from proviso.cli.console import emit, optional_moment, span, step
-from proviso.cli.options import DryRun, End, History, Json, Memory, ParquetFile, Start, Transactions
+from proviso.cli.options import (
+    DryRun,
+    End,
+    History,
+    Json,
+    Memory,
+    ParquetFile,
+    Sources,
+    Start,
+    Transactions,
+)
 from proviso.cli.outputs import check_written
 from proviso.contracts.base import InputError
 from proviso.contracts.contract import Contract
 from proviso.contracts.loading import load_contract
+from proviso.contracts.places import place_sources
 from proviso.contracts.section import consumed_views
 from proviso.history.engines import history_engine
 from proviso.history.values import DEFAULT_MEMORY
-from proviso.release.directory import read_release
+from proviso.release.directory import Release, read_release
+from proviso.training.data import Project
 from proviso.training.encoded import Observed, write_encoded
 from proviso.training.project import load_project
 
@@ -25,10 +37,11 @@ from proviso.training.project import load_project
 def dataset(
     ctx: typer.Context,
     history: History,
-    transactions: Transactions,
     start: Start,
     end: End,
     out: ParquetFile,
+    transactions: Transactions = None,
+    source: Sources = None,
     service: Annotated[
         str | None,
         typer.Option("--service", help="Only the views of this feature service."),
@@ -57,22 +70,26 @@ def dataset(
     --encoded the model's input, and why serving would reject the row.
     """
     _check_encoded(encoded, release, learn_until)
-    contract = load_contract(ctx.obj)
+    sources = place_sources(load_contract(ctx.obj), transactions, source or ())
+    contract = sources.contract
     first, last = span(start, end)
     releases = [release] if release is not None else []
-    check_written(ctx.obj, [out], transactions, history=history, releases=releases)
+    check_written(ctx.obj, [out], *sources.read, history=history, releases=releases)
     if dry_run:
         emit({"would_write": [str(out)]}, as_json, lambda: f"would write {out}")
         return
     if encoded:
         until = optional_moment("--learn-until", learn_until)
-        observed = Observed(history, transactions, first, last, until, memory)
-        _write_encoded(ctx.obj, service, release, observed, out, as_json)
+        frozen = None if release is None else read_release(release)
+        name = service or (None if frozen is None else frozen.service.name)
+        project = load_project(ctx.obj, name, contract)
+        observed = Observed(history, sources.observed, first, last, until, memory)
+        _write_encoded(project, frozen, observed, out, as_json)
         return
     views = None if service is None else _views_of(contract, service)
     with step("joining"):
         done = history_engine().build_dataset(
-            contract, history, transactions, first, last, out, views, memory=memory
+            contract, history, sources.observed, first, last, out, views, memory=memory
         )
     lines = [f"{done.rows:,} rows: {done.path}"]
     lines += [f"{v.view}: {v.statuses}, {v.conflicts} rows refused" for v in done.views]
@@ -100,17 +117,10 @@ def _views_of(contract: Contract, service: str) -> list[str]:
 
 
 def _write_encoded(
-    contracts: Path,
-    service: str | None,
-    release: Path | None,
-    observed: Observed,
-    out: Path,
-    as_json: bool,
+    project: Project, frozen: Release | None, observed: Observed, out: Path, as_json: bool
 ) -> None:
-    frozen = None if release is None else read_release(release)
-    name = service or (None if frozen is None else frozen.service.name)
     with step("joining and encoding"):
-        done = write_encoded(load_project(contracts, name), frozen, observed, out)
+        done = write_encoded(project, frozen, observed, out)
     lines = [f"{done.rows:,} rows, {done.rejected:,} of them rejected: {done.path}"]
     lines += [f"{n}: {len(values)} values learnt" for n, values in done.vocabularies.items()]
     emit(asdict(done), as_json, lambda: "\n".join(lines))

@@ -21,7 +21,7 @@ from proviso.cli.options import (
 from proviso.cli.outputs import check_written
 from proviso.contracts.base import InputError
 from proviso.contracts.loading import PLAN_FILE, load_contract, load_plan
-from proviso.contracts.places import placed
+from proviso.contracts.places import place_sources
 from proviso.history.clock import source_clock
 from proviso.history.engines import history_engine
 from proviso.history.values import DEFAULT_MEMORY, HistorySummary, SourceClock, ViewHistory
@@ -79,15 +79,15 @@ def simulate(
 
 def features(
     ctx: typer.Context,
-    transactions: Transactions,
     out: Annotated[Path, typer.Option("--out", help="Directory for <view>.parquet.")],
+    transactions: Transactions = None,
+    source: Sources = None,
     start: Annotated[
         str | None, typer.Option("--start", help="Moment of the first run, inclusive.")
     ] = None,
     end: Annotated[
         str | None, typer.Option("--end", help="Moment after the last run, exclusive.")
     ] = None,
-    source: Sources = None,
     view: Annotated[
         list[str] | None, typer.Option("--view", help="Only this view (repeatable).")
     ] = None,
@@ -114,14 +114,15 @@ def features(
 
     One row per view, run and entity, in <view>.parquet.
     """
-    contract = placed(load_contract(ctx.obj), source or ())
+    sources = place_sources(load_contract(ctx.obj), transactions, source or ())
+    contract, transactions = sources.contract, sources.observed
     first, last = optional_span(start, end)
     whole = optional_moment("--as-of", as_of)
     _check_combination(update, backfill, first, last)
     files = [out / f"{name}.parquet" for name in view or contract.view_by_name]
-    check_written(ctx.obj, files, transactions)
+    check_written(ctx.obj, files, *sources.read)
     clock = _clock(ctx.obj, transactions, whole, grows=update or backfill)
-    if update and whole is None:
+    if update and whole is None and transactions is not None:
         whole = whole_until(transactions)
     engine = history_engine()
     if update:
@@ -145,7 +146,9 @@ def features(
     emit(asdict(done), as_json, lambda: "\n".join(lines))
 
 
-def _clock(contracts: Path, transactions: Path, as_of: int | None, *, grows: bool) -> SourceClock:
+def _clock(
+    contracts: Path, transactions: Path | None, as_of: int | None, *, grows: bool
+) -> SourceClock:
     """The clock that the transactions are read by.
 
     A history that grows may have been computed after --as-of, so only a later one moves its clock.

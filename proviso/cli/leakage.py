@@ -8,9 +8,11 @@ from typing import Annotated
 import typer
 
 from proviso.cli.console import day, duration, emit, note
-from proviso.cli.options import FeatureService, Json
+from proviso.cli.options import FeatureService, GivenTransactions, Json, Sources
 from proviso.cli.outputs import check_written
 from proviso.contracts.base import InputError
+from proviso.contracts.loading import load_contract
+from proviso.contracts.places import given_sources
 from proviso.leakage.report import as_text
 from proviso.leakage.study import Study, run_study
 from proviso.training.project import load_project
@@ -22,10 +24,8 @@ Day = Annotated[str | None, typer.Option(help="YYYY-MM-DD; give all four days or
 def leakage(
     ctx: typer.Context,
     out: Annotated[Path, typer.Option("--out", help="Directory for leakage.html and .json.")],
-    transactions: Annotated[
-        Path | None,
-        typer.Option("--transactions", help="Parquet file of transactions (default: simulated)."),
-    ] = None,
+    transactions: GivenTransactions = None,
+    source: Sources = None,
     train_start: Day = None,
     train_end: Day = None,
     test_start: Day = None,
@@ -46,12 +46,14 @@ def leakage(
 ) -> None:
     """Compare joins that ignore time with the exact one."""
     written = [out / f"leakage.{ending}" for ending in ("html", "json")]
-    check_written(ctx.obj, written, transactions)
-    project = load_project(ctx.obj, service)
+    sources = given_sources(load_contract(ctx.obj), transactions, source or ())
+    check_written(ctx.obj, written, *(sources.read if sources else ()))
+    project = load_project(ctx.obj, service, sources.contract if sources else None)
     delay = project.contract.observations_of().label.delay
     study = Study(
         contracts=ctx.obj,
-        transactions=transactions,
+        simulated=sources is None,
+        transactions=sources.observed if sources else None,
         arrival_lag=duration("--arrival-lag", arrival_lag),
         days=_days(train_start, train_end, test_start, test_end),
         label_delay=delay if label_delay is None else duration("--label-delay", label_delay),

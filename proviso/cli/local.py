@@ -9,9 +9,11 @@ from typing import Annotated
 import typer
 
 from proviso.cli.console import emit, note
-from proviso.cli.options import Json, ReleaseDir
+from proviso.cli.options import GivenTransactions, Json, ReleaseDir, Sources
 from proviso.cli.outputs import check_written
 from proviso.contracts.base import InputError
+from proviso.contracts.loading import load_contract
+from proviso.contracts.places import given_sources
 from proviso.demo.run import Settings
 from proviso.demo.run import demo as run_demo
 from proviso.local import state
@@ -70,10 +72,8 @@ def status(run: Run = RUN, as_json: Json = False) -> None:
 
 def demo(
     ctx: typer.Context,
-    transactions: Annotated[
-        Path | None,
-        typer.Option("--transactions", help="Parquet file of transactions (default: simulated)."),
-    ] = None,
+    transactions: GivenTransactions = None,
+    source: Sources = None,
     work: Annotated[
         Path, typer.Option("--work", help="Directory of data, releases, logs and evidence.")
     ] = Path("run/demo"),
@@ -87,9 +87,10 @@ def demo(
 ) -> None:
     """Run the whole path, from data to gates and a report."""
     written = [report / "index.html", *(work / "history").glob("*.parquet")]
-    check_written(ctx.obj, written, transactions)
+    sources = given_sources(load_contract(ctx.obj), transactions, source or ())
+    check_written(ctx.obj, written, *(sources.read if sources else ()))
     try:
-        run_demo(Settings(ctx.obj, work, report, transactions, sample, keep))
+        run_demo(Settings(ctx.obj, work, report, sources, sample, keep))
     except KeyboardInterrupt:
         note("interrupted; all started processes have been stopped")
         sys.exit(130)

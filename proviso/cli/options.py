@@ -17,15 +17,26 @@ Yes = Annotated[
 ]
 
 Transactions = Annotated[
-    Path,
-    Option("--transactions", help="The observed rows: a Parquet or CSV file, a folder, a glob."),
+    Path | None,
+    Option(
+        "--transactions",
+        help="The observed rows: a Parquet or CSV file, a folder, a glob (default: the contract's"
+        " location).",
+    ),
+]
+GivenTransactions = Annotated[
+    Path | None,
+    Option(
+        "--transactions",
+        help="The observed rows (default: the contract's location; without one, simulated rows).",
+    ),
 ]
 Sources = Annotated[
     list[str] | None,
     Option(
         "--source",
         metavar="NAME=PATH",
-        help="Where another source lies (repeatable; default: the contract's location).",
+        help="Where a source lies (repeatable; default: the contract's location).",
     ),
 ]
 History = Annotated[Path, Option("--history", help="Directory of the feature history.")]

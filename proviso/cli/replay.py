@@ -18,6 +18,7 @@ from proviso.cli.options import (
     ReleaseDir,
     Sample,
     Seed,
+    Sources,
     Start,
     StorePasswordFile,
     StoreUrl,
@@ -27,6 +28,7 @@ from proviso.cli.options import (
 from proviso.cli.outputs import check_written
 from proviso.clients.endpoint import clients_of
 from proviso.contracts.loading import load_contract, load_plan
+from proviso.contracts.places import place_sources
 from proviso.online.materialize import Clocks
 from proviso.online.store import OnlineStore
 from proviso.release.directory import read_release
@@ -39,12 +41,13 @@ def replay(
     ctx: typer.Context,
     release: ReleaseDir,
     history: History,
-    transactions: Transactions,
     start: Start,
     end: End,
     sample: Sample,
     store: StoreUrl,
     target: Target,
+    transactions: Transactions = None,
+    source: Sources = None,
     grpc_target: GrpcTarget = None,
     store_password_file: StorePasswordFile = None,
     evidence: EvidenceDir = None,
@@ -60,14 +63,15 @@ def replay(
     The endpoint must run with the replay clock (`proviso local up --replay-clock`). Exit 1 where
     an answer differs.
     """
-    contract, plan, candidate = load_contract(ctx.obj), load_plan(ctx.obj), read_release(release)
-    settings = ReplaySettings(transactions, *span(start, end), sample, seed, drill)
+    sources = place_sources(load_contract(ctx.obj), transactions, source or ())
+    plan, candidate = load_plan(ctx.obj), read_release(release)
+    settings = ReplaySettings(sources.observed, *span(start, end), sample, seed, drill)
     out = evidence or Path("evidence") / candidate.id
     files = [out / REPLAY_FILE, out / SKEW_FILE]
-    check_written(ctx.obj, files, transactions, history=history, releases=[release])
+    check_written(ctx.obj, files, *sources.read, history=history, releases=[release])
     with closing(OnlineStore(store, store_password_file)) as online:
         clocks = Clocks(None, plan.clock_margin, plan.write_deadline)
-        context = ReplayContext(contract, candidate, history, online, clocks)
+        context = ReplayContext(sources.contract, candidate, history, online, clocks)
         clients = clients_of(candidate.model_name, candidate.service, target, grpc_target)
         summary = replay_endpoint(context, settings, clients, out, note)
     emit(summary, as_json, lambda: _text(summary))

@@ -12,6 +12,7 @@ from proviso.cli.options import (
     DryRun,
     Json,
     ParquetFile,
+    Sources,
     StorePasswordFile,
     StoreUrl,
     Stream,
@@ -19,6 +20,7 @@ from proviso.cli.options import (
 )
 from proviso.cli.outputs import check_written
 from proviso.contracts.loading import load_contract
+from proviso.contracts.places import observed_place, place_sources
 from proviso.online.stream.landing import snapshot
 from proviso.online.stream.producer import produce as send_file
 from proviso.online.stream.valkey import ValkeyProducer
@@ -26,8 +28,9 @@ from proviso.online.stream.valkey import ValkeyProducer
 
 def produce(
     ctx: typer.Context,
-    transactions: Transactions,
     store: StoreUrl,
+    transactions: Transactions = None,
+    source: Sources = None,
     store_password_file: StorePasswordFile = None,
     stream: Stream = None,
     rate: Annotated[
@@ -37,13 +40,15 @@ def produce(
     as_json: Json = False,
 ) -> None:
     """Send a file of transactions to a stream, in order."""
-    contract = load_contract(ctx.obj)
+    sources = place_sources(load_contract(ctx.obj), transactions, source or ())
+    contract, observed = sources.contract, sources.observed
     name = stream or contract.observations_of().rows.name
     if dry_run:
-        emit({"stream": name}, as_json, lambda: f"would append {transactions} to {name}")
+        shown = observed_place(contract, observed)
+        emit({"stream": name}, as_json, lambda: f"would append {shown} to {name}")
         return
     producer = ValkeyProducer(store, store_password_file, name)
-    sent = send_file(contract, transactions, producer, rate)
+    sent = send_file(contract, observed, producer, rate)
     producer.close()
     emit({"stream": name, "messages": sent}, as_json, lambda: f"{sent:,} messages to {name}")
 

@@ -19,12 +19,14 @@ from proviso.cli.options import (
     Json,
     ParquetFile,
     ReleaseDir,
+    Sources,
     Start,
     Transactions,
 )
 from proviso.cli.outputs import check_written
 from proviso.contracts.base import ContractError
 from proviso.contracts.loading import load_contract
+from proviso.contracts.places import place_sources
 from proviso.release.directory import BASELINE_FILE, RELEASE_FILE, Release, read_release
 from proviso.simulation.spec import load_simulation
 from proviso.training.certificate_renewal import certify_again, renew
@@ -42,12 +44,13 @@ EXAMPLES = Path("model_repository")
 
 def train(
     ctx: typer.Context,
-    transactions: Transactions,
     train_start: Annotated[str, typer.Option(help="First day to train on.")],
     train_end: Annotated[str, typer.Option(help="Last day to train on, inclusive.")],
     test_start: Annotated[str, typer.Option(help="First day to test on.")],
     test_end: Annotated[str, typer.Option(help="Last day to test on, inclusive.")],
     out: Annotated[Path, typer.Option("--out", help="Directory of the release.")],
+    transactions: Transactions = None,
+    source: Sources = None,
     label_delay: Annotated[
         str,
         typer.Option(
@@ -62,8 +65,9 @@ def train(
 
     The ONNX export is compared with the trained model on every test row.
     """
+    sources = place_sources(load_contract(ctx.obj), transactions, source or ())
     request = Request(
-        transactions,
+        sources.observed,
         Days(day("--train-start", train_start), day("--train-end", train_end)),
         Days(day("--test-start", test_start), day("--test-end", test_end)),
         duration("--label-delay", label_delay),
@@ -71,8 +75,8 @@ def train(
     )
     names = (RELEASE_FILE, BASELINE_FILE, FUNCTIONS_FILE, PREDICTIONS_FILE)
     written = [out / name for name in names]
-    check_written(ctx.obj, written, transactions, history=history)
-    project = load_project(ctx.obj, service)
+    check_written(ctx.obj, written, *sources.read, history=history)
+    project = load_project(ctx.obj, service, sources.contract)
     with step(f"train {project.plan.model}"):
         trained = train_model(project, request, out, note)
     k = project.spec.protocol.k
@@ -83,17 +87,19 @@ def score(
     ctx: typer.Context,
     release: ReleaseDir,
     history: History,
-    transactions: Transactions,
     start: Start,
     end: End,
     out: ParquetFile,
+    transactions: Transactions = None,
+    source: Sources = None,
     as_json: Json = False,
 ) -> None:
     """Score a span of transactions in a batch."""
     first_and_end = span(start, end)
-    check_written(ctx.obj, [out], transactions, history=history, releases=[release])
-    chosen = read_release(release)
-    counts = score_file(chosen, load_contract(ctx.obj), history, transactions, first_and_end, out)
+    sources = place_sources(load_contract(ctx.obj), transactions, source or ())
+    check_written(ctx.obj, [out], *sources.read, history=history, releases=[release])
+    chosen, observed = read_release(release), sources.observed
+    counts = score_file(chosen, sources.contract, history, observed, first_and_end, out)
     result = {"release": chosen.id, "out": str(out), **counts}
     text = ", ".join(f"{name} {n}" for name, n in counts.items())
     emit(result, as_json, lambda: f"{chosen.id}: {text} -> {out}")
@@ -102,9 +108,8 @@ def score(
 def certify(
     ctx: typer.Context,
     release: ReleaseDir,
-    transactions: Annotated[
-        Path, typer.Option("--transactions", help="Transactions that the release was trained on.")
-    ],
+    transactions: Transactions = None,
+    source: Sources = None,
     history: ComputedHistory = None,
     renew_it: Annotated[
         bool,
@@ -117,8 +122,10 @@ def certify(
     Exit 1 when the repeated certificate differs, with every difference.
     """
     chosen = read_release(release)
+    sources = place_sources(load_contract(ctx.obj), transactions, source or ())
+    project = load_project(ctx.obj, None, sources.contract)
     with step(f"certify {chosen.id}"):
-        again = certify_again(load_project(ctx.obj), chosen, transactions, history, note)
+        again = certify_again(project, chosen, sources.observed, history, note)
     if renew_it:
         renew(chosen, again)
     elif again.problems:

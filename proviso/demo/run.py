@@ -17,7 +17,8 @@ from proviso.checks.lab import ALL_PASSED, checks
 from proviso.checks.registry import Stage as GateStage
 from proviso.clients.endpoint import Client, Clients, GrpcClient, RestClient
 from proviso.contracts.base import ContractError
-from proviso.contracts.loading import load_contract, load_plan
+from proviso.contracts.loading import load_contract
+from proviso.contracts.places import PlacedSources, observed_place
 from proviso.contracts.section import consumed_views, service_of
 from proviso.demo import drills
 from proviso.demo.evidence import Gathering, gather
@@ -43,7 +44,7 @@ from proviso.replay.replay import (
 )
 from proviso.simulation.simulate import simulate
 from proviso.training.data import Project, Request, clock_of
-from proviso.training.spec import load_spec
+from proviso.training.project import load_project
 from proviso.training.train import Trained, train
 from proviso.training.weeks import Weeks, last_weeks
 
@@ -52,19 +53,19 @@ STEPS = 9
 
 @dataclass(frozen=True)
 class Settings:
-    """The options of a demonstration. transactions: None to simulate some."""
+    """The options of a demonstration. sources: None to simulate transactions."""
 
     contracts: Path
     work: Path
     report: Path
-    transactions: Path | None = None
+    sources: PlacedSources | None = None
     sample: int = 1_000
     keep: bool = False
 
     @property
     def commands(self) -> tuple[str, ...]:
         """How to repeat this demonstration."""
-        given = f" TRANSACTIONS={self.transactions}" if self.transactions else ""
+        given = f" TRANSACTIONS={self.sources.observed}" if self.sources else ""
         return (f"make demo{given}",)
 
     @property
@@ -92,10 +93,10 @@ class Replayed:
 
 @dataclass(frozen=True)
 class Prepared:
-    """A release and what it was trained from."""
+    """A release and what it was trained from. transactions: None: the contract's location."""
 
     project: Project
-    transactions: Path
+    transactions: Path | None
     weeks: Weeks
     trained: Trained
 
@@ -181,10 +182,11 @@ def _report(
     return page
 
 
-def _transactions(settings: Settings, steps: Steps) -> Path:
-    if settings.transactions is not None:
-        steps.say(f"given: {settings.transactions}")
-        return settings.transactions
+def _transactions(settings: Settings, steps: Steps) -> Path | None:
+    if settings.sources is not None:
+        contract, observed = settings.sources.contract, settings.sources.observed
+        steps.say(f"given: {observed_place(contract, observed)}")
+        return observed
     out = settings.work / "transactions.parquet"
     contract = load_contract(settings.contracts)
     made = simulate(settings.contracts, contract, out)
@@ -203,12 +205,13 @@ def _validate(settings: Settings, steps: Steps) -> None:
 
 
 def _project(settings: Settings) -> Project:
-    contract, plan = load_contract(settings.contracts), load_plan(settings.contracts)
-    return Project(contract, plan, load_spec(settings.contracts, contract, plan))
+    return load_project(
+        settings.contracts, None, settings.sources.contract if settings.sources else None
+    )
 
 
 def _train(
-    settings: Settings, project: Project, transactions: Path, weeks: Weeks, steps: Steps
+    settings: Settings, project: Project, transactions: Path | None, weeks: Weeks, steps: Steps
 ) -> Trained:
     """History from the earliest lookback of the training days to the end of the test."""
     delay = project.contract.observations_of().label.delay

@@ -9,11 +9,12 @@ from proviso.history.values import SourceClock
 from proviso.simulation.ongoing import simulated_until
 
 
-def source_clock(transactions: Path, margin: int, *stated: int | None) -> SourceClock:
+def source_clock(transactions: Path | None, margin: int, *stated: int | None) -> SourceClock:
     """This machine's clock, or a later one that is stated.
 
     stated: moments that the caller names, such as --as-of or the end of the test days. A
-    simulated file states its own end.
+    simulated file states its own end. transactions: None where they are no file of this machine.
     """
-    given = (moment for moment in (simulated_until(transactions), *stated) if moment is not None)
+    simulated = None if transactions is None else simulated_until(transactions)
+    given = (moment for moment in (simulated, *stated) if moment is not None)
     return SourceClock(max((now(), *given)), margin)

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from feature_runtime.core.availability import Value
 from feature_runtime.core.keys import EntityId
 from proviso.contracts.contract import Aggregate, Contract, Entity, FeatureView, OnEvent
+from proviso.contracts.sources import RowsSource
 from proviso.history.values import (
     DEFAULT_MEMORY,
     Belief,
@@ -273,8 +274,12 @@ class ReadsTransactions(Protocol):
         request_features: whether to write the features that the encoder computes itself.
         """
 
+    def rows_digest(self, contract: Contract, source: RowsSource, path: Path | None) -> str:
+        """A digest of a source's rows as the contract names them, in any order; equal wherever
+        they lie. path: where, in place of the contract's location."""
+
     def by_arrival(
-        self, contract: Contract, path: Path, size: int
+        self, contract: Contract, path: Path | None, size: int
     ) -> Iterator[list[dict[str, Any]]]:
         """The file's rows in order of arrival, `size` at a time, by column; nulls left out."""
 

@@ -46,7 +46,7 @@ def as_data(found: Findings) -> dict[str, Any]:
     lag = found.arrival_lag
     return {
         "model": found.project.plan.model,
-        "data": data_section(found.request),
+        "data": data_section(found.project, found.request),
         "simulated": None if lag is None else {"arrival_lag": format_duration(lag)},
         "joins": [_joined(outcome, k) for outcome in found.outcomes],
         "source_delays": [_delay(one, k) for one in found.raised],

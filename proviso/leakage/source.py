@@ -20,7 +20,7 @@ def delayed_arrivals(spec: Simulation, lag: int) -> Simulation:
     return spec.model_copy(update={"arrival": changed})
 
 
-def last_request(project: Project, transactions: Path, label_delay: int) -> Request:
+def last_request(project: Project, transactions: Path | None, label_delay: int) -> Request:
     """The last weeks of a file: train, wait for the labels, test. Raises InputError."""
     weeks = last_weeks(project.contract, transactions, label_delay, project.plan.clock_margin)
     return Request(transactions, weeks.train, weeks.test, label_delay)

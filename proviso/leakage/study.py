@@ -23,11 +23,13 @@ from proviso.training.weeks import Days
 class Study:
     """What is compared. Durations in microseconds.
 
-    transactions None: simulated ones that typically take `arrival_lag` to arrive. days None: the
+    simulated: on made-up transactions that typically take `arrival_lag` to arrive. transactions:
+    else where they lie, None: at the contract's location. days None: the
     last weeks of the data. source_delays: with which training is repeated; empty for none.
     """
 
     contracts: Path
+    simulated: bool
     transactions: Path | None
     arrival_lag: int
     days: tuple[Days, Days] | None
@@ -47,22 +49,24 @@ def run_study(project: Project, study: Study, out: Path, progress: Progress) -> 
             progress("raising source_delay")
             delays = raised_delays(project, request, study.source_delays, out / "work", progress)
             raised = list(delays)
-        lag = study.arrival_lag if study.transactions is None else None
+        lag = study.arrival_lag if study.simulated else None
         data = as_data(Findings(project, request, lag, outcomes, raised))
     write_report(data, out)
     return data
 
 
-def _request(project: Project, source: Path, study: Study) -> Request:
+def _request(project: Project, source: Path | None, study: Study) -> Request:
     if study.days is None:
         return last_request(project, source, study.label_delay)
     return Request(source, *study.days, study.label_delay)
 
 
 @contextmanager
-def _transactions(project: Project, study: Study, out: Path, progress: Progress) -> Iterator[Path]:
-    """The given file, or a simulated one that is removed at the end of the block."""
-    if study.transactions is not None:
+def _transactions(
+    project: Project, study: Study, out: Path, progress: Progress
+) -> Iterator[Path | None]:
+    """What is given, or a simulated file that is removed at the end of the block."""
+    if not study.simulated:
         yield study.transactions
         return
     with working_folder(out, "simulated") as work:

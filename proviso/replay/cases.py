@@ -67,7 +67,7 @@ class Offline:
     work: Path
     left_out: tuple[tuple[str, int], ...]
 
-    def inputs(self, transactions: Path, start: int, end: int, name: str) -> EncoderInputs:
+    def inputs(self, transactions: Path | None, start: int, end: int, name: str) -> EncoderInputs:
         """The point-in-time dataset of [start, end), as arrays; kept in `work` under `name`."""
         out = self.work / name
         views = [view.name for view in self.release.service.views]

@@ -24,6 +24,7 @@ from feature_runtime.serving.lookup import winner
 from proviso.clients.endpoint import Answer, Clients, EndpointRequest
 from proviso.contracts.base import InputError
 from proviso.contracts.contract import Contract, FeatureView, OnEvent
+from proviso.contracts.places import observed_place
 from proviso.history.arrays import EncoderInputs
 from proviso.online.materialize import Clocks, Materializer
 from proviso.online.store import OnlineStore
@@ -57,11 +58,12 @@ Progress = Callable[[str], None]
 class ReplaySettings:
     """What is replayed: `size` transactions of [start, end), chosen by `seed`.
 
+    transactions: None: the contract's location.
     drill: leave out runs, add synthetic transactions where the data has too few of a kind, and
     require that every stratum of the sample reaches its floor.
     """
 
-    transactions: Path
+    transactions: Path | None
     start: int
     end: int
     size: int
@@ -135,7 +137,8 @@ def prepare_replay(context: ReplayContext, settings: ReplaySettings, work: Path)
     at = plain.inputs(transactions, start, end, PLAIN_FILE).at
     if len(at) == 0:
         found, wanted = "no transaction of these days", "at least one transaction in these days"
-        raise InputError.of(transactions, found, wanted, code="no_transactions")
+        shown = observed_place(context.contract, transactions)
+        raise InputError.of(shown, found, wanted, code="no_transactions")
     gap = choose_left_out(context.views, at, start, end) if settings.drill else None
     offline = replace(plain, left_out=tuple(sorted(_skipped(gap))))
     inputs = offline.inputs(transactions, start, end, REPLAYED_FILE)

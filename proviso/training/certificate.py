@@ -78,7 +78,7 @@ def certify(rows: CertifiedRows, progress: Progress) -> dict[str, Any]:
         _refuse(len(wrong), wrong)
     return {
         "version": VERSION,
-        "data": data_section(request),
+        "data": data_section(project, request),
         "differences": 0,
         "train": _section(rows.train, checked["train"].values()),
         "test": _section(rows.test, checked["test"].values()),

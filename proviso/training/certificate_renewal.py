@@ -9,12 +9,13 @@ from typing import Any
 
 from feature_runtime.core.moments import parse_duration
 from proviso.contracts.base import InputError, Problem
-from proviso.contracts.files import check_is_file
+from proviso.contracts.contract import Contract
+from proviso.contracts.places import observed_place
 from proviso.release.directory import RELEASE_FILE, Release
 from proviso.release.writing import replace_certificate
 from proviso.training.certificate import with_model
 from proviso.training.data import Progress, Project, Request, plan_for
-from proviso.training.model_card import file_digest
+from proviso.training.data_digest import observed_digest
 from proviso.training.score import check_contract
 from proviso.training.train import certified
 from proviso.training.weeks import parse_days
@@ -38,18 +39,19 @@ class Recertified:
 def certify_again(
     project: Project,
     release: Release,
-    transactions: Path,
+    transactions: Path | None,
     history: Path | None,
     progress: Progress,
 ) -> Recertified:
-    """Certifies the release's data again. history: None computes it.
+    """Certifies the release's data again. transactions: None: the contract's location. history:
+    None computes it.
 
     Raises ContractError when a value differs from the rule's, InputError when contract or
     transactions are not those of the release.
     """
     check_contract(release, project.contract)
     plan = plan_for(project.contract, project.plan, release.service.name)
-    request = _request(release, transactions, history)
+    request = _request(release, project.contract, transactions, history)
     _, made = certified(replace(project, plan=plan), request, release.directory, progress)
     certificate = with_model(made, release.model_file.read_bytes())
     differences = list(_differences("", release.certificate or {}, certificate))
@@ -77,7 +79,9 @@ def renew(release: Release, again: Recertified) -> Release:
     return replace_certificate(release, again.certificate)
 
 
-def _request(release: Release, transactions: Path, history: Path | None) -> Request:
+def _request(
+    release: Release, contract: Contract, transactions: Path | None, history: Path | None
+) -> Request:
     """The training request that the card states. Raises InputError."""
     path = release.file
     try:
@@ -87,11 +91,11 @@ def _request(release: Release, transactions: Path, history: Path | None) -> Requ
     except (KeyError, TypeError, ValueError) as error:
         wanted = "a card with its data and days"
         raise InputError.of(path, f"{error}", wanted, code="card_invalid") from None
-    check_is_file(transactions, "the transactions of the training")
-    actual = file_digest(transactions)
+    actual = observed_digest(contract, transactions)
     if actual != digest:
-        why, code = f"{release.id} was trained on that file", "transactions_digest_mismatch"
-        raise InputError.of(transactions, actual, digest, why, code=code)
+        why, code = f"{release.id} was trained on these rows", "transactions_digest_mismatch"
+        shown = observed_place(contract, transactions)
+        raise InputError.of(shown, actual, digest, why, code=code)
     return Request(transactions, train, test, delay, history)
 
 

@@ -21,6 +21,7 @@ from feature_runtime.core.service import Service, element_dtypes
 from proviso.contracts.base import InputError
 from proviso.contracts.contract import Contract, FeatureView
 from proviso.contracts.files import working_folder
+from proviso.contracts.places import observed_place
 from proviso.contracts.plan import Plan
 from proviso.contracts.section import (
     Vocabularies,
@@ -60,10 +61,11 @@ class Project:
 class Request:
     """The data to train on. `label_delay` (us) dates labels that have no moment of their own.
 
-    history: a directory of `proviso features` that covers the days; None = computed here.
+    transactions: None: the contract's location of the observed rows. history: a directory of
+    `proviso features` that covers the days; None = computed here.
     """
 
-    transactions: Path
+    transactions: Path | None
     train: Days
     test: Days
     label_delay: int
@@ -202,7 +204,7 @@ def labels_known(data: TrainingData) -> Bools:
     return data.transactions.labels_known(train.first, train.end, request.label_delay, test.first)
 
 
-def usable_rows(request: Request, rows: Rows, known: Bools) -> Bools:
+def usable_rows(contract: Contract, request: Request, rows: Rows, known: Bools) -> Bools:
     """Training rows [n] with a label known in time that serving accepts. Raises InputError."""
     usable = known & ~rows.encoded.rejected
     positives = int(rows.inputs.labels[usable].sum())
@@ -213,7 +215,8 @@ def usable_rows(request: Request, rows: Rows, known: Bools) -> Bools:
             f"starts, {int(rows.encoded.rejected.sum())} rows are rejected"
         )
         code = "training_rows_of_one_class"
-        raise InputError.of(request.transactions, found, "rows of both classes", why, code=code)
+        shown = observed_place(contract, request.transactions)
+        raise InputError.of(shown, found, "rows of both classes", why, code=code)
     return np.asarray(usable)
 
 

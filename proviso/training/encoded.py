@@ -35,11 +35,12 @@ REJECTED, REASON = "rejected", "rejected_reason"
 class Observed:
     """Which observations: those of [start, end), in microseconds, and what they are joined from.
 
-    learn_until: vocabularies are learnt from observations before it; None: from none.
+    transactions: None: the contract's location. learn_until: vocabularies are learnt from
+    observations before it; None: from none.
     """
 
     history: Path
-    transactions: Path
+    transactions: Path | None
     start: int
     end: int
     learn_until: int | None = None

@@ -5,10 +5,8 @@ Plain data inside release.yml. It is the same for the same data, settings and li
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,13 +16,14 @@ from feature_runtime.core.availability import Status
 from feature_runtime.core.moments import format_duration
 from feature_runtime.core.service import Service
 from proviso.contracts.plan import Plan
+from proviso.contracts.section import service_of
 from proviso.release import embedded
 from proviso.training import boosting, conversion
-from proviso.training.data import Request, Rows
+from proviso.training.data import Project, Request, Rows
+from proviso.training.data_digest import further_digests, observed_digest
 from proviso.training.metrics import Metrics
 from proviso.training.spec import TrainingSpec
 
-_CHUNK = 1024 * 1024
 _DIGITS = 6
 
 
@@ -38,19 +37,13 @@ class Evaluation:
     baseline_difference: float
 
 
-def file_digest(path: Path) -> str:
-    """`sha256:<hex>` of a file of any size."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(_CHUNK):
-            digest.update(chunk)
-    return f"sha256:{digest.hexdigest()}"
-
-
-def data_section(request: Request) -> dict[str, Any]:
-    """The transactions by content digest, the days, and the label delay."""
+def data_section(project: Project, request: Request) -> dict[str, Any]:
+    """The transactions and further sources by content digest, the days, and the label delay."""
+    contract = project.contract
+    further = further_digests(contract, service_of(contract, project.plan))
     return {
-        "transactions": file_digest(request.transactions),
+        "transactions": observed_digest(contract, request.transactions),
+        **({"sources": further} if further else {}),
         "train_days": request.train.text(),
         "test_days": request.test.text(),
         "label_delay": format_duration(request.label_delay),

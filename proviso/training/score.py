@@ -52,7 +52,7 @@ def score_file(
     release: Release,
     contract: Contract,
     history: Path,
-    transactions: Path,
+    transactions: Path | None,
     span: tuple[int, int],
     out: Path,
 ) -> dict[str, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from feature_runtime.core.moments import DAY
 from proviso.contracts.base import InputError
 from proviso.contracts.files import replacing_together
+from proviso.contracts.places import observed_place
 from proviso.history.arrays import EncoderInputs
 from proviso.release.directory import Release, read_release
 from proviso.release.signature import TOLERANCE
@@ -83,7 +85,7 @@ def train(project: Project, request: Request, out: Path, progress: Progress) -> 
         project.plan,
         model.onnx,
         baseline.onnx,
-        _card(run, evaluation),
+        _card(run, evaluation, certificate["data"]),
         with_model(certificate, model.onnx),
         run.project.vocabularies,
     )
@@ -127,9 +129,10 @@ def _run_of(data: TrainingData, inputs: EncoderInputs) -> Run:
         first, last = request.test.text()
         found, code = f"no transaction from {first} to {last}", "test_days_empty"
         wanted = "at least one transaction in the test days"
-        raise InputError.of(request.transactions, found, wanted, code=code)
+        shown = observed_place(project.contract, request.transactions)
+        raise InputError.of(shown, found, wanted, code=code)
     known = labels_known(data)
-    used = usable_rows(request, train_rows, known)
+    used = usable_rows(project.contract, request, train_rows, known)
     return Run(project, request, inputs, train_rows, known, used, test_rows)
 
 
@@ -168,10 +171,10 @@ def _evaluate(run: Run, model: Exported, baseline: Exported) -> Evaluation:
     return Evaluation(*metrics, model.difference, baseline.difference)
 
 
-def _card(run: Run, evaluation: Evaluation) -> dict[str, Any]:
-    project, request, service = run.project, run.request, run.project.service
+def _card(run: Run, evaluation: Evaluation, data: Mapping[str, Any]) -> dict[str, Any]:
+    project, service = run.project, run.project.service
     return {
-        "data": model_card.data_section(request),
+        "data": dict(data),
         "rows": _row_counts(run),
         "vector": list(service.vector),
         "features": {

@@ -9,6 +9,7 @@ from pathlib import Path
 from feature_runtime.core.moments import DAY, format_moment, parse_day
 from proviso.contracts.base import InputError
 from proviso.contracts.contract import Contract
+from proviso.contracts.places import observed_place
 from proviso.history.clock import source_clock
 from proviso.history.engines import history_engine
 
@@ -62,7 +63,9 @@ def weeks_until(end: int, label_delay: int) -> Weeks:
     return weeks_from(end - end % DAY - 2 * WEEK - _whole_days(label_delay), label_delay)
 
 
-def last_weeks(contract: Contract, transactions: Path, label_delay: int, margin: int) -> Weeks:
+def last_weeks(
+    contract: Contract, transactions: Path | None, label_delay: int, margin: int
+) -> Weeks:
     """The last weeks of a file; a last day with less than half of its hours does not count.
 
     margin: how far a transaction may be ahead of the clock; later ones do not count. Raises
@@ -78,7 +81,8 @@ def last_weeks(contract: Contract, transactions: Path, label_delay: int, margin:
         wanted = f"events from {format_moment(weeks.train.first)} on"
         why = "seven days train, then labels become known, then seven days test"
         code = "transactions_too_short"
-        raise InputError.of(transactions, found, wanted, why, code=code)
+        shown = observed_place(contract, transactions)
+        raise InputError.of(shown, found, wanted, why, code=code)
     return weeks
 
 

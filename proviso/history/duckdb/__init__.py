@@ -5,6 +5,7 @@ Only this package knows DuckDB's SQL. Callers get it from `proviso.history.engin
 
 from proviso.history.duckdb.arriving import open_arrivals
 from proviso.history.duckdb.beliefs import used_too_early, write_believed
+from proviso.history.duckdb.digests import rows_digest
 from proviso.history.duckdb.entities import sample_entities
 from proviso.history.duckdb.features import compute_history
 from proviso.history.duckdb.forgetting import digests_without
@@ -35,6 +36,7 @@ __all__ = [
     "live_entities",
     "open_arrivals",
     "open_transactions",
+    "rows_digest",
     "run_rows",
     "sample_entities",
     "sent_before",

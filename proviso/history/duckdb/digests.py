@@ -8,10 +8,10 @@ from pathlib import Path
 from feature_runtime.core.moments import format_moment
 from proviso.contracts.base import InputError
 from proviso.contracts.contract import Contract, FeatureView
-from proviso.contracts.sources import AskedSource
-from proviso.history.duckdb.engine import Engine, quoted
+from proviso.contracts.sources import AskedSource, RowsSource, TableSource
+from proviso.history.duckdb.engine import Engine, connect, quoted
 from proviso.history.duckdb.source import events_source, label_of
-from proviso.history.duckdb.transactions import events_of
+from proviso.history.duckdb.transactions import events_of, load_source
 from proviso.history.extent import Extent, read_extent, used_until
 from proviso.history.values import TransactionSummary
 
@@ -28,6 +28,22 @@ def digest_events(engine: Engine, contract: Contract, source: AskedSource) -> No
         f" case when _label_known is not null then greatest(_label_known, _arrival) end as _known,"
         f" {_digest(labels)} as _label from {events_of(source)}"
     )
+
+
+def rows_digest(contract: Contract, source: RowsSource, path: Path | None) -> str:
+    """`rows:<count>:<hex>` of a source's rows, in any order, labels included. Raises InputError."""
+    if isinstance(source, TableSource):
+        where, found = f"sources[{source.name}]", "a table that is not a single file"
+        wanted = "a Parquet or CSV file of this machine"
+        raise InputError.of(where, found, wanted, code="sources_unsupported")
+    with connect() as engine:
+        load_source(engine, contract, source, path)
+        digest_events(engine, contract, source)
+        count, whole, labels = engine.row(
+            f"select count(*), coalesce(sum(_whole), 0), coalesce(sum(_label), 0)"
+            f" from {_digests(source)}"
+        )
+    return f"rows:{count}:{(whole + labels) % 2**64:016x}"
 
 
 def _digests(source: AskedSource) -> str:

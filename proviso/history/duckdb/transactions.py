@@ -14,6 +14,7 @@ from typing import Any
 from proviso.contracts.base import InputError, Problem
 from proviso.contracts.contract import Contract
 from proviso.contracts.locations import Location
+from proviso.contracts.places import no_location
 from proviso.contracts.sources import AskedSource, RowsSource
 from proviso.history.duckdb.columns import SourceColumn
 from proviso.history.duckdb.engine import (
@@ -91,9 +92,7 @@ def _location(rows: AskedSource, path: Path | None) -> Location:
     if path is not None:
         return (rows.location or Location(path=str(path))).at(str(path))
     if rows.location is None:
-        wanted = f"a `location`, or `--source {rows.name}=PATH`"
-        where, code = f"sources[{rows.name}]", "source_location_missing"
-        raise InputError.of(where, "no place of its rows", wanted, code=code)
+        raise no_location(rows.name, f"`--source {rows.name}=PATH`")
     return rows.location
 
 
@@ -269,10 +268,11 @@ def _measured(
     return TransactionSummary(path, rows, labels, first, last, arrival, clock, *aside)
 
 
-def by_arrival(contract: Contract, path: Path, size: int) -> Iterator[list[dict[str, Any]]]:
+def by_arrival(contract: Contract, path: Path | None, size: int) -> Iterator[list[dict[str, Any]]]:
     """A file's rows in order of arrival, `size` at a time, by column; nulls are left out.
 
-    The columns are those of the contract's source that the file has; money is a decimal.
+    path: None: the contract's location of the observed rows. The columns are those of the
+    contract's source that the file has; money is a decimal.
     """
     stated = contract.observations_of().rows
     wanted = sorted({column.place for column in columns_of(contract, stated)})

@@ -16,7 +16,7 @@ _BATCH = 1_000
 
 
 def produce(
-    contract: Contract, transactions: Path, producer: ValkeyProducer, rate: int | None
+    contract: Contract, transactions: Path | None, producer: ValkeyProducer, rate: int | None
 ) -> int:
     """Appends every transaction; rate: how many a second, None: as fast as it goes."""
     began, sent = time.monotonic(), 0
