@@ -18,9 +18,9 @@ from proviso.contracts.contract import (
     FeatureService,
     FeatureView,
     Lineage,
-    OnEvent,
 )
 from proviso.contracts.definitions import feature_scalar
+from proviso.contracts.publication import runs_of
 from proviso.contracts.sql import SqlError
 from proviso.history.values import FeatureStatistics, ViewStatistics
 from proviso.release.directory import Release
@@ -177,7 +177,7 @@ def _view(contract: Contract, view: FeatureView, measured: Measured, today: date
         view=view,
         schema=contract.schema_of(view),
         keys=contract.join_keys(view),
-        on_event=isinstance(view.publication, OnEvent),
+        on_event=runs_of(view) is None,
         state=feature_state(view.deprecation, today),
         features=tuple(_feature(contract, view, f, statistics, today) for f in view.features),
         statistics=statistics,

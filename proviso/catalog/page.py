@@ -26,7 +26,8 @@ from proviso.catalog.entries import (
 )
 from proviso.catalog.graph import WIDTH, lineage_graph
 from proviso.contracts.base import ContractError
-from proviso.contracts.contract import Contract, FeatureView, Scheduled
+from proviso.contracts.contract import Contract, FeatureView, OnEvent, Scheduled
+from proviso.contracts.publication import of_table
 from proviso.contracts.validation.views import view_problems
 from proviso.history.values import FeatureStatistics
 from proviso.pages.charts import Bar, Scale, bars
@@ -135,9 +136,19 @@ def _under(contract: Contract, measured: Measured) -> dict[str, str]:
 
 def published(view: FeatureView) -> str:
     """When the view has new rows, in words."""
+    given = "those of the table, " if of_table(view) else ""
     if isinstance(view.publication, Scheduled):
-        return f"every {lasting(view.publication.schedule)}"
-    return f"on event, {lasting(view.publication.delay)} later"
+        return f"{given}every {lasting(view.publication.schedule)}"
+    return f"{given}on event, {lasting(view.publication.delay)} later"
+
+
+def readable(view: FeatureView) -> str:
+    """From when a new row can be read, in words."""
+    if isinstance(view.publication, OnEvent):
+        since = "an arrival"
+    else:
+        since = "the event time of their run" if of_table(view) else "their event time"
+    return f"readable {lasting(view.delay_to_readable)} after {since}"
 
 
 def _features(views: Sequence[ViewEntry]) -> list[FeatureEntry]:
@@ -164,6 +175,7 @@ def _environment() -> Environment:
     where.filters["moment"] = format_moment
     where.filters["number"] = _number
     where.filters["published"] = published
+    where.filters["readable"] = readable
     where.filters["plural"] = _plural
     where.globals["distribution"] = distribution
     where.globals["chart"] = _CHART

@@ -30,6 +30,7 @@ from proviso.checks.options import AsOf, Seed, Store
 from proviso.checks.registry import Check, CheckContext, Option
 from proviso.contracts.bounds import Bound
 from proviso.contracts.contract import Contract, FeatureView, OnEvent
+from proviso.contracts.publication import of_table, runs_of
 from proviso.history.engines import history_engine
 from proviso.online.store import OnlineStore, Watermark
 from proviso.training.score import check_contract
@@ -77,9 +78,7 @@ class Freshness:
         ages = self.served.ages
         middle, high = (_quantile(ages, q) for q in (0.5, 0.95))
         return {
-            "publication": "on event"
-            if isinstance(self.view.publication, OnEvent)
-            else "scheduled",
+            "publication": _publication(self.view),
             "slo_s": self.view.freshness_slo / SECOND,
             "entities": self.served.entities,
             "age_median_s": middle,
@@ -164,7 +163,7 @@ def judge(
 ) -> Freshness:
     """Pure: compares what is served at t with the view's objective."""
     lag = None if mark is None else max(0, target.t - mark.complete)
-    on_event = isinstance(view.publication, OnEvent)
+    on_event = runs_of(view) is None
     behind, lost = _lag_rate(view, lag), _lost_rate(served, target)
     rate = max(behind, lost) if on_event else _age_rate(view, served)
     reasons = list(_unmeasurable(view, served, mark, target))
@@ -384,6 +383,12 @@ def _line(view: dict[str, Any]) -> str:
         f"watermark {view['watermark'] or 'none'} ({_shown(view['watermark_lag_s'])} behind), "
         f"breach rate {view[METRIC]:.2%}"
     )
+
+
+def _publication(view: FeatureView) -> str:
+    if of_table(view):
+        return "table"
+    return "on event" if isinstance(view.publication, OnEvent) else "scheduled"
 
 
 def _shown(seconds: float | None) -> str:

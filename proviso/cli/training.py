@@ -35,6 +35,7 @@ from proviso.training.examples import build_examples, rebind_examples
 from proviso.training.model_card import named_metrics
 from proviso.training.project import load_project
 from proviso.training.score import score_file
+from proviso.training.table_check import NOT_RECOMPUTED
 from proviso.training.train import PREDICTIONS_FILE, Trained
 from proviso.training.train import train as train_model
 from proviso.training.weeks import Days
@@ -134,7 +135,10 @@ def certify(
     recomputed = sum(again.certificate["recomputed"].values())
     result = {"release": chosen.id, **counted, "recomputed": recomputed, "renewed": renew_it}
     rows = sum(counted.values())
-    text = f"{chosen.id}: {rows} rows judged again, {recomputed} computed again, no difference"
+    compared = sum(again.certificate.get("of_tables", {}).get("compared", {}).values())
+    tables = f", {compared} answers of tables {NOT_RECOMPUTED}" if compared else ""
+    text = f"{chosen.id}: {rows} rows judged again, {recomputed} computed again{tables}"
+    text += ", no difference"
     emit(result, as_json, lambda: text)
 
 

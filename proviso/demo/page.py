@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from proviso.contracts.contract import Contract, FeatureView, OnEvent
+from proviso.contracts.contract import Contract, FeatureView
+from proviso.contracts.publication import runs_of
 from proviso.demo.report import RefusedRequest, ReportData
 from proviso.gates.verdict import Verdict
 from proviso.history.arrays import read_inputs
@@ -49,7 +50,7 @@ def page_of(
 
 def _limits(view: FeatureView) -> dict[str, float | None]:
     """Seconds. The objective of an on-event view is of its watermark's lag, not of a row's age."""
-    on_event = isinstance(view.publication, OnEvent)
+    on_event = runs_of(view) is None
     slo = None if on_event else view.freshness_slo / 1e6
     return {"slo_s": slo, "ttl_s": view.online_ttl / 1e6}
 

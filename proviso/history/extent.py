@@ -15,7 +15,8 @@ import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from proviso.contracts.base import InputError
-from proviso.contracts.contract import Contract, FeatureView, Scheduled
+from proviso.contracts.contract import Contract, FeatureView
+from proviso.contracts.publication import runs_of
 from proviso.history.files import SCHEMA_KEY, check_history, history_file
 
 EXTENT_KEY = "proviso.extent"
@@ -35,7 +36,8 @@ class Backfill(BaseModel):
 
 
 class Extent(BaseModel):
-    """What a file holds. Moments in microseconds; runs H, or arrivals of an on-event view.
+    """What a file holds. Moments in microseconds; runs H, or arrivals of an on-event
+    view; of a view over a table the moments at which its rows were created.
 
     start, end: final are the runs with start <= H < end; later ones were computed before all that
     they read had arrived. transactions, digest: what had arrived when the last final run started.
@@ -59,9 +61,10 @@ def notes_of(contract: Contract, view: FeatureView, extent: Extent) -> dict[str,
 def final_end(view: FeatureView, as_of: int, end: int | None = None) -> int:
     """The end of the runs before `end` that read nothing but what has arrived before `as_of`."""
     bound = as_of if end is None else min(as_of, end)
-    if not isinstance(view.publication, Scheduled):
+    runs = runs_of(view)
+    if runs is None:
         return max(bound, 0)
-    every = view.publication.schedule
+    every = runs.schedule
     bound = as_of - view.source_delay if end is None else min(as_of - view.source_delay, end)
     return max((bound - 1) // every * every + 1, 0)
 
@@ -104,4 +107,4 @@ def arrivals_end(contract: Contract, history: Path, view: FeatureView) -> int | 
 
 def used_until(view: FeatureView, end: int) -> int:
     """The moment before which a transaction must have arrived to be in a run before `end`."""
-    return end + view.source_delay if isinstance(view.publication, Scheduled) else end
+    return end + view.source_delay if runs_of(view) else end

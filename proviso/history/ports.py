@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from feature_runtime.core.availability import Value
 from feature_runtime.core.keys import EntityId
-from proviso.contracts.contract import Aggregate, Contract, Entity, FeatureView, OnEvent
+from proviso.contracts.contract import Aggregate, Contract, Entity, FeatureView
 from proviso.contracts.sources import RowsSource
 from proviso.history.values import (
     DEFAULT_MEMORY,
@@ -27,6 +27,7 @@ from proviso.history.values import (
     DatasetSummary,
     EntityRow,
     Event,
+    GivenRow,
     HistorySummary,
     Horizon,
     Ids,
@@ -137,6 +138,9 @@ class Transactions(Protocol):
 
     def events(self, view: FeatureView, entities: set[Ids]) -> Mapping[Ids, list[Event]]:
         """All transactions of some of the view's entities."""
+
+    def given_rows(self, view: FeatureView, entities: set[Ids]) -> Mapping[Ids, list[GivenRow]]:
+        """All rows that the table of a view has of some of its entities."""
 
     def entity_history(
         self, history: Path, view: FeatureView, start: int, end: int
@@ -307,10 +311,9 @@ class ReadsPublished(Protocol):
         contract: Contract,
         history: Path,
         view: FeatureView,
-        publication: OnEvent,
         span: range,
     ) -> Iterator[EntityRow]:
-        """Rows of an on-event view that become visible in the span, in order of arrival."""
+        """Rows of a view without runs that become visible in the span, in order of arrival."""
 
     def complete_until(
         self, contract: Contract, history: Path, view: FeatureView, clock: int
@@ -340,8 +343,8 @@ class ReadsPublished(Protocol):
         columns: pa.Schema,
         remembered: int,
     ) -> AbstractContextManager[Iterator[pa.RecordBatch]]:
-        """Stamps of every schema that differ from the plan or were acknowledged late; of an
-        on-event view also those planned within `remembered` microseconds before the newest."""
+        """Stamps of every schema that differ from the plan or were acknowledged late; of a
+        view without runs also those planned within `remembered` microseconds before the newest."""
 
 
 class ReadsEntities(Protocol):

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from feature_runtime.core.availability import Row
+from feature_runtime.core.availability import Row, Value
 from feature_runtime.core.keys import EntityId
 from feature_runtime.core.moments import format_moment
 
@@ -181,6 +181,15 @@ class Event:
     label_known: int | None
     columns: Mapping[str, Any]
     id: EntityId = 0
+
+
+class GivenRow(NamedTuple):
+    """A row of a table: its own times, and a view's features in their order, as stored."""
+
+    ids: Ids
+    event_ts: int
+    created_ts: int
+    values: tuple[Value, ...]
 
 
 class EntityRow(NamedTuple):

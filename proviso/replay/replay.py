@@ -23,8 +23,9 @@ from feature_runtime.core.values import feature_statuses
 from feature_runtime.serving.lookup import winner
 from proviso.clients.endpoint import Answer, Clients, EndpointRequest
 from proviso.contracts.base import InputError
-from proviso.contracts.contract import Contract, FeatureView, OnEvent
+from proviso.contracts.contract import Contract, FeatureView
 from proviso.contracts.places import observed_place
+from proviso.contracts.publication import runs_of
 from proviso.history.arrays import EncoderInputs
 from proviso.online.materialize import Clocks, Materializer
 from proviso.online.store import OnlineStore
@@ -192,7 +193,7 @@ async def run_replay(
     arrivals = {
         view.name: Arrivals(context.contract, context.history, view, settings.start, settings.end)
         for view in context.views
-        if isinstance(view.publication, OnEvent)
+        if runs_of(view) is None
     }
     waiting: list[Case] = []
     results: list[CaseResult] = []
@@ -286,7 +287,7 @@ def _schedule(
     live = [
         ReplayStep(moment, view, 0)
         for view in context.views
-        if isinstance(view.publication, OnEvent)
+        if runs_of(view) is None
         for moment in {arrived_by(view, case.request.t) for case in prepared.cases}
     ]
     return sorted([*runs, *live, *asked], key=lambda step: (step.moment, step.view is None))

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from feature_runtime.core.availability import Status
 from feature_runtime.core.moments import MINUTE
-from proviso.contracts.contract import FeatureView, Scheduled
+from proviso.contracts.contract import FeatureView
+from proviso.contracts.publication import runs_of
 
 Moments = NDArray[np.int64]
 
@@ -86,9 +87,10 @@ def created_moments(
 
 def runs_between(view: FeatureView, start: int, end: int) -> range:
     """event_ts of the scheduled runs of a view in [start, end)."""
-    if not isinstance(view.publication, Scheduled):
+    runs = runs_of(view)
+    if runs is None:
         return range(0)
-    every = view.publication.schedule
+    every = runs.schedule
     return range(-(-start // every) * every, end, every)
 
 
@@ -157,9 +159,10 @@ def beside(created: Moments, before: int, after: int) -> Moments:
 
 def _best_gap(view: FeatureView, count: int, at: Moments, start: int, end: int) -> LeftOut | None:
     """The `count` consecutive runs whose absence makes most transactions STALE."""
-    if not isinstance(view.publication, Scheduled):
+    schedule = runs_of(view)
+    if schedule is None:
         return None
-    every = view.publication.schedule
+    every = schedule.schedule
     best: LeftOut | None = None
     for run in runs_between(view, start, end - count * every):
         stale_from = run - every + view.online_ttl + 1

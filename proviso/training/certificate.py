@@ -9,7 +9,7 @@ with the release (docs/adr/0042).
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,8 @@ from numpy.typing import NDArray
 import proviso.history
 from feature_runtime.core import availability, identity
 from proviso.contracts.base import ContractError, Problem
+from proviso.contracts.contract import FeatureView
+from proviso.contracts.publication import of_table
 from proviso.contracts.section import service_section
 from proviso.history.arrays import EncoderInputs
 from proviso.training import (
@@ -28,11 +30,13 @@ from proviso.training import (
     entity_rows,
     history_check,
     relevant_events,
+    table_check,
 )
 from proviso.training.data import Project, TrainingData
-from proviso.training.dataset_check import CheckedView, DatasetToCheck, check_dataset
+from proviso.training.dataset_check import Answer, CheckedView, DatasetToCheck, check_dataset
 from proviso.training.history_check import wrong_rows
 from proviso.training.model_card import data_section
+from proviso.training.table_check import NOT_RECOMPUTED, wrong_answers
 from proviso.training.weeks import Days
 
 Progress = Callable[[str], None]
@@ -70,10 +74,17 @@ def certify(rows: CertifiedRows, progress: Progress) -> dict[str, Any]:
     }
     samples = {
         view.name: [w for found in checked.values() for w in found[view.name].sample]
-        for view in project.service.views
+        for view in _views(project)
+        if not of_table(view)
     }
     progress(f"certificate: {sum(map(len, samples.values()))} rows again from the transactions")
     wrong = list(wrong_rows(project.contract, rows.data.transactions, samples, progress))
+    judged = {
+        view.name: [a for found in checked.values() for a in found[view.name].answers]
+        for view in _views(project)
+        if of_table(view)
+    }
+    wrong += wrong_answers(project.contract, rows.data.transactions, judged, progress)
     if wrong:
         _refuse(len(wrong), wrong)
     return {
@@ -83,6 +94,7 @@ def certify(rows: CertifiedRows, progress: Progress) -> dict[str, Any]:
         "train": _section(rows.train, checked["train"].values()),
         "test": _section(rows.test, checked["test"].values()),
         "recomputed": {name: len(winners) for name, winners in samples.items()},
+        **_of_tables(judged),
         "digests": {
             "contract": meaning_digest(_section_of(project)),
             "trained_on": _digest_of_arrays(rows.vectors, rows.labels),
@@ -118,8 +130,8 @@ def rule_digest() -> str:
 
 def code_digests() -> dict[str, str]:
     """Digests of the code that certified: the rule, the history room, and these modules."""
-    modules = (dataset_check, history_check, relevant_events, entity_rows, content_digest)
-    own = [__file__, *(str(module.__file__) for module in modules)]
+    modules = (dataset_check, history_check, table_check, relevant_events, entity_rows)
+    own = [__file__, *(str(module.__file__) for module in (*modules, content_digest))]
     room = Path(str(proviso.history.__file__)).parent
     return {
         "rule": rule_digest(),
@@ -186,6 +198,18 @@ def _section(inputs: EncoderInputs, views: Iterable[CheckedView]) -> dict[str, A
             for view in views
         },
     }
+
+
+def _of_tables(judged: Mapping[str, Sequence[Answer]]) -> dict[str, Any]:
+    """What is said of views over a table; nothing where there is none."""
+    if not judged:
+        return {}
+    counts = {name: len(answers) for name, answers in judged.items()}
+    return {"of_tables": {"said": NOT_RECOMPUTED, "compared": counts}}
+
+
+def _views(project: Project) -> list[FeatureView]:
+    return [project.contract.view_by_name[view.name] for view in project.service.views]
 
 
 def _without_approval(feature: Mapping[str, Any]) -> dict[str, Any]:

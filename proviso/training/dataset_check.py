@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -21,6 +21,7 @@ from feature_runtime.core.keys import EntityId
 from feature_runtime.core.service import FeatureRef, Service
 from feature_runtime.core.values import Texts, feature_statuses, texts_of
 from proviso.contracts.contract import Contract, FeatureView
+from proviso.contracts.publication import of_table
 from proviso.history.arrays import NO_ROW, EncoderInputs
 from proviso.history.ports import Transactions
 from proviso.training.content_digest import ContentDigest
@@ -30,6 +31,7 @@ from proviso.training.weeks import Days
 
 Progress = Callable[[str], None]
 Moments = NDArray[np.int64]
+Drawn = TypeVar("Drawn")
 _DIGESTED = {"_event_us": "event_us", "_created_us": "created_us"}
 """Columns by the names that they have in the digests of certificates."""
 _NAMED = 5  # differences that are named; the others are counted
@@ -63,10 +65,29 @@ class Winner:
 
 
 @dataclass(frozen=True)
+class Answer:
+    """What the rule answered a transaction: its entity, its moment, and the winner, if any.
+
+    published: the rows that the history has of the entity.
+    """
+
+    ids: tuple[EntityId, ...]
+    t: int
+    winner: Row | None
+    published: EntityRows
+
+    def published_later(self, row: Row) -> bool:
+        """Whether the history has a row of that event time that could not be read at the moment."""
+        times = zip(self.published.events, self.published.created, strict=True)
+        return any(event == row.event_ts and created > self.t for event, created in times)
+
+
+@dataclass(frozen=True)
 class CheckedView:
     """The result of one view: statuses by name, values checked, rows of history that were read.
 
     history: content digest of all rows that could win, as published. sample: some winners.
+    answers: some answers of a view over a table, without a winner too; of another view none.
     differences: how many cells of the dataset differ; the first are described in `named`.
     """
 
@@ -76,6 +97,7 @@ class CheckedView:
     rows: int
     history: str
     sample: tuple[Winner, ...]
+    answers: tuple[Answer, ...]
     differences: int
     named: tuple[str, ...]
 
@@ -124,6 +146,8 @@ class _ViewCheck:
     values: NDArray[np.float64] = field(init=False)
     texts: dict[str, Texts] = field(init=False)
     drawn: list[tuple[float, Winner]] = field(default_factory=list)
+    answered: list[tuple[float, Answer]] = field(default_factory=list)
+    unanswered: list[tuple[float, Answer]] = field(default_factory=list)
     rows: int = 0
     content: ContentDigest = field(default_factory=ContentDigest)
 
@@ -155,12 +179,16 @@ class _ViewCheck:
         ends = np.searchsorted(owners, entity[places], side="right")
         winners = np.full(len(places), -1, dtype=np.int64)
         events, created = _integers(table["_event_us"]), _integers(table["_created_us"])
+        known: dict[int, EntityRows] = {}
         for group in _runs(entity[places]):
             low, high = int(starts[group.start]), int(ends[group.start])
             mine = EntityRows(low, events[low:high].tolist(), created[low:high].tolist())
             for i in group:
                 winners[i] = self._winner(mine, int(places[i]))
-        self._keep(table, places[winners >= 0], winners[winners >= 0])
+                known[int(places[i])] = mine
+        self._keep(table, places[winners >= 0], winners[winners >= 0], known)
+        if of_table(self.view):
+            self._keep_unanswered(places[winners < 0], known)
 
     def _winner(self, mine: EntityRows, places: int) -> int:
         """The rule's winner as a place in the table; -1 without one."""
@@ -173,7 +201,13 @@ class _ViewCheck:
         self.times[places] = winner.event_ts, winner.created_ts
         return winner.run_id
 
-    def _keep(self, table: pa.Table, places: Moments, winners: Moments) -> None:
+    def _keep(
+        self,
+        table: pa.Table,
+        places: Moments,
+        winners: Moments,
+        known: Mapping[int, EntityRows],
+    ) -> None:
         """Statuses and values of the winners, and the part's share of the sample."""
         features = [f.name for f in self.view.features]
         dtypes = [f.dtype for f in self.view.features]
@@ -187,8 +221,23 @@ class _ViewCheck:
             status = Status(int(self.status[i]))
             self.feature_status[i] = feature_statuses(status, winner, dtypes)
             self._keep_values(int(i), dict(zip(features, row, strict=True)))
-            self.drawn.append((float(self.chance[i]), Winner(mine, winner)))
-        self.drawn = sorted(self.drawn, key=lambda drawn: drawn[0])[: self.sample]
+            chance = float(self.chance[i])
+            self.drawn.append((chance, Winner(mine, winner)))
+            if of_table(self.view):
+                t = int(self.task.inputs.at[i])
+                self.answered.append((chance, Answer(mine, t, winner, known[int(i)])))
+        self.drawn = _first_drawn(self.drawn, self.sample)
+        self.answered = _first_drawn(self.answered, self.sample)
+
+    def _keep_unanswered(self, places: Moments, known: Mapping[int, EntityRows]) -> None:
+        """The part's share of transactions without a winner."""
+        inputs, keys = self.task.inputs, self.task.contract.join_keys(self.view)
+        ids = list(zip(*(inputs.keys[key][places].tolist() for key in keys), strict=True))
+        self.unanswered += [
+            (float(self.chance[i]), Answer(mine, int(inputs.at[i]), None, known[int(i)]))
+            for i, mine in zip(places, ids, strict=True)
+        ]
+        self.unanswered = _first_drawn(self.unanswered, self.sample)
 
     def _keep_values(self, i: int, row: Mapping[str, Value]) -> None:
         """Values of the winner of transaction i."""
@@ -210,6 +259,7 @@ class _ViewCheck:
             self.rows,
             self.content.digest(),
             tuple(winner for _, winner in self.drawn),
+            tuple(answer for _, answer in (*self.answered, *self.unanswered)),
             sum(count for count, _ in differences),
             tuple(said for _, said in differences),
         )
@@ -246,6 +296,10 @@ class _ViewCheck:
             pairs = zip(ids, held[rows[:_NAMED]], wanted[rows[:_NAMED]], strict=True)
             first = "; ".join(f"of {i} found {h}, wanted {w}" for i, h, w in pairs)
             yield len(rows), f"{self.view.name}: {what} differs in {len(rows)} rows: {first}"
+
+
+def _first_drawn(drawn: list[tuple[float, Drawn]], count: int) -> list[tuple[float, Drawn]]:
+    return sorted(drawn, key=lambda one: one[0])[:count]
 
 
 def bits(values: NDArray[Any]) -> NDArray[Any]:

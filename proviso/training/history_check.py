@@ -52,14 +52,14 @@ def differences(reference: Reference, winner: Winner, events: Sequence[Event]) -
         for found in reference.rows(events, start, end)
         if found.event_ts == row.event_ts and found.created_ts <= row.created_ts
     ]
-    if not any(_same(row.values, values) for values in published):
+    if not any(same_values(row.values, values) for values in published):
         at = format_moment(row.event_ts)
         wanted = published or "no such row"
         yield f"{view.name}: the row of {winner.ids} at {at} has {row.values}, wanted {wanted}"
 
 
-def _same(one: Sequence[Value], other: Sequence[Value]) -> bool:
-    """Equal to the bit and of the same types; floats by their hex, in which -0.0 is not 0.0."""
+def same_values(one: Sequence[Value], other: Sequence[Value]) -> bool:
+    """Whether values are equal to the bit and of the same types; -0.0 is not 0.0."""
     return [_exact(value) for value in one] == [_exact(value) for value in other]
 
 

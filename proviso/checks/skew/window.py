@@ -13,7 +13,8 @@ from pathlib import Path
 
 from feature_runtime.core.moments import format_moment
 from feature_runtime.core.service import Service
-from proviso.contracts.contract import Contract, FeatureView, OnEvent
+from proviso.contracts.contract import Contract, FeatureView
+from proviso.contracts.publication import publishing_takes, runs_of
 from proviso.history.extent import arrivals_end
 from proviso.online.store import OnlineStore, Watermark
 
@@ -49,19 +50,17 @@ def window_of(service: Service, store: OnlineStore) -> Window:
 def known_offline(
     window: Window, contract: Contract, history: Path, views: Sequence[FeatureView]
 ) -> Window:
-    """The window as far as the history has every arrival of its on-event views.
+    """The window as far as the history has every arrival of its views without runs.
 
     A follower of a stream writes rows that the history has only after its next update. Raises
     Inconclusive when nothing is left.
     """
     high = window.high
     for view in views:
-        end = (
-            arrivals_end(contract, history, view) if isinstance(view.publication, OnEvent) else None
-        )
+        end = None if runs_of(view) else arrivals_end(contract, history, view)
         if end is None:
             continue
-        knows = end + view.delay_to_readable - 1
+        knows = end + publishing_takes(view) - 1
         if knows < window.low:
             raise Inconclusive(
                 f"the history of {view.name} knows what becomes readable up to "

@@ -10,10 +10,11 @@ from feature_runtime.core.moments import format_duration, format_moment
 from feature_runtime.core.service import feature_ref
 from feature_runtime.core.values import valid_text
 from proviso.contracts.base import Problem
-from proviso.contracts.contract import Contract, Feature, FeatureView, Scheduled
+from proviso.contracts.contract import Contract, Feature, FeatureView
 from proviso.contracts.loading import PAYLOADS_FILE
 from proviso.contracts.paths import listed
 from proviso.contracts.payloads import Line, Payload
+from proviso.contracts.publication import runs_of
 from proviso.contracts.section import consumed_views
 
 _INTEGER = re.compile(r"-?[0-9]{1,19}")
@@ -103,12 +104,12 @@ def _times(place: str, view: FeatureView, payload: Payload) -> Iterator[Problem]
             "the value is stale when it is written",
             "written_too_late",
         )
-    schedule = view.publication.schedule if isinstance(view.publication, Scheduled) else None
-    if schedule and event % schedule:
+    runs = runs_of(view)
+    if runs and event % runs.schedule:
         yield Problem(
             f"{place}: event_timestamp",
             format_moment(event),
-            f"a multiple of schedule {format_duration(schedule)}",
+            f"a multiple of schedule {format_duration(runs.schedule)}",
             "no run has that event time",
             "event_off_schedule",
         )

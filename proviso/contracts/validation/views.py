@@ -57,6 +57,8 @@ def _source_fits(contract: Contract, view: FeatureView) -> Iterator[Problem]:
             why = f"the rows of {source.name} have no key of it"
             wanted = f"one of {listed(source.entities)}"
             yield Problem(of_view(view, "entities"), name, wanted, why, "view_entity_not_in_source")
+    if isinstance(source, TableSource):
+        yield from _whole_key(source, view)
     if isinstance(source, TableSource) and view.aggregates:
         found = f"aggregates over the table {source.name}"
         wanted, why = "none", "the features of a table are its columns"
@@ -64,6 +66,14 @@ def _source_fits(contract: Contract, view: FeatureView) -> Iterator[Problem]:
     if not isinstance(source, TableSource) and not view.aggregates:
         wanted, why = "at least one", "features of events are computed from aggregates"
         yield Problem(of_view(view, "aggregates"), "nothing", wanted, why, "aggregates_missing")
+
+
+def _whole_key(source: TableSource, view: FeatureView) -> Iterator[Problem]:
+    """A row of a table is told by all of its keys: with fewer, rows would contradict each other."""
+    if missing := [name for name in source.entities if name not in view.entities]:
+        wanted, why = listed(source.entities), "a row of the table belongs to all of its entities"
+        found = f"no {', '.join(missing)}"
+        yield Problem(of_view(view, "entities"), found, wanted, why, "table_view_entities")
 
 
 def _key_pattern(contract: Contract, view: FeatureView) -> Iterator[Problem]:

@@ -12,6 +12,7 @@ from feature_runtime.core.encode import MODEL_LIMIT
 from proviso.contracts.base import ALL_TIME, ContractError, Problem
 from proviso.contracts.contract import Contract, Feature, FeatureView
 from proviso.contracts.definitions import check_column, feature_scalar, where_scalar
+from proviso.contracts.publication import of_table
 from proviso.contracts.sql import SqlError
 from proviso.history.duckdb.engine import column_type, names, quoted
 from proviso.history.duckdb.layout import Layout, Term
@@ -29,7 +30,7 @@ def check_aggregates(contract: Contract, views: Iterable[FeatureView]) -> None:
             column = partial(check_column, contract, view, aggregate)
             problems += _refusals(f"{path}.of", column, "aggregate_column_invalid")
             problems += _refusals(f"{path}.where", partial(where_scalar, contract, view, aggregate))
-        for feature in view.features:
+        for feature in view.features if not of_table(view) else ():
             path = f"feature_views[{view.name}].features[{feature.name}].sql"
             problems += _refusals(path, partial(feature_scalar, contract, view, feature))
     if problems:
@@ -45,7 +46,7 @@ def dated_events(contract: Contract, view: FeatureView, layout: Layout, dated: s
 def swept_events(contract: Contract, view: FeatureView, layout: Layout, dated: str) -> str:
     """Events with `_entity`, `_moment`, `_known`, the values of the sweeps of a dating, and
     `_event` and `_id`, which decide between equal moments."""
-    row_id = quoted(contract.observations_of().id)
+    row_id = quoted(events_source(contract, view).id)
     values = {**layout.swept_values(dated), "_event": "_event", "_id": row_id}
     return _dated(contract, view, dated, values)
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from proviso.contracts.contract import Contract, FeatureView
 from proviso.contracts.files import Replacements
+from proviso.contracts.publication import of_table
 from proviso.history.duckdb.engine import Engine, names, parquet_rows, write_parquet
 from proviso.history.extent import Extent, notes_of
 from proviso.history.files import history_columns
@@ -34,7 +35,9 @@ def insert_rows(
     files: where the file is read, if it was written before, and with which it takes its place.
 
     The order stays event_ts, keys, created_ts: only rows from the table's first event_ts on are
-    sorted, those before it pass through. extent: what the file then says of itself.
+    sorted, those before it pass through. A row of the file gives way to one of the same times: it
+    is of a run that has not started, and a later row of its source replaces it. extent: what the
+    file then says of itself.
     """
     first = engine.row(f"select epoch_us(min(event_ts)) from {table}")[0]
     columns = names(*history_columns(contract, view).names)
@@ -44,14 +47,26 @@ def insert_rows(
     with engine.in_order():
         if first is not None:
             keys = names(*contract.join_keys(view))
+            kept = kept_rows(contract, view, f"{source} {_between(first, until)}", table)
             engine.execute(
                 f"create or replace temp table {_PLACED} as select {columns}"
                 f" from (select {columns} from {table}"
-                f" union all {source} {_between(first, until)})"
+                f" union all {kept})"
                 f" order by event_ts, {keys}, created_ts"
             )
             query += f" union all select {columns} from {_PLACED}"
         write_parquet(engine, query, path, notes_of(contract, view, extent), files)
+
+
+def kept_rows(contract: Contract, view: FeatureView, rows: str, table: str) -> str:
+    """Those of some rows of a file that a table's rows do not replace.
+
+    Only rows of a source of kind `table` are ever replaced.
+    """
+    if not of_table(view):
+        return rows
+    times = names(*contract.join_keys(view), "event_ts", "created_ts")
+    return f"select * from ({rows}) anti join {table} using ({times})"
 
 
 def _between(start: int | None, end: int | None) -> str:

@@ -8,20 +8,21 @@ from pathlib import Path
 from feature_runtime.core.moments import format_moment
 from proviso.contracts.base import InputError
 from proviso.contracts.contract import Contract, FeatureView
-from proviso.contracts.sources import AskedSource, RowsSource, TableSource
+from proviso.contracts.sources import RowsSource, TableSource
 from proviso.history.duckdb.engine import Engine, connect, quoted
-from proviso.history.duckdb.source import events_source, label_of
+from proviso.history.duckdb.source import label_of
 from proviso.history.duckdb.transactions import events_of, load_source
 from proviso.history.extent import Extent, read_extent, used_until
 from proviso.history.values import TransactionSummary
 
 
-def digest_events(engine: Engine, contract: Contract, source: AskedSource) -> None:
+def digest_events(engine: Engine, contract: Contract, source: RowsSource) -> None:
     """Makes the table from which extents are measured out of a source's table, once for all."""
     keys = (e.join_key for e in contract.entities if e.name in source.entities)
-    columns = [source.id, *keys, *(n for n, c in source.columns.items() if c.known_at is None)]
+    ids = [] if isinstance(source, TableSource) else [source.id]
+    columns = [*ids, *keys, *(n for n, c in source.columns.items() if c.known_at is None)]
     label = label_of(contract, source)
-    labels = [source.id, *([label.column] if label else []), "_label_known"]
+    labels = [*ids, *([label.column] if label else []), "_label_known"]
     engine.execute(
         f"create or replace temp table {_digests(source)} as select _arrival,"
         f" {_digest([*columns, '_event', '_arrival'])} as _whole,"
@@ -32,10 +33,6 @@ def digest_events(engine: Engine, contract: Contract, source: AskedSource) -> No
 
 def rows_digest(contract: Contract, source: RowsSource, path: Path | None) -> str:
     """`rows:<count>:<hex>` of a source's rows, in any order, labels included. Raises InputError."""
-    if isinstance(source, TableSource):
-        where, found = f"sources[{source.name}]", "a table that is not a single file"
-        wanted = "a Parquet or CSV file of this machine"
-        raise InputError.of(where, found, wanted, code="sources_unsupported")
     with connect() as engine:
         load_source(engine, contract, source, path)
         digest_events(engine, contract, source)
@@ -46,7 +43,7 @@ def rows_digest(contract: Contract, source: RowsSource, path: Path | None) -> st
     return f"rows:{count}:{(whole + labels) % 2**64:016x}"
 
 
-def _digests(source: AskedSource) -> str:
+def _digests(source: RowsSource) -> str:
     return quoted(f"_digests_{source.name}")
 
 
@@ -105,6 +102,6 @@ def _used(engine: Engine, contract: Contract, view: FeatureView, end: int) -> tu
     count, whole, labels = engine.row(
         f"select count(*), coalesce(sum(_whole), 0),"
         f" coalesce(sum(_label) filter (where _known < {bound:d}), 0)"
-        f" from {_digests(events_source(contract, view))} where _arrival < {bound:d}"
+        f" from {_digests(contract.source_of(view))} where _arrival < {bound:d}"
     )
     return count, f"{(whole + labels) % 2**64:016x}"

@@ -18,10 +18,11 @@ import pyarrow.parquet as pq
 
 from feature_runtime.core.moments import format_moment
 from proviso.contracts.base import ContractError, InputError, Problem
-from proviso.contracts.contract import Contract, FeatureView, Scheduled
+from proviso.contracts.contract import Contract, FeatureView
 from proviso.contracts.definitions import late_columns
 from proviso.contracts.files import Replacements, replacing_together
-from proviso.contracts.sources import EventsSource
+from proviso.contracts.publication import of_table, runs_of
+from proviso.contracts.sources import EventsSource, TableSource
 from proviso.history.duckdb.aggregates import (
     cells_of,
     changes,
@@ -47,6 +48,7 @@ from proviso.history.duckdb.layout import END, MEMBERS, Layout, layout_of
 from proviso.history.duckdb.onevent import arrivals, make_arrivals, on_event_rows
 from proviso.history.duckdb.source import events_source, label_of
 from proviso.history.duckdb.sweeps import AT_ONCE, SWEPT, Numbering, add_swept, create_swept
+from proviso.history.duckdb.tables import CREATED, EVENT, table_rows
 from proviso.history.duckdb.transactions import events_of, load_source
 from proviso.history.extent import final_end, notes_of
 from proviso.history.files import history_file
@@ -76,7 +78,7 @@ class Grid:
 
 @dataclass(frozen=True)
 class Span:
-    """The runs H with start <= H < end, or the arrivals of an on-event view."""
+    """The runs H with start <= H < end, or the arrivals of an on-event view or a table."""
 
     start: int
     end: int
@@ -94,8 +96,8 @@ class _Files:
 class Computed:
     """A query of a span's rows in the order of a file, and how many runs and rows they are.
 
-    first: where in the span the transactions begin; runs: those from there on, of an on-event
-    view its rows.
+    first: where in the span the transactions begin; runs: those from there on, of a view without
+    runs its rows.
     """
 
     query: str
@@ -169,6 +171,8 @@ def chosen_views(contract: Contract, views: Sequence[str] | None) -> list[Featur
 
 def _check_known(contract: Contract, view: FeatureView) -> None:
     """Refuses aggregates of late columns that are not the label. Raises InputError."""
+    if of_table(view):
+        return
     label = label_of(contract, events_source(contract, view))
     known = {label.column} if label else set()
     for aggregate in view.aggregates:
@@ -192,7 +196,7 @@ def load_some(
     """
     observed = contract.observations_of().rows.name
     loaded = {}
-    for source in {s.name: s for s in (events_source(contract, v) for v in views)}.values():
+    for source in {s.name: s for s in map(contract.source_of, views)}.values():
         path = transactions if source.name == observed else None
         loaded[source.name] = load_source(engine, contract, source, path, clock=clock)
         digest_loaded(engine, contract, source, loaded[source.name])
@@ -200,7 +204,10 @@ def load_some(
 
 
 def digest_loaded(
-    engine: Engine, contract: Contract, source: EventsSource, loaded: TransactionSummary
+    engine: Engine,
+    contract: Contract,
+    source: EventsSource | TableSource,
+    loaded: TransactionSummary,
 ) -> None:
     """Digests loaded rows, of which there must be some. Raises InputError."""
     if loaded.rows == 0 and loaded.set_aside:
@@ -224,7 +231,7 @@ def _compute(
     began = time.monotonic()
     span = _span(view, loaded, start, end)
     final = final_end(view, loaded.whole_until, span.end)
-    with computed(engine, contract, view, span) as made:
+    with made_rows(engine, contract, view, span) as made:
         extent = measured(engine, contract, view, start or 0, final, made.rows)
         notes = notes_of(contract, view, extent)
         write_parquet(engine, made.query, work.path, notes, work.files)
@@ -240,7 +247,7 @@ def _span(
     last = loaded.last_moment if end is None else end - 1
     if first is None or last is None:
         raise ValueError("found no transactions, wanted some: the caller checks")
-    if loaded.clock is not None and not isinstance(view.publication, Scheduled):
+    if loaded.clock is not None and runs_of(view) is None:
         last = min(last, loaded.clock.now - 1)  # the file holds no arrival beyond its extent
     first = first_run(view, first)
     return Span(first, max(first, last + 1))
@@ -265,11 +272,36 @@ def _rows_of(path: Path) -> int:
 
 
 def first_run(view: FeatureView, moment: int) -> int:
-    """The first run at or after a moment; of an on-event view the moment itself."""
-    if not isinstance(view.publication, Scheduled):
-        return moment
-    every = view.publication.schedule
-    return -(-moment // every) * every
+    """The first run at or after a moment; of a view without runs the moment itself."""
+    runs = runs_of(view)
+    return moment if runs is None else -(-moment // runs.schedule) * runs.schedule
+
+
+@contextmanager
+def made_rows(
+    engine: Engine, contract: Contract, view: FeatureView, span: Span
+) -> Iterator[Computed]:
+    """The rows of a span, computed or taken from a table; to be read inside the block.
+
+    A row of a table belongs to the span from when it is there and its moment has come; earlier
+    ones are beyond the lookback of every moment of the span.
+    """
+    if of_table(view):
+        later = f"greatest({EVENT}, {CREATED}) >= {span.start:d} and {CREATED} < {span.end:d}"
+        yield taken(engine, contract, view, later)
+        return
+    with computed(engine, contract, view, span) as made:
+        yield made
+
+
+def taken(engine: Engine, contract: Contract, view: FeatureView, condition: str) -> Computed:
+    """The rows that a table gives, of those that meet a condition, in the order of a file."""
+    keys, table = names(*contract.join_keys(view)), events_of(contract.source_of(view))
+    query = table_rows(contract, view, table, condition)
+    rows, first = engine.row(
+        f"select count(*), coalesce(min(epoch_us(event_ts)), 0) from ({query})"
+    )
+    return Computed(f"{query} order by event_ts, {keys}, created_ts", first, rows, rows)
 
 
 @contextmanager
@@ -283,8 +315,8 @@ def computed(
     """
     try:
         _number_entities(engine, contract, view, also)
-        if isinstance(view.publication, Scheduled):
-            grid = Grid(view.publication.schedule, span.start, span.end)
+        if runs := runs_of(view):
+            grid = Grid(runs.schedule, span.start, span.end)
             _make_states(engine, contract, view, grid, also)
             yield _scheduled(engine, contract, view, grid)
         else:

@@ -7,16 +7,18 @@ that it is asked for; the old rows are streamed through (docs/incremental.md).
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from feature_runtime.core.moments import format_moment, now
 from proviso.contracts.base import InputError
-from proviso.contracts.contract import Contract, FeatureView, OnEvent, Scheduled
+from proviso.contracts.contract import Contract, FeatureView
 from proviso.contracts.files import Replacements, replacing_together
-from proviso.contracts.sources import EventsSource
-from proviso.history.duckdb.append import insert_rows, rows_before
+from proviso.contracts.publication import of_table, publishing_takes, runs_of
+from proviso.contracts.sources import EventsSource, TableSource
+from proviso.history.duckdb.append import insert_rows, kept_rows, rows_before
 from proviso.history.duckdb.digests import measured, rebased, verified
 from proviso.history.duckdb.engine import (
     Engine,
@@ -26,13 +28,23 @@ from proviso.history.duckdb.engine import (
     quoted,
     write_parquet,
 )
-from proviso.history.duckdb.features import Span, chosen_views, computed, first_run, load_some
-from proviso.history.duckdb.source import events_source, label_of
+from proviso.history.duckdb.features import (
+    Computed,
+    Span,
+    chosen_views,
+    computed,
+    first_run,
+    load_some,
+    taken,
+)
+from proviso.history.duckdb.source import label_of
+from proviso.history.duckdb.tables import CREATED, EVENT, newest_rows
 from proviso.history.duckdb.transactions import events_of
 from proviso.history.extent import Backfill, Extent, final_end, notes_of, read_extent
 from proviso.history.files import history_file
 from proviso.history.values import (
     DEFAULT_MEMORY,
+    MAX_MOMENT,
     HistorySummary,
     Progress,
     SourceClock,
@@ -48,7 +60,7 @@ _NOTHING = Extent(start=0, end=0, transactions=0, digest="", rows=0)
 
 @dataclass(frozen=True)
 class _Growth:
-    """One view's file, what it says of itself, and the span that is to be computed."""
+    """One view's file, what it says of itself, and the span that is to be added."""
 
     view: FeatureView
     path: Path
@@ -138,9 +150,9 @@ def _update(work: _Work, growth: _Growth) -> ViewHistory:
     view, path, extent, span = growth.view, growth.path, growth.extent, growth.span
     if span.end <= extent.end and path.is_file():
         return ViewHistory(view.name, path, 0, span.start, span.start, 0.0, 0, extent.rows)
-    until = extent.end if isinstance(view.publication, Scheduled) else None
-    with computed(work.engine, work.contract, view, span) as made:
-        kept = rows_before(work.engine, path, until) if path.is_file() else 0
+    until = extent.end if runs_of(view) else None
+    with _new_rows(work, view, span) as made:
+        kept = _kept(work, growth, made, until) if path.is_file() else 0
         grown = measured(work.engine, work.contract, view, extent.start, span.end, kept + made.rows)
         grown = grown.model_copy(update={"backfills": extent.backfills})
         if not work.dry_run and path.is_file():
@@ -152,6 +164,26 @@ def _update(work: _Work, growth: _Growth) -> ViewHistory:
     end = first_run(view, span.end)
     seconds = time.monotonic() - began
     return ViewHistory(view.name, path, made.rows, made.first, end, seconds, made.runs, kept)
+
+
+@contextmanager
+def _new_rows(work: _Work, view: FeatureView, span: Span) -> Iterator[Computed]:
+    """The rows of a span; of a table those that were created within it."""
+    if of_table(view):
+        created = f"{CREATED} >= {span.start:d} and {CREATED} < {span.end:d}"
+        yield taken(work.engine, work.contract, view, created)
+        return
+    with computed(work.engine, work.contract, view, span) as made:
+        yield made
+
+
+def _kept(work: _Work, growth: _Growth, made: Computed, until: int | None) -> int:
+    """How many rows of the file stay."""
+    if not of_table(growth.view):
+        return rows_before(work.engine, growth.path, until)
+    rows = f"select * from {parquet_rows(growth.path)}"
+    rows = kept_rows(work.contract, growth.view, rows, f"({made.query})")
+    return int(work.engine.row(f"select count(*) from ({rows})")[0])
 
 
 def backfill_history(
@@ -189,11 +221,12 @@ def backfill_history(
             whole = min(moment, source.whole_until) if as_of is None else moment
             known = _Work(engine, contract, whole, dry_run, files)
             growths.append(_corrected(known, view, history_file(out, view)))
-        for one in {s.name: s for s in (events_source(contract, v) for v in chosen)}.values():
+        for one in {s.name: s for s in map(contract.source_of, chosen)}.values():
             _arrive_in_time(work, one)
         written = []
         for growth in growths:
-            done = _backfill(work, growth, Span(start, moment if end is None else end))
+            last = MAX_MOMENT if of_table(growth.view) else moment  # a row may lie ahead
+            done = _backfill(work, growth, Span(start, last if end is None else end))
             progress(f"{done.view}: {done.runs:,} runs, {done.rows:,} rows, {done.seconds:.1f} s")
             written.append(done)
     return read_all(loaded.values()).of_views(written)
@@ -218,9 +251,13 @@ def _corrected(work: _Work, view: FeatureView, path: Path) -> _Growth:
     return _Growth(view, path, extent, Span(extent.start, extent.end))
 
 
-def _arrive_in_time(work: _Work, source: EventsSource) -> None:
+def _arrive_in_time(work: _Work, source: EventsSource | TableSource) -> None:
     """Leaves in a source's table what was known at the moment, as if it had arrived when it
     happened."""
+    if isinstance(source, TableSource):
+        later = f"{CREATED} >= {work.moment:d}"
+        work.engine.execute(f"delete from {events_of(source)} where {later}")
+        return
     known = f"greatest(_label_known, _arrival) < {work.moment:d}"
     label = label_of(work.contract, source)
     named = quoted(label.column) if label else ""
@@ -235,13 +272,10 @@ def _arrive_in_time(work: _Work, source: EventsSource) -> None:
 def _backfill(work: _Work, growth: _Growth, asked: Span) -> ViewHistory:
     began = time.monotonic()
     view, path, extent = growth.view, growth.path, growth.extent
-    first = first_run(view, max(asked.start, extent.start))
-    last = min(asked.end, extent.end, final_end(view, work.moment))
-    span = Span(first, max(first, last))
+    span = asked if of_table(view) else _final(work, growth, asked)
     winners = _winners(work, growth, span)
-    also = f"select {names(*work.contract.join_keys(view))}, _at from ({winners})"
     done = Backfill(start=span.start, end=span.end, moment=work.moment)
-    with computed(work.engine, work.contract, view, span, also) as made:
+    with _again(work, view, span, winners) as made:
         query = _different(work, view, made.query, winners)
         work.engine.execute(f"create or replace temp table {_FRESH} as {query}")
         rows = int(work.engine.row(f"select count(*) from {_FRESH}")[0])
@@ -253,23 +287,46 @@ def _backfill(work: _Work, growth: _Growth, asked: Span) -> ViewHistory:
     return ViewHistory(view.name, path, rows, span.start, span.end, seconds, made.runs, extent.rows)
 
 
+def _final(work: _Work, growth: _Growth, asked: Span) -> Span:
+    """The runs, or arrivals, that a correction of some asked ones computes again."""
+    view, extent = growth.view, growth.extent
+    first = first_run(view, max(asked.start, extent.start))
+    last = min(asked.end, extent.end, final_end(view, work.moment))
+    return Span(first, max(first, last))
+
+
+@contextmanager
+def _again(work: _Work, view: FeatureView, span: Span, winners: str) -> Iterator[Computed]:
+    """The rows of a span as they would be if all had arrived in time; of a table the newest of each
+    event time."""
+    keys = names(*work.contract.join_keys(view))
+    if of_table(view):
+        table = events_of(work.contract.source_of(view))
+        happened = f"{EVENT} >= {span.start:d} and {EVENT} < {span.end:d}"
+        query = newest_rows(work.contract, view, table, happened)
+        (rows,) = work.engine.row(f"select count(*) from ({query})")
+        yield Computed(query, span.start, rows, rows)
+        return
+    also = f"select {keys}, _at from ({winners})"
+    with computed(work.engine, work.contract, view, span, also) as made:
+        yield made
+
+
 def _winners(work: _Work, growth: _Growth, span: Span) -> str:
-    """The row of each entity and event time in the span that wins before the correction does."""
+    """The row of each entity and event time in the span that wins before the correction does.
+
+    Of a table also one that is still to be readable: it says all that the table says.
+    """
     keys = names(*work.contract.join_keys(growth.view))
-    corrected = f"make_timestamptz({work.moment + _takes(growth.view):d}::bigint)"
+    corrected = f"make_timestamptz({work.moment + publishing_takes(growth.view):d}::bigint)"
+    sooner = "true" if of_table(growth.view) else f"created_ts < {corrected}"
     return (
         f"select *, epoch_us(event_ts) as _at from {parquet_rows(work.files.newest(growth.path))}"
         f" where event_ts >= make_timestamptz({span.start:d}::bigint)"
-        f" and event_ts < make_timestamptz({span.end:d}::bigint) and created_ts < {corrected}"
+        f" and event_ts < make_timestamptz({span.end:d}::bigint) and {sooner}"
         f" qualify row_number()"
         f" over (partition by {keys}, event_ts order by created_ts desc) = 1"
     )
-
-
-def _takes(view: FeatureView) -> int:
-    """Microseconds from the moment of a correction to its rows' created_ts."""
-    published = view.publication
-    return published.delay if isinstance(published, OnEvent) else published.duration
 
 
 def _different(work: _Work, view: FeatureView, query: str, winners: str) -> str:
@@ -280,7 +337,7 @@ def _different(work: _Work, view: FeatureView, query: str, winners: str) -> str:
     )
     return (
         f"select _c.* replace"
-        f" (make_timestamptz({work.moment + _takes(view):d}::bigint) as created_ts)"
+        f" (make_timestamptz({work.moment + publishing_takes(view):d}::bigint) as created_ts)"
         f" from ({query}) _c left join ({winners}) _w using ({keys}, event_ts)"
         f" where _w._at is null{changed}"
     )

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from feature_runtime.core.keys import EntityId
-from proviso.contracts.contract import Contract, FeatureView, Scheduled
+from proviso.contracts.contract import Contract, FeatureView
+from proviso.contracts.publication import runs_of
 from proviso.history.duckdb.engine import connect, names
 from proviso.history.duckdb.relation import planned_relation
 
@@ -18,15 +19,15 @@ def live_entities(
 ) -> Iterator[tuple[EntityId, ...]]:
     """Ids, in the view's entity order, of the entities that are live at `t`, each once.
 
-    Scheduled: the population of the newest run that the plan makes readable by `t`. On event:
-    entities with a row that the lookback still reaches. By the plan, not by stamps, so that an
-    entity with a late row counts as one that should have had it.
+    With runs: the population of the newest one that the plan makes readable by `t`. On event, and
+    of a table: entities with a row that the lookback still reaches. By the plan, not by stamps, so
+    that an entity with a late row counts as one that should have had it.
     """
     keys = names(*contract.join_keys(view))
     rows = planned_relation(contract, history, view, t - view.temporal_join_lookback, t + 1)
     readable = f"select {keys}, _event_us from ({rows}) where _created_us <= ?"
     newest = ""
-    if isinstance(view.publication, Scheduled):
+    if runs_of(view):
         newest = "where _event_us = (select max(_event_us) from _readable)"
     query = f"with _readable as materialized ({readable}) select distinct {keys} from _readable "
     yield from _fetched(query + newest, t)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from proviso.contracts.contract import Contract, FeatureView
-from proviso.contracts.sources import EventsSource
+from proviso.contracts.sources import EventsSource, TableSource
 from proviso.history.duckdb.engine import Engine, connect, names, quoted
 from proviso.history.duckdb.features import chosen_views, computed_views, digest_loaded
 from proviso.history.duckdb.fields import field_value
@@ -18,12 +18,14 @@ from proviso.history.duckdb.join import LABEL_ROWS, Join, Span
 from proviso.history.duckdb.relation import history_relation
 from proviso.history.duckdb.scalars import EngineScalars
 from proviso.history.duckdb.source import events_source, label_of
+from proviso.history.duckdb.tables import CREATED, EVENT, stored_value
 from proviso.history.duckdb.transactions import events_of, load_source, load_transactions
 from proviso.history.ports import Bools, EntityHistory, HistoryPart
 from proviso.history.values import (
     DEFAULT_MEMORY,
     DatasetSummary,
     Event,
+    GivenRow,
     HistorySummary,
     Ids,
     LeftOut,
@@ -79,7 +81,7 @@ class LoadedTransactions:
         """Writes `out/<view>.parquet` for the runs in [start, end). Raises InputError."""
         engine, contract = self._engine, self._contract
         chosen = chosen_views(contract, views)
-        sources = {s.name: s for s in (events_source(contract, view) for view in chosen)}
+        sources = {s.name: s for s in map(contract.source_of, chosen)}
         for name, source in sources.items():
             self._load(source)
             if name not in self._digested:
@@ -88,7 +90,7 @@ class LoadedTransactions:
         loaded = {name: self._loaded[name] for name in sources}
         return computed_views(engine, contract, loaded, chosen, out, start, end, progress)
 
-    def _load(self, source: EventsSource) -> None:
+    def _load(self, source: EventsSource | TableSource) -> None:
         """Loads a source that is not the observed rows', once, from the contract's location."""
         if source.name not in self._loaded:
             clock = self.summary.clock
@@ -173,6 +175,25 @@ class LoadedTransactions:
             by_key = dict(zip(keys, ids, strict=True))
             events[ids].append(Event(by_key, event, arrival, stated, known, cells, one))
         return events
+
+    def given_rows(self, view: FeatureView, entities: set[Ids]) -> Mapping[Ids, list[GivenRow]]:
+        """All rows that a table has of some of the view's entities."""
+        source, keys = self._contract.source_of(view), self._contract.join_keys(view)
+        given: dict[Ids, list[GivenRow]] = {ids: [] for ids in entities}
+        if not entities or not isinstance(source, TableSource):
+            return given
+        self._load(source)
+        values = ", ".join(stored_value(source, feature.name) for feature in view.features)
+        places = ", ".join([f"({', '.join('?' for _ in keys)})"] * len(entities))
+        self._engine.execute(
+            f"select {names(*keys)}, {EVENT}, {CREATED}, {values} from {events_of(source)}"
+            f" where ({names(*keys)}) in ({places})",
+            [value for ids in entities for value in ids],
+        )
+        for cells in self._engine.fetchall():
+            ids, (event, created, *stored) = cells[: len(keys)], cells[len(keys) :]
+            given[ids].append(GivenRow(ids, event, created, tuple(stored)))
+        return given
 
     def entity_history(
         self, history: Path, view: FeatureView, start: int, end: int

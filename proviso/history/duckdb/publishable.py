@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from feature_runtime.core.availability import Row
-from proviso.contracts.contract import Contract, FeatureView, OnEvent, Scheduled
+from proviso.contracts.contract import Contract, FeatureView
+from proviso.contracts.publication import publishing_takes, runs_of
 from proviso.history.duckdb.engine import Engine, connect, literal, names
 from proviso.history.duckdb.relation import history_relation, planned_relation, stamps_relation
 from proviso.history.extent import arrivals_end
@@ -46,9 +47,7 @@ def _writable(contract: Contract, history: Path, view: FeatureView, horizon: Hor
     """The query of these rows, in any order."""
     seen = horizon.clock - horizon.margin
     started = horizon.clock - view.source_delay
-    readable = horizon.clock + view.delay_to_readable - view.source_delay
-    if not isinstance(view.publication, Scheduled):
-        readable = horizon.clock + view.publication.delay
+    readable = horizon.clock + publishing_takes(view)
     condition = f"_created_us <= {readable:d}"
     if horizon.after is not None:
         condition += f" and _visible_us > {horizon.after:d}"
@@ -76,12 +75,12 @@ def _writable(contract: Contract, history: Path, view: FeatureView, horizon: Hor
 
 
 def arriving_rows(
-    contract: Contract, history: Path, view: FeatureView, publication: OnEvent, span: range
+    contract: Contract, history: Path, view: FeatureView, span: range
 ) -> Iterator[EntityRow]:
-    """Rows of an on-event view that become visible in the span, in the order in which a writer
+    """Rows of a view without runs that become visible in the span, in the order in which a writer
     learns of them: by arrival, or by event time where that is later."""
     source = history_relation(contract, history, view)
-    known = f"greatest(_created_us - {publication.delay:d}, _event_us)"
+    known = f"greatest(_created_us - {publishing_takes(view):d}, _event_us)"
     condition = "_visible_us >= ? and _visible_us < ?"
     tail = f"order by {known}, _event_us, _created_us"
     return _rows(contract, view, source, condition, [span.start, span.stop], tail)
@@ -91,20 +90,21 @@ def complete_until(contract: Contract, history: Path, view: FeatureView, clock: 
     """The moment up to which all that becomes visible is written after a complete run at `clock`.
 
     The next run of a schedule starts after the clock, so nothing else becomes readable before
-    the clock plus a run's duration; but a history that ends earlier knows less, also one of an
-    on-event view: what arrived after its end becomes readable `delay` later.
+    the clock plus a run's duration; but a history that ends earlier knows less, also one of a view
+    without runs: what arrived after its end becomes readable only when it has been published.
     """
-    if not isinstance(view.publication, Scheduled):
+    runs = runs_of(view)
+    if runs is None:
         end = arrivals_end(contract, history, view)
-        return clock if end is None else min(clock, end + view.publication.delay - 1)
+        return clock if end is None else min(clock, end + publishing_takes(view) - 1)
     with connect() as engine:
         source = planned_relation(contract, history, view)
         found = engine.execute(f"select max(_event_us) from ({source})").fetchall()
     newest = found[0][0]
     if newest is None:
         return clock
-    following = newest + view.publication.schedule + view.delay_to_readable - 1
-    return int(min(clock + view.publication.duration, following))
+    following = newest + runs.schedule + view.delay_to_readable - 1
+    return int(min(clock + runs.duration, following))
 
 
 def _rows(
@@ -136,7 +136,6 @@ def _fetched(engine: Engine, contract: Contract, view: FeatureView) -> Iterator[
 
 
 def _run_id(view: FeatureView, event_ts: int) -> int:
-    """A run's number: how many schedules since the epoch; of an on-event row its event time."""
-    if isinstance(view.publication, Scheduled):
-        return event_ts // view.publication.schedule
-    return event_ts
+    """A run's number: how many schedules since the epoch; without runs a row's event time."""
+    runs = runs_of(view)
+    return event_ts if runs is None else event_ts // runs.schedule

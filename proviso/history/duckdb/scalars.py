@@ -7,6 +7,7 @@ from typing import Any
 
 from feature_runtime.core.availability import Value
 from proviso.contracts.contract import Aggregate, Contract, FeatureView
+from proviso.contracts.publication import of_table
 from proviso.history.duckdb.aggregates import feature_columns
 from proviso.history.duckdb.engine import Engine, names
 from proviso.history.duckdb.layout import aggregate_where
@@ -25,7 +26,9 @@ class EngineScalars:
             for view in contract.feature_views
             for aggregate in view.aggregates
         }
-        self._features = {v.name: feature_columns(contract, v) for v in contract.feature_views}
+        self._features = {
+            v.name: feature_columns(contract, v) for v in contract.feature_views if not of_table(v)
+        }
 
     def holds(
         self, view: FeatureView, aggregate: Aggregate, rows: Sequence[Mapping[str, Any]]

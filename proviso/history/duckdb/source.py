@@ -14,9 +14,12 @@ from proviso.contracts.sources import (
     Label,
     ObservationsSource,
     ObservedRows,
+    RowsSource,
+    TableSource,
     observed,
 )
 from proviso.history.duckdb.columns import Kind, SourceColumn
+from proviso.history.duckdb.tables import table_columns
 from proviso.history.values import MAX_MOMENT
 
 EVENT, ARRIVAL, LABEL_STATED = "_event", "_arrival", "_label_stated"
@@ -24,7 +27,7 @@ EVENT, ARRIVAL, LABEL_STATED = "_event", "_arrival", "_label_stated"
 
 
 def source_columns(
-    contract: Contract, source: AskedSource, found: Mapping[str, str], texts: Container[str] = ()
+    contract: Contract, source: RowsSource, found: Mapping[str, str], texts: Container[str] = ()
 ) -> list[SourceColumn]:
     """The columns of a source that a file has, by the file's names and types.
 
@@ -34,8 +37,10 @@ def source_columns(
     return [replace(c, type=found[c.place], text=c.place in texts) for c in columns]
 
 
-def columns_of(contract: Contract, source: AskedSource) -> list[SourceColumn]:
+def columns_of(contract: Contract, source: RowsSource) -> list[SourceColumn]:
     """All columns that a source may have in a file. Late ones are left out, but for the label."""
+    if isinstance(source, TableSource):
+        return table_columns(contract, source)
     label = label_of(contract, source)
     last_event = MAX_MOMENT - 1 - (label.delay if label else 0)
     columns = [
@@ -73,15 +78,14 @@ def _column(contract: Contract, source: AskedSource, name: str) -> SourceColumn:
 
 
 def events_source(contract: Contract, view: FeatureView) -> EventsSource:
-    """The source of a view's events. Raises InputError where it is a table of features."""
+    """The source of the events that a view's rows are computed from; a view of a table has none."""
     source = contract.source_of(view)
     if not isinstance(source, EventsSource):
-        where, found = f"feature_views[{view.name}].source", f"table {source.name}"
-        raise InputError.of(where, found, "a source of events", code="sources_unsupported")
+        raise TypeError(f"{view.name}: found the table {source.name}, wanted a source of events")
     return source
 
 
-def label_of(contract: Contract, source: AskedSource) -> Label | None:
+def label_of(contract: Contract, source: RowsSource) -> Label | None:
     """What is predicted of a source's rows. Raises InputError where that is two things."""
     observations = [
         found

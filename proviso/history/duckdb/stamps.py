@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from proviso.contracts.contract import Contract, FeatureView, OnEvent
+from proviso.contracts.contract import Contract, FeatureView
+from proviso.contracts.publication import runs_of
 from proviso.history.duckdb.engine import connect, names
 from proviso.history.duckdb.relation import stamps_relation
 from proviso.history.values import EntityRow
@@ -48,8 +49,8 @@ def stamps_to_keep(
 ) -> Iterator[Iterator[pa.RecordBatch]]:
     """Stamps of every schema that may still be needed, as batches of `columns`.
 
-    Those that differ from the plan or were acknowledged after the stamp; of an on-event view also
-    those planned within `remembered` microseconds before the newest.
+    Those that differ from the plan or were acknowledged after the stamp; of a view without runs
+    also those planned within `remembered` microseconds before the newest.
     """
     relation = stamps_relation(contract, history, view, every_schema=True)
     keys = names(*contract.join_keys(view))
@@ -58,7 +59,7 @@ def stamps_to_keep(
         for name in ("event", "planned", "created", "acknowledged")
     )
     needed = "_created_us is distinct from _planned_us or _acknowledged_us > _created_us"
-    if isinstance(view.publication, OnEvent):
+    if runs_of(view) is None:
         newest = f"(select max(_planned_us) from ({relation}))"
         needed += f" or _planned_us >= {newest} - {remembered:d}"
     kept = f"select {keys}, {moments}, _schema, _store from ({relation}) where {needed}"

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from proviso.contracts.contract import Contract, Feature, FeatureView, Scheduled
+from proviso.contracts.contract import Contract, Feature, FeatureView
+from proviso.contracts.publication import runs_of
 from proviso.history.duckdb.engine import Engine, connect, names, quoted
 from proviso.history.duckdb.relation import planned_relation
 from proviso.history.values import FeatureStatistics, ViewStatistics
@@ -29,8 +30,7 @@ def view_statistics(contract: Contract, history: Path, view: FeatureView) -> Vie
 
 def _newest_rows(contract: Contract, history: Path, view: FeatureView, newest: int) -> str:
     """One row an entity. A correction of the run comes later in created_ts, and counts."""
-    scheduled = isinstance(view.publication, Scheduled)
-    start = newest if scheduled else newest - view.temporal_join_lookback
+    start = newest if runs_of(view) else newest - view.temporal_join_lookback
     keys = names(*contract.join_keys(view))
     return (
         "create temp table _newest as select * from "

@@ -15,7 +15,7 @@ from proviso.contracts.base import InputError, Problem
 from proviso.contracts.contract import Contract
 from proviso.contracts.locations import Location
 from proviso.contracts.places import no_location
-from proviso.contracts.sources import AskedSource, RowsSource
+from proviso.contracts.sources import RowsSource, TableSource
 from proviso.history.duckdb.columns import SourceColumn
 from proviso.history.duckdb.engine import (
     Engine,
@@ -32,6 +32,7 @@ from proviso.history.duckdb.source import (
     label_of,
     source_columns,
 )
+from proviso.history.duckdb.tables import row_name, settled
 from proviso.history.values import SourceClock, TransactionSummary
 
 
@@ -42,7 +43,7 @@ def events_of(source: RowsSource) -> str:
     timestamps: BIGINT microseconds), the label's column as a boolean, and BIGINT microseconds
     `_event`, `_arrival`, `_label_stated` (the label's own moment, null where it has none) and
     `_label_known` (null where the label is null). Columns that are known later are left out,
-    but for the label.
+    but for the label. A row of a table has no id; its `_arrival` is the moment of its creation.
     """
     return quoted(f"_events_{source.name}")
 
@@ -63,7 +64,7 @@ def load_transactions(
 def load_source(
     engine: Engine,
     contract: Contract,
-    rows: AskedSource,
+    rows: RowsSource,
     path: Path | None = None,
     start: int | None = None,
     end: int | None = None,
@@ -83,12 +84,12 @@ def load_source(
         columns = source_columns(contract, rows, found, texts)
         source = _Source(contract, rows, relation, columns, start, end)
         _load(engine, source)
-    aside = (0, None) if clock is None else _set_aside(engine, rows, clock)
+    aside = (0, None) if clock is None else _set_aside(engine, contract, rows, clock)
     shown = Path(relation.files.shown) if path is None else path
     return _measured(engine, contract, rows, shown, clock, aside)
 
 
-def _location(rows: AskedSource, path: Path | None) -> Location:
+def _location(rows: RowsSource, path: Path | None) -> Location:
     if path is not None:
         return (rows.location or Location(path=str(path))).at(str(path))
     if rows.location is None:
@@ -134,7 +135,7 @@ class _Source:
     """The rows of a source that are loaded: those of start <= event_ts < end."""
 
     contract: Contract
-    stated: AskedSource
+    stated: RowsSource
     relation: Relation
     columns: Sequence[SourceColumn]
     start: int | None
@@ -203,7 +204,7 @@ def _unreadable(engine: Engine, source: _Source, error: EngineError) -> InputErr
 
 def _bad_values(engine: Engine, source: _Source) -> Iterator[Problem]:
     """What is wrong in each column: in how many rows, and the first of them with its value."""
-    row_id = quoted(source.stated.id_column or source.stated.id)
+    called, row_id = _called(source)
     placed = source.rows(placed=True)
     for column in source.columns:
         checks = list(column.checks)
@@ -220,14 +221,33 @@ def _bad_values(engine: Engine, source: _Source) -> Iterator[Problem]:
             check = checks[reason]
             said = check.found if value is None else f"{check.found}, {value},"
             where = source.relation.place(place["file"], place["row"])
-            first = f"first in {where}, {source.stated.id} {one}"
+            first = f"first in {where}, {called} {one}"
             found = f"{said} in {count} rows ({first})"
             line = place["row"] if source.relation.files.lines else 0
             path, code = f"{source.shown}: {column.place}", check.code
             yield Problem(path, found, check.wanted, code=code, line=line)
 
 
+def _called(source: _Source) -> tuple[str, str]:
+    """What errors call a row of the file: a word, and the SQL of its value."""
+    stated = source.stated
+    if isinstance(stated, TableSource):
+        places = source.contract.key_columns(stated).values()
+        texts = ", ".join(f"{quoted(place)}::varchar" for place in places)
+        return ", ".join(places), f"concat_ws(', ', {texts})"
+    return stated.id, quoted(stated.id_column or stated.id)
+
+
+def _named(contract: Contract, rows: RowsSource) -> str:
+    """What errors call a loaded row, in SQL."""
+    return row_name(contract, rows) if isinstance(rows, TableSource) else quoted(rows.id)
+
+
 def _repeated(engine: Engine, source: _Source) -> Iterator[Problem]:
+    if isinstance(source.stated, TableSource):
+        table = events_of(source.stated)
+        yield from settled(engine, source.contract, source.stated, table, source.shown)
+        return
     row_id = quoted(source.stated.id)
     count, example = engine.row(
         f"select count(*), min({row_id}) from (select {row_id} from {events_of(source.stated)}"
@@ -240,12 +260,15 @@ def _repeated(engine: Engine, source: _Source) -> Iterator[Problem]:
         yield Problem(where, found, "each id once", code=code)
 
 
-def _set_aside(engine: Engine, rows: AskedSource, clock: SourceClock) -> tuple[int, str | None]:
+def _set_aside(
+    engine: Engine, contract: Contract, rows: RowsSource, clock: SourceClock
+) -> tuple[int, str | None]:
     """Removes the rows beyond the clock; how many they were, and the id of one."""
     beyond, table = f"_event > {clock.latest:d} or _arrival > {clock.latest:d}", events_of(rows)
-    count, example = engine.row(
-        f"select count(*), min({quoted(rows.id)})::varchar from {table} where {beyond}"
-    )
+    if isinstance(rows, TableSource):  # a row may be created before its event
+        beyond = f"_arrival > {clock.latest:d}"
+    name = f"min({_named(contract, rows)})::varchar"
+    count, example = engine.row(f"select count(*), {name} from {table} where {beyond}")
     if count:
         engine.execute(f"delete from {table} where {beyond}")
     return count, example
@@ -254,7 +277,7 @@ def _set_aside(engine: Engine, rows: AskedSource, clock: SourceClock) -> tuple[i
 def _measured(
     engine: Engine,
     contract: Contract,
-    source: AskedSource,
+    source: RowsSource,
     path: Path,
     clock: SourceClock | None,
     aside: tuple[int, str | None],

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from proviso.contracts.base import InputError
 from proviso.contracts.contract import FeatureView, OnEvent
+from proviso.contracts.publication import of_table
 from proviso.history.engines import history_engine
 from proviso.online.materialize import Materializer
 from proviso.online.sending import Progress
@@ -32,11 +33,13 @@ class StreamSource:
 
 
 def on_event_views(views: Sequence[FeatureView], progress: Progress) -> list[FeatureView]:
-    """The views that a stream publishes; runs publish the scheduled ones. Raises InputError."""
-    chosen = [view for view in views if isinstance(view.publication, OnEvent)]
+    """The views that a stream publishes; runs publish the others. Raises InputError."""
+    on_event = [view for view in views if isinstance(view.publication, OnEvent)]
+    chosen = [view for view in on_event if not of_table(view)]
     for view in views:
         if view not in chosen:
-            progress(f"{view.name}: scheduled, so `proviso materialize --as-of now` publishes it")
+            why = "of a table" if of_table(view) else "scheduled"
+            progress(f"{view.name}: {why}, so `proviso materialize --as-of now` publishes it")
     if not chosen:
         names = ", ".join(view.name for view in views)
         wanted = "one with publication {on: event}"

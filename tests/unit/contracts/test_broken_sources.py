@@ -406,6 +406,10 @@ VIEWS: dict[str, tuple[Edit, Wrong]] = {
             "one of alliance, debt, founded, rating",
         ),
     ),
+    "view over a part of the table's key": (
+        at("sources/ratings/entities", ["carrier", "airport"]),
+        wrong("table_view_entities", f"{IN_RATINGS}.entities", "no airport", "airport, carrier"),
+    ),
     "sql over a table": (
         at(f"{RATINGS}/features", [{"name": "rating", "description": "R.", "sql": "rating + 1"}]),
         wrong("table_view_sql", f"{IN_RATINGS}.features[rating].sql", "sql over a table", "none"),

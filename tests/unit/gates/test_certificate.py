@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from proviso.contracts.contract import Contract
 from proviso.contracts.loading import load_contract, load_plan
 from proviso.gates.certificate import certificate_findings
 from proviso.gates.register import Subject
@@ -148,3 +149,51 @@ def test_counts_that_the_card_does_not_have_are_refused() -> None:
         status["STALE"] = status.pop("MISSING_KEY")
 
     assert "wanted what the card counts" in judged(change).detail
+
+
+def of_a_table(change: Forgery) -> Finding:
+    """What the gate finds where the contract takes the view's rows from a table."""
+    committed = subject("2.5.0")
+    stated = committed.contract.model_dump(mode="json")
+    for view in stated["feature_views"]:
+        view["aggregates"] = [] if view["name"] == VIEW else view["aggregates"]
+    contract = Contract.model_validate(stated)
+    parsed = copy.deepcopy(dict(committed.release.parsed))
+    change(parsed)
+    release = replace(committed.release, parsed=parsed)
+    [finding] = certificate_findings(replace(committed, contract=contract, release=release))
+    return finding
+
+
+def not_recomputed(compared: int, said: str = "judged by the rule, not recomputed") -> Forgery:
+    def change(parsed: dict[str, Any]) -> None:
+        del parsed["certificate"]["recomputed"][VIEW]
+        parsed["certificate"]["of_tables"] = {"said": said, "compared": {VIEW: compared}}
+
+    return change
+
+
+def test_rows_of_a_table_are_judged_and_not_recomputed() -> None:
+    finding = of_a_table(not_recomputed(211))
+    assert finding.ok, finding.detail
+    assert "211 answers of tables judged by the rule, not recomputed" in finding.detail
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (not_recomputed(199), f"of_tables.compared.{VIEW}: found 199, wanted 200"),
+        (lambda _: None, f"of_tables.compared.{VIEW}: found 0, wanted 200"),
+        (not_recomputed(200, said="recomputed"), "of_tables.said"),
+    ],
+)
+def test_too_few_answers_of_a_table_are_refused(change: Forgery, said: str) -> None:
+    finding = of_a_table(change)
+    assert not finding.ok
+    assert said in finding.detail
+
+
+def test_only_a_view_of_a_table_may_be_left_without_recomputation() -> None:
+    finding = judged(not_recomputed(200))
+    assert not finding.ok
+    assert f"recomputed.{VIEW}: found 0, wanted 200" in finding.detail
