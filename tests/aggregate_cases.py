@@ -11,7 +11,8 @@ from typing import Any
 from proviso.contracts.aggregates import AGGREGATES
 from proviso.contracts.contract import Aggregate, Contract, FeatureView
 from proviso.contracts.definitions import column_of
-from tests.history_data import contract
+from proviso.contracts.meaning import with_known_label
+from tests.history_data import LABEL, contract
 
 WINDOWS = ("PT1H", "PT2H30M", "all")
 VIEWS = ("buyer_hourly", "buyer_at_shop", "buyer_stream")
@@ -49,13 +50,21 @@ def _dtype(owner: Contract, view: FeatureView, aggregate: Aggregate) -> str:
 def every_function() -> tuple[Mapping[str, Any], ...]:
     """Every function of the registry, on every kind of column, in every window, dated both ways."""
     return tuple(
-        {**one, "name": f"{one['function']}_{one.get('of', 'all')}_{dated}_{number}"}
-        | {"dated": dated, "window": window}
+        dated_as(one, dated)
+        | {"name": f"{one['function']}_{one.get('of', 'all')}_{dated}_{number}", "window": window}
         for number, window in enumerate(WINDOWS)
         for name in AGGREGATES
         for one in _stated(name)
         for dated in ("event", "known")
     )
+
+
+def dated_as(stated: Mapping[str, Any], dated: str) -> dict[str, Any]:
+    """An aggregate dated so; what is known later is whether a sale was returned."""
+    if dated == "event":
+        return {**stated, "dated": dated}
+    where = stated.get("where")
+    return {**stated, "dated": dated, "where": with_known_label(where, LABEL)}
 
 
 def _stated(name: str) -> Iterator[dict[str, Any]]:

@@ -22,7 +22,7 @@ from proviso.history.values import EntityRow, Event
 
 ZERO = 1_600_000_000 * 1_000_000 // DAY * DAY
 """Midnight on some day: schedules of an hour and of a day meet here."""
-LABEL_DELAY = 4 * HOUR
+LABEL, LABEL_DELAY = "was_returned", 4 * HOUR
 
 _OWNER = "data@shop.example"
 _REJECT = {"policy": "reject"}
@@ -243,8 +243,8 @@ def write_transactions(events: Sequence[Event], dtype: str, path: Path) -> Path:
         "pieces": pa.array([e.columns["pieces"] for e in events], pa.int64()),
         "weight": pa.array([e.columns["weight"] for e in events], pa.float64()),
         "is_gift": pa.array([e.columns["is_gift"] for e in events], pa.bool_()),
-        "was_returned": pa.array([e.label for e in events], pa.bool_()),
-        "returned_at": pa.array([e.label_known for e in events], MOMENT),
+        "was_returned": pa.array([e.columns[LABEL] for e in events], pa.bool_()),
+        "returned_at": pa.array([e.known[LABEL] for e in events], MOMENT),
     }
     pq.write_table(pa.table(columns), path)
     return path
@@ -312,8 +312,14 @@ def event(
     """One sale; `late` and `known` in microseconds, `known` by default the label's delay."""
     ids: Mapping[str, int | str] = {"buyer_id": buyer, "shop_id": shop}
     values = {"price": 1000, "pieces": 1, "weight": 2.0, "is_gift": False, **columns}
-    moment = at + LABEL_DELAY if known is None else known
-    return Event(ids, at, at + late, label, None if label is None else moment, values)
+    sale = Event(ids, at, at + late, values, {})
+    return labelled(sale, label, at + LABEL_DELAY if known is None else known)
+
+
+def labelled(sale: Event, label: bool | None, known: int = 0) -> Event:
+    """A sale with another label; without one it is known at no moment."""
+    moments = {LABEL: None if label is None else known}
+    return replace(sale, columns={**sale.columns, LABEL: label}, known=moments)
 
 
 def near(span: int) -> st.SearchStrategy[int]:

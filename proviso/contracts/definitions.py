@@ -59,6 +59,23 @@ def check_column(contract: Contract, view: FeatureView, aggregate: Aggregate) ->
     _check_scale(aggregate, column, function)
 
 
+def check_dating(contract: Contract, view: FeatureView, aggregate: Aggregate) -> None:
+    """Raises SqlError when nothing that an aggregate uses is known later, though it is dated so.
+
+    What else is wrong with the aggregate is another's to say.
+    """
+    try:
+        check_column(contract, view, aggregate)
+        where_scalar(contract, view, aggregate)
+    except SqlError:
+        return
+    if aggregate.dated == "known" and not late_columns(contract, view, aggregate):
+        late = listed(contract.source_of(view).late_columns)
+        found, wanted = "known", f"event; or `of` or `where` with one of: {late}"
+        why = "no value that the aggregate uses is known later than its event"
+        raise SqlError(found, wanted if late else "event", why, "nothing_known_later")
+
+
 def _check_scale(aggregate: Aggregate, column: Column, function: AggregateFunction) -> None:
     rounded = column.dtype == "float64" and function.sums
     if rounded and aggregate.scale is None:

@@ -6,14 +6,15 @@ scalar SQL (`where`, `sql`) is evaluated by the engine, one event or row at a ti
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 
 from feature_runtime.core.availability import Row, Status, Value, ViewTimes, availability
 from proviso.contracts.aggregates import AGGREGATES, Counted, Rank, fixed
 from proviso.contracts.contract import Aggregate, Contract, FeatureView, Scheduled
-from proviso.contracts.definitions import column_of, units_of
+from proviso.contracts.definitions import column_of, late_columns, units_of
 from proviso.history.ports import Scalars
 from proviso.history.values import EntityRow, Event, Ids
 
@@ -98,8 +99,8 @@ class Reference:
         return self.scalars.features(self.view, values)
 
     def _aggregate(self, a: Aggregate, events: Sequence[Event], end: int, now: int) -> Value:
-        inside = [event for event in events if _inside(a, event, end, now)]
-        counted = [Counted(value, _rank(a, event)) for event, value in self._values(a, inside)]
+        inside = [event for event in events if self._inside(a, event, end, now)]
+        counted = [Counted(value, self._rank(a, event)) for event, value in self._values(a, inside)]
         units = units_of(self.contract, self.view, a)
         return AGGREGATES[a.function].meaning(counted, end, units)
 
@@ -107,7 +108,7 @@ class Reference:
         """Events that count, each with what the function is of. A null is ignored."""
         function, column = AGGREGATES[a.function], column_of(self.contract, self.view, a)
         for event, holds in zip(events, self._holds(a, events), strict=True):
-            value = 1 if a.of is None else self._columns(a, event)[a.of]
+            value = 1 if a.of is None else event.columns[a.of]
             if function.condition and holds is not None:
                 yield event, holds
             elif not function.condition and holds and value is not None:
@@ -115,32 +116,32 @@ class Reference:
                 yield event, fixed(float(value), a.scale or 0) if rounded else value
 
     def _holds(self, aggregate: Aggregate, events: Sequence[Event]) -> Sequence[bool | None]:
-        """Whether events meet an aggregate's condition, which sees labels only if dated so."""
+        """Whether events meet an aggregate's condition."""
         if aggregate.where is None:
             return [True] * len(events)
-        rows = [self._columns(aggregate, event) for event in events]
-        return self.scalars.holds(self.view, aggregate, rows)
+        return self.scalars.holds(self.view, aggregate, [event.columns for event in events])
 
-    def _columns(self, aggregate: Aggregate, event: Event) -> Mapping[str, Any]:
-        """An event's columns; what is known later is among them if the aggregate is dated so."""
+    def _moment(self, aggregate: Aggregate, event: Event) -> int | None:
+        """The moment at which an event counts; None while a value that is used is not known."""
         if aggregate.dated == "event":
-            return event.columns
-        return {**event.columns, self.contract.observations_of().label.column: event.label}
+            return event.event_ts
+        moments = [event.known[column] for column in self._late[aggregate.name]]
+        known = [moment for moment in moments if moment is not None]
+        return max(known) if len(known) == len(moments) else None
 
+    def _rank(self, aggregate: Aggregate, event: Event) -> Rank:
+        """The order of the events of a window."""
+        return self._moment(aggregate, event) or 0, event.event_ts, event.id
 
-def _moment(aggregate: Aggregate, event: Event) -> int | None:
-    """The moment at which an event counts; None while what it counts is not known."""
-    return event.event_ts if aggregate.dated == "event" else event.label_known
+    def _inside(self, aggregate: Aggregate, event: Event, end: int, now: int) -> bool:
+        """Whether an event lies in the window that ends at `end`, and that is known at `now`."""
+        moment = self._moment(aggregate, event)
+        if moment is None or not end - aggregate.window < moment <= end:
+            return False
+        return event.arrival_ts <= now and (aggregate.dated == "event" or moment <= now)
 
-
-def _rank(aggregate: Aggregate, event: Event) -> Rank:
-    """The order of the events of a window."""
-    return _moment(aggregate, event) or 0, event.event_ts, event.id
-
-
-def _inside(aggregate: Aggregate, event: Event, end: int, now: int) -> bool:
-    """Whether an event lies in the window that ends at `end`, and that is known at `now`."""
-    moment = _moment(aggregate, event)
-    if moment is None or not end - aggregate.window < moment <= end:
-        return False
-    return event.arrival_ts <= now and (aggregate.dated == "event" or moment <= now)
+    @cached_property
+    def _late(self) -> Mapping[str, Collection[str]]:
+        """The late columns that each aggregate uses."""
+        view = self.view
+        return {a.name: late_columns(self.contract, view, a).keys() for a in view.aggregates}

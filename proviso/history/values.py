@@ -171,15 +171,15 @@ def read_all(loaded: Collection[TransactionSummary]) -> TransactionSummary:
 class Event:
     """One transaction: ids by join key, columns by name (money: minor units).
 
-    label_known is None where there is no label. id: the transaction's own.
+    known: of each late column the moment from which its value is known, None where it is not.
+    id: the transaction's own.
     """
 
     ids: Mapping[str, EntityId]
     event_ts: int
     arrival_ts: int
-    label: bool | None
-    label_known: int | None
     columns: Mapping[str, Any]
+    known: Mapping[str, int | None]
     id: EntityId = 0
 
 

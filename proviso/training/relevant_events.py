@@ -12,7 +12,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import accumulate
 
 from feature_runtime.core.availability import Row
@@ -45,15 +45,17 @@ class EntityEvents:
     def __init__(self, events: Sequence[Event]) -> None:
         self._by_event = _Ordered(events, lambda event: event.event_ts)
         self._by_arrival = _Ordered(events, lambda event: event.arrival_ts)
-        known = [event for event in events if event.label_known is not None]
-        self._by_known = _Ordered(known, lambda event: event.label_known or 0)
+        self._by_known = [
+            _Ordered([e for e in events if e.known[name] is not None], partial(_known, name))
+            for name in (events[0].known if events else ())
+        ]
 
     def of_row(self, view: FeatureView, row: Row) -> list[Event]:
         """The events that the reference needs to judge a row of the view, each once."""
         reach, end = reach_of(view), row.event_ts
         found = [
             *self._by_event.between(end - reach.happened, end),
-            *self._by_known.between(end - reach.known, end),
+            *(one for by in self._by_known for one in by.between(end - reach.known, end)),
         ]
         if isinstance(view.publication, Scheduled):
             found += self._population(end, end - view.population, end + view.source_delay)
@@ -100,6 +102,11 @@ class _Ordered:
 
     def _place(self, moment: int) -> int:
         return bisect_right(self.moments, moment)
+
+
+def _known(column: str, event: Event) -> int:
+    """When an event's value is known; an aggregate of several columns counts at one such moment."""
+    return event.known[column] or 0
 
 
 def _first_arrived(one: Event, other: Event) -> Event:

@@ -25,7 +25,15 @@ from proviso.online.stream.follower import Followed, Follower, FollowSettings
 from proviso.online.stream.landing import Landing, open_landing, snapshot
 from proviso.online.stream.messages import parse_transaction
 from proviso.online.stream.valkey import ValkeyProducer, ValkeyStream
-from tests.history_data import ZERO, contract, random_events, read_history, write_transactions
+from tests.history_data import (
+    LABEL,
+    ZERO,
+    contract,
+    labelled,
+    random_events,
+    read_history,
+    write_transactions,
+)
 from tests.parcel_data import Held
 
 CONTRACT = contract()
@@ -139,9 +147,10 @@ def recent(seed: int, count: int = 120) -> list[Event]:
     shift = now() - ZERO - 13 * HOUR
     made = []
     for one in random_events(seed, "string", 2 * count):
-        known = None if one.label_known is None else one.label_known + shift
+        known = one.known[LABEL]
         event, arrival = one.event_ts + shift, one.arrival_ts + shift
-        made.append(replace(one, event_ts=event, arrival_ts=arrival, label_known=known))
+        moved = replace(one, event_ts=event, arrival_ts=arrival)
+        made.append(moved if known is None else labelled(moved, one.columns[LABEL], known + shift))
     past = [one for one in made if one.arrival_ts < now() - MINUTE][:count]
     assert len(past) == count
     return sorted(past, key=lambda e: e.arrival_ts)
@@ -160,9 +169,9 @@ def said(number: int, event: Event) -> dict[str, str]:
         "is_gift": str(columns["is_gift"]).lower(),
         **{name: str(value) for name, value in event.ids.items()},
     }
-    if event.label is not None and event.label_known is not None:
-        message |= {"was_returned": str(int(event.label))}
-        message |= {"returned_at": format_moment(event.label_known)}
+    known = event.known[LABEL]
+    if known is not None:
+        message |= {LABEL: str(int(columns[LABEL])), "returned_at": format_moment(known)}
     return message
 
 

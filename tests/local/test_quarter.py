@@ -97,9 +97,8 @@ def events(quarter: Quarter, key: str, ids: Sequence[str]) -> list[Event]:
             ids={"customer_id": row["customer_id"], "merchant_id": row["merchant_id"]},
             event_ts=at,
             arrival_ts=at,
-            label=bool(row["is_fraud"]),
-            label_known=at + delay,
-            columns={"amount": round(row["amount"] * 100)},
+            columns={"amount": round(row["amount"] * 100), "is_fraud": bool(row["is_fraud"])},
+            known={"is_fraud": at + delay},
         )
         for at, row in zip(moments, table.to_pylist(), strict=True)
     ]

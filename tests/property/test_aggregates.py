@@ -24,6 +24,7 @@ from proviso.contracts.contract import Contract, FeatureView
 from proviso.contracts.sources import Column, EventsSource
 from proviso.history.duckdb import features, sweeps
 from proviso.history.duckdb.arriving import open_arrivals
+from proviso.history.duckdb.dating import known_column
 from proviso.history.duckdb.engine import Engine, connect, names
 from proviso.history.duckdb.features import Span, computed
 from proviso.history.duckdb.incremental import backfill_history, update_history
@@ -31,8 +32,9 @@ from proviso.history.duckdb.scalars import EngineScalars
 from proviso.history.duckdb.transactions import events_of
 from proviso.history.oracle import naive_history
 from proviso.history.values import EntityRow, Event
-from tests.aggregate_cases import every_function, only
+from tests.aggregate_cases import dated_as, every_function, only
 from tests.history_data import (
+    LABEL,
     ZERO,
     contract,
     numbered,
@@ -93,7 +95,7 @@ def varied(seed: int, count: int) -> list[Event]:
             "town": rng.choice(TOWNS),
             "due": rng.choice((None, ZERO, ZERO + 1)),
         }
-        made.append(replace(sale, columns=columns))
+        made.append(replace(sale, columns={**columns, LABEL: sale.columns[LABEL]}))
     return numbered(made)
 
 
@@ -102,10 +104,10 @@ def load(engine: Engine, owner: Contract, sales: Sequence[Event]) -> None:
         "sale_id": pa.array([e.id for e in sales], pa.int64()),
         "buyer_id": pa.array([e.ids["buyer_id"] for e in sales]),
         "shop_id": pa.array([e.ids["shop_id"] for e in sales]),
-        "was_returned": pa.array([e.label for e in sales], pa.bool_()),
+        "was_returned": pa.array([e.columns[LABEL] for e in sales], pa.bool_()),
         "_event": pa.array([e.event_ts for e in sales], pa.int64()),
         "_arrival": pa.array([e.arrival_ts for e in sales], pa.int64()),
-        "_label_known": pa.array([e.label_known for e in sales], pa.int64()),
+        known_column(LABEL): pa.array([e.known[LABEL] for e in sales], pa.int64()),
         **{n: pa.array([e.columns[n] for e in sales], kind) for n, kind in _COLUMNS.items()},
     }
     engine.lend("_made", pa.table(columns))
@@ -154,7 +156,7 @@ BARE = [
 def owner_of(stated: Sequence[dict[str, Any]], window: str, dated: str) -> Contract:
     made = with_nulls(contract())
     named = [
-        {**one, "name": f"a{place}", "window": window, "dated": dated}
+        {**dated_as(one, dated), "name": f"a{place}", "window": window}
         for place, one in enumerate(stated)
     ]
     return only(*named, of=made)

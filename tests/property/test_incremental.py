@@ -20,9 +20,11 @@ from proviso.history.extent import final_end
 from proviso.history.oracle import naive_history
 from proviso.history.values import EntityRow, Event
 from tests.history_data import (
+    LABEL,
     ZERO,
     contract,
     events,
+    labelled,
     near,
     random_events,
     read_history,
@@ -88,10 +90,10 @@ class Grown:
 
 
 def _as_known(sale: Event, moment: int) -> Event:
-    known = sale.label_known
+    known = sale.known[LABEL]
     if known is None or max(known, sale.arrival_ts) < moment:
         return sale
-    return replace(sale, label=None, label_known=None)
+    return labelled(sale, None)
 
 
 def _by_parts(owner: Contract, case: Case, out: Path) -> Grown:

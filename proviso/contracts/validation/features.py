@@ -9,7 +9,7 @@ from feature_runtime.core.encode import MODEL_LIMIT
 from feature_runtime.core.values import TEXT, valid_text
 from proviso.contracts.base import Problem
 from proviso.contracts.contract import Aggregate, Contract, Feature, FeatureView, OnEvent
-from proviso.contracts.definitions import check_column, feature_scalar, where_scalar
+from proviso.contracts.definitions import check_column, check_dating, feature_scalar, where_scalar
 from proviso.contracts.paths import listed, of_feature, of_view
 from proviso.contracts.sources import TableSource, stored_dtype
 from proviso.contracts.sql import SqlError
@@ -27,7 +27,7 @@ def feature_problems(contract: Contract, view: FeatureView, today: date) -> Iter
 
 def _aggregate(contract: Contract, view: FeatureView, aggregate: Aggregate) -> Iterator[Problem]:
     place = of_view(view, f"aggregates[{aggregate.name}]")
-    for key, judge in {"of": check_column, "where": where_scalar}.items():
+    for key, judge in {"of": check_column, "where": where_scalar, "dated": check_dating}.items():
         try:
             judge(contract, view, aggregate)
         except SqlError as error:

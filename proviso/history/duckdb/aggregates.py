@@ -11,9 +11,10 @@ from functools import partial
 from feature_runtime.core.encode import MODEL_LIMIT
 from proviso.contracts.base import ALL_TIME, ContractError, Problem
 from proviso.contracts.contract import Contract, Feature, FeatureView
-from proviso.contracts.definitions import check_column, feature_scalar, where_scalar
+from proviso.contracts.definitions import check_column, check_dating, feature_scalar, where_scalar
 from proviso.contracts.publication import of_table
 from proviso.contracts.sql import SqlError
+from proviso.history.duckdb.dating import Dating
 from proviso.history.duckdb.engine import column_type, names, quoted
 from proviso.history.duckdb.layout import Layout, Term
 from proviso.history.duckdb.source import events_source
@@ -30,6 +31,7 @@ def check_aggregates(contract: Contract, views: Iterable[FeatureView]) -> None:
             column = partial(check_column, contract, view, aggregate)
             problems += _refusals(f"{path}.of", column, "aggregate_column_invalid")
             problems += _refusals(f"{path}.where", partial(where_scalar, contract, view, aggregate))
+            problems += _refusals(f"{path}.dated", partial(check_dating, contract, view, aggregate))
         for feature in view.features if not of_table(view) else ():
             path = f"feature_views[{view.name}].features[{feature.name}].sql"
             problems += _refusals(path, partial(feature_scalar, contract, view, feature))
@@ -37,13 +39,13 @@ def check_aggregates(contract: Contract, views: Iterable[FeatureView]) -> None:
         raise ContractError(problems)
 
 
-def dated_events(contract: Contract, view: FeatureView, layout: Layout, dated: str) -> str:
+def dated_events(contract: Contract, view: FeatureView, layout: Layout, dated: Dating) -> str:
     """Events with `_entity`, `_moment`, `_known`, and what each adds to the terms of a dating."""
     added = {name: f"({t.value})::{t.type}" for name, t in layout.bases(dated).items()}
     return _dated(contract, view, dated, added)
 
 
-def swept_events(contract: Contract, view: FeatureView, layout: Layout, dated: str) -> str:
+def swept_events(contract: Contract, view: FeatureView, layout: Layout, dated: Dating) -> str:
     """Events with `_entity`, `_moment`, `_known`, the values of the sweeps of a dating, and
     `_event` and `_id`, which decide between equal moments."""
     row_id = quoted(events_source(contract, view).id)
@@ -51,30 +53,21 @@ def swept_events(contract: Contract, view: FeatureView, layout: Layout, dated: s
     return _dated(contract, view, dated, values)
 
 
-def _dated(contract: Contract, view: FeatureView, dated: str, columns: Mapping[str, str]) -> str:
+def _dated(contract: Contract, view: FeatureView, dated: Dating, columns: Mapping[str, str]) -> str:
     """An event dated by what is known later exists only once that is known."""
-    moment, known, condition = "_event", "_arrival", "true"
-    if dated == "known":
-        moment, known = "_label_known", "greatest(_label_known, _arrival)"
-        condition = "_label_known is not null"
     stated = "".join(f", {value} as {name}" for name, value in columns.items())
     keys, events = names(*contract.join_keys(view)), events_of(events_source(contract, view))
     return (
-        f"select _entity, {moment} as _moment, {known} as _known{stated}"
-        f" from {events} join _entities using ({keys}) where {condition}"
+        f"select _entity, {dated.moment} as _moment, {dated.known} as _known{stated}"
+        f" from {events} join _entities using ({keys}) where {dated.exists}"
     )
 
 
-def cells_of(dated: str) -> str:
-    """The table of a dating's cells: what events add to its terms, from where to where."""
-    return f"_cells_{dated}"
-
-
-def changes(layout: Layout, dated: str, cells: str, end: int | None = None) -> Iterator[str]:
+def changes(layout: Layout, dated: Dating, end: int | None = None) -> Iterator[str]:
     """What the cells of a dating add to every term where they enter, and take where they leave.
 
-    cells: a table of `_entity`, `_in`, an `_out<window>` for each window (null: not left) and the
-    bases, which count from `_in` on and no longer from `_out` on. end: changes from it on are
+    The table of cells has `_entity`, `_in`, an `_out<window>` for each window (null: not left) and
+    the bases, which count from `_in` on and no longer from `_out` on. end: changes from it on are
     left out.
     """
     bases = {term.value: name for name, term in layout.bases(dated).items()}
@@ -85,7 +78,7 @@ def changes(layout: Layout, dated: str, cells: str, end: int | None = None) -> I
         else _change(term, "null")
         for term in layout.terms
     )
-    yield f"select _entity, _in as _at, {', '.join(entered)} from {cells} where {before}"
+    yield f"select _entity, _in as _at, {', '.join(entered)} from {dated.cells} where {before}"
     for window in layout.windows(dated):
         left = (
             _change(term, f"-{bases[term.value]}")
@@ -95,7 +88,7 @@ def changes(layout: Layout, dated: str, cells: str, end: int | None = None) -> I
         )
         until = "" if end is None else f" and _out{window} < {end:d}"
         yield (
-            f"select _entity, _out{window}, {', '.join(left)} from {cells}"
+            f"select _entity, _out{window}, {', '.join(left)} from {dated.cells}"
             f" where _in < _out{window}{until}"
         )
 

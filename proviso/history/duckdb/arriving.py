@@ -14,6 +14,7 @@ from pathlib import Path
 from feature_runtime.core.availability import Row
 from proviso.contracts.base import InputError
 from proviso.contracts.contract import Contract, FeatureView
+from proviso.history.duckdb.dating import BY_EVENT, dating_of
 from proviso.history.duckdb.engine import Engine, connect, names, quoted
 from proviso.history.duckdb.features import Span, computed
 from proviso.history.duckdb.transactions import events_of, load_transactions
@@ -139,10 +140,12 @@ class Arriving:
     def _kept(self, view: FeatureView) -> Iterator[str]:
         """Windows end at the latest event, which only moves on; late ones must come after."""
         of_entity = f"over (partition by {names(*self._contract.join_keys(view))})"
-        for dated, moment in (("event", "_event"), ("known", "_label_known")):
-            widest = max((a.window for a in view.aggregates if a.dated == dated), default=0)
-            if widest or dated == "event":
-                yield f"{moment} > max(_event) {of_entity} - {max(widest, 1):d}"
+        widest = {BY_EVENT: 1}
+        for aggregate in view.aggregates:
+            dated = dating_of(self._contract, view, aggregate)
+            widest[dated] = max(widest.get(dated, 1), aggregate.window)
+        for dated, window in widest.items():
+            yield f"{dated.moment} > max(_event) {of_entity} - {window:d}"
         yield f"_arrival = max(_arrival) {of_entity}"
 
     def _keys(self) -> str:

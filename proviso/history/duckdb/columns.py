@@ -251,7 +251,7 @@ def _money_checks(column: SourceColumn) -> Iterator[Check]:
     if column.type == "FLOAT":
         wanted += ": beyond it float32 has no minor units; write a double or a decimal"
     yield Check(beyond, "a larger amount", wanted, code)
-    finer = f"{column.value} is null"
+    finer = f"{column.raw} is not null and {column.value} is null"
     wanted = f"at most {column.scale} decimals"
     yield Check(finer, "an amount finer than a minor unit", wanted, "source_value_too_fine")
 
@@ -378,7 +378,8 @@ def _text_money_checks(column: SourceColumn) -> Iterator[Check]:
     found, wanted = "a larger amount", f"less than {limit:,.10g}"
     yield Check(beyond, found, wanted, "source_value_out_of_range")
     found, wanted = "an amount finer than a minor unit", f"at most {column.scale} decimals"
-    yield Check(f"{column.value} is null", found, wanted, "source_value_too_fine")
+    finer = f"{raw} is not null and {column.value} is null"
+    yield Check(finer, found, wanted, "source_value_too_fine")
 
 
 def _text_number_checks(column: SourceColumn) -> Iterator[Check]:

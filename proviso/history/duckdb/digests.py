@@ -9,7 +9,8 @@ from feature_runtime.core.moments import format_moment
 from proviso.contracts.base import InputError
 from proviso.contracts.contract import Contract, FeatureView
 from proviso.contracts.sources import RowsSource, TableSource
-from proviso.history.duckdb.engine import Engine, connect, quoted
+from proviso.history.duckdb.dating import known_column
+from proviso.history.duckdb.engine import Engine, connect, literal, quoted
 from proviso.history.duckdb.source import label_of
 from proviso.history.duckdb.transactions import events_of, load_source
 from proviso.history.extent import Extent, read_extent, used_until
@@ -17,30 +18,49 @@ from proviso.history.values import TransactionSummary
 
 
 def digest_events(engine: Engine, contract: Contract, source: RowsSource) -> None:
-    """Makes the table from which extents are measured out of a source's table, once for all."""
+    """Makes the table from which extents are measured out of a source's table, once for all.
+
+    It has what an event says when it arrives, and what each late value adds when it is known.
+    """
     keys = (e.join_key for e in contract.entities if e.name in source.entities)
     ids = [] if isinstance(source, TableSource) else [source.id]
     columns = [*ids, *keys, *(n for n, c in source.columns.items() if c.known_at is None)]
-    label = label_of(contract, source)
-    labels = [*ids, *([label.column] if label else []), "_label_known"]
+    late = "".join(
+        f", case when {known} is not null then greatest({known}, _arrival) end as {known},"
+        f" {_late_digest(contract, source, name)} as {quoted(name)}"
+        for name, known in _late(source)
+    )
     engine.execute(
         f"create or replace temp table {_digests(source)} as select _arrival,"
-        f" {_digest([*columns, '_event', '_arrival'])} as _whole,"
-        f" case when _label_known is not null then greatest(_label_known, _arrival) end as _known,"
-        f" {_digest(labels)} as _label from {events_of(source)}"
+        f" {_digest([*columns, '_event', '_arrival'])} as _whole{late} from {events_of(source)}"
     )
 
 
 def rows_digest(contract: Contract, source: RowsSource, path: Path | None) -> str:
-    """`rows:<count>:<hex>` of a source's rows, in any order, labels included. Raises InputError."""
+    """`rows:<count>:<hex>` of a source's rows, in any order, late values included. Raises
+    InputError."""
     with connect() as engine:
         load_source(engine, contract, source, path)
         digest_events(engine, contract, source)
-        count, whole, labels = engine.row(
-            f"select count(*), coalesce(sum(_whole), 0), coalesce(sum(_label), 0)"
-            f" from {_digests(source)}"
+        late = "".join(f" + coalesce(sum({quoted(name)}), 0)" for name, _ in _late(source))
+        count, total = engine.row(
+            f"select count(*), coalesce(sum(_whole), 0){late} from {_digests(source)}"
         )
-    return f"rows:{count}:{(whole + labels) % 2**64:016x}"
+    return f"rows:{count}:{total % 2**64:016x}"
+
+
+def _late(source: RowsSource) -> list[tuple[str, str]]:
+    """The late columns of a source, each with the column of its moments, quoted."""
+    columns = {} if isinstance(source, TableSource) else source.late_columns
+    return [(name, quoted(known_column(name))) for name in columns]
+
+
+def _late_digest(contract: Contract, source: RowsSource, name: str) -> str:
+    """A late value with its moment; the label's is the one that version 1's extents have."""
+    ids = [] if isinstance(source, TableSource) else [source.id]
+    label = label_of(contract, source)
+    of = "" if label is not None and name == label.column else name
+    return _digest([*ids, name, known_column(name)], of)
 
 
 def _digests(source: RowsSource) -> str:
@@ -87,21 +107,31 @@ def rebased(engine: Engine, contract: Contract, view: FeatureView, extent: Exten
     return extent.model_copy(update={"transactions": transactions, "digest": digest})
 
 
-def _digest(columns: Sequence[str]) -> str:
-    """64 bits of the values' MD5 digest, which does not depend on the engine's version."""
-    texts = (f"coalesce({quoted(name)}::varchar, '')" for name in columns)
+def _digest(columns: Sequence[str], of: str = "") -> str:
+    """64 bits of the values' MD5 digest, which does not depend on the engine's version.
+
+    of: what they are the values of, where another digest may have the same values.
+    """
+    texts = [*([literal(of)] if of else []), *map(_text, columns)]
     return f"md5_number_lower(concat({', chr(31), '.join(texts)}))::hugeint"
+
+
+def _text(column: str) -> str:
+    return f"coalesce({quoted(column)}::varchar, '')"
 
 
 def _used(engine: Engine, contract: Contract, view: FeatureView, end: int) -> tuple[int, str]:
     """Number and digest of what the last run before `end` could read, in any order.
 
-    A label counts from when it is known.
+    A late value counts from when it is known.
     """
-    bound = used_until(view, end)
-    count, whole, labels = engine.row(
-        f"select count(*), coalesce(sum(_whole), 0),"
-        f" coalesce(sum(_label) filter (where _known < {bound:d}), 0)"
-        f" from {_digests(contract.source_of(view))} where _arrival < {bound:d}"
+    bound, source = used_until(view, end), contract.source_of(view)
+    late = "".join(
+        f" + coalesce(sum({quoted(name)}) filter (where {known} < {bound:d}), 0)"
+        for name, known in _late(source)
     )
-    return count, f"{(whole + labels) % 2**64:016x}"
+    count, total = engine.row(
+        f"select count(*), coalesce(sum(_whole), 0){late}"
+        f" from {_digests(source)} where _arrival < {bound:d}"
+    )
+    return count, f"{total % 2**64:016x}"

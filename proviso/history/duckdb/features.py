@@ -19,12 +19,10 @@ import pyarrow.parquet as pq
 from feature_runtime.core.moments import format_moment
 from proviso.contracts.base import ContractError, InputError, Problem
 from proviso.contracts.contract import Contract, FeatureView
-from proviso.contracts.definitions import late_columns
 from proviso.contracts.files import Replacements, replacing_together
 from proviso.contracts.publication import of_table, runs_of
 from proviso.contracts.sources import EventsSource, TableSource
 from proviso.history.duckdb.aggregates import (
-    cells_of,
     changes,
     check_aggregates,
     dated_events,
@@ -36,6 +34,7 @@ from proviso.history.duckdb.aggregates import (
     swept_events,
     with_steps,
 )
+from proviso.history.duckdb.dating import Dating
 from proviso.history.duckdb.digests import digest_events, measured
 from proviso.history.duckdb.engine import (
     Engine,
@@ -46,7 +45,7 @@ from proviso.history.duckdb.engine import (
 )
 from proviso.history.duckdb.layout import END, MEMBERS, Layout, layout_of
 from proviso.history.duckdb.onevent import arrivals, make_arrivals, on_event_rows
-from proviso.history.duckdb.source import events_source, label_of
+from proviso.history.duckdb.source import events_source
 from proviso.history.duckdb.sweeps import AT_ONCE, SWEPT, Numbering, add_swept, create_swept
 from proviso.history.duckdb.tables import CREATED, EVENT, table_rows
 from proviso.history.duckdb.transactions import events_of, load_source
@@ -164,23 +163,7 @@ def chosen_views(contract: Contract, views: Sequence[str] | None) -> list[Featur
         raise InputError.of("--view", ", ".join(unknown), known, code="view_unknown")
     chosen = [v for v in contract.feature_views if views is None or v.name in views]
     check_aggregates(contract, chosen)
-    for view in chosen:
-        _check_known(contract, view)
     return chosen
-
-
-def _check_known(contract: Contract, view: FeatureView) -> None:
-    """Refuses aggregates of late columns that are not the label. Raises InputError."""
-    if of_table(view):
-        return
-    label = label_of(contract, events_source(contract, view))
-    known = {label.column} if label else set()
-    for aggregate in view.aggregates:
-        late = sorted(late_columns(contract, view, aggregate).keys() - known)
-        if late or (aggregate.dated == "known" and not known):
-            where = f"feature_views[{view.name}].aggregates[{aggregate.name}]"
-            found, wanted = late[0] if late else "dated: known", "the label of its source"
-            raise InputError.of(where, found, wanted, code="sources_unsupported")
 
 
 def load_some(
@@ -329,7 +312,8 @@ def computed(
         problem = Problem(where, str(error), wanted, code="feature_sql_refused")
         raise ContractError([problem]) from error
     finally:
-        for table in ("_entities", "_states", "_starts", "_cells_event", "_cells_known", SWEPT):
+        cells = [dated.cells for dated in layout_of(contract, view).datings]
+        for table in ("_entities", "_states", "_starts", SWEPT, *cells):
             engine.execute(f"drop table if exists {table}")
 
 
@@ -374,7 +358,7 @@ def _make_cells(
     contract: Contract,
     view: FeatureView,
     layout: Layout,
-    dated: str,
+    dated: Dating,
     grid: Grid,
     entities: range,
 ) -> None:
@@ -391,7 +375,7 @@ def _make_cells(
     )
     added = "".join(f", sum({b}) as {b}" for b in layout.bases(dated))
     engine.execute(
-        f"create or replace temp table {cells_of(dated)} as"
+        f"create or replace temp table {dated.cells} as"
         f" select _entity, {_next_run(entered, grid.every)} as _in{left}{added}"
         f" from ({dated_events(contract, view, layout, dated)})"
         f" where _entity >= {entities.start:d} and _entity < {entities.stop:d}"
@@ -485,9 +469,7 @@ def _scheduled(engine: Engine, contract: Contract, view: FeatureView, grid: Grid
 def _states(contract: Contract, view: FeatureView, layout: Layout, grid: Grid) -> str:
     """What holds for the cells' entities and the runs [_from, _until)."""
     changed = " union all ".join(
-        change
-        for dated in layout.datings
-        for change in changes(layout, dated, cells_of(dated), grid.end)
+        change for dated in layout.datings for change in changes(layout, dated, grid.end)
     )
     if layout.sweeps:
         changed += f" union all select _entity, _at, {no_sums(layout)} from {SWEPT}"

@@ -19,6 +19,7 @@ from proviso.contracts.files import Replacements, replacing_together
 from proviso.contracts.publication import of_table, publishing_takes, runs_of
 from proviso.contracts.sources import EventsSource, TableSource
 from proviso.history.duckdb.append import insert_rows, kept_rows, rows_before
+from proviso.history.duckdb.dating import known_column
 from proviso.history.duckdb.digests import measured, rebased, verified
 from proviso.history.duckdb.engine import (
     Engine,
@@ -37,7 +38,6 @@ from proviso.history.duckdb.features import (
     load_some,
     taken,
 )
-from proviso.history.duckdb.source import label_of
 from proviso.history.duckdb.tables import CREATED, EVENT, newest_rows
 from proviso.history.duckdb.transactions import events_of
 from proviso.history.extent import Backfill, Extent, final_end, notes_of, read_extent
@@ -258,13 +258,14 @@ def _arrive_in_time(work: _Work, source: EventsSource | TableSource) -> None:
         later = f"{CREATED} >= {work.moment:d}"
         work.engine.execute(f"delete from {events_of(source)} where {later}")
         return
-    known = f"greatest(_label_known, _arrival) < {work.moment:d}"
-    label = label_of(work.contract, source)
-    named = quoted(label.column) if label else ""
-    masked = f", case when {known} then {named} end as {named}" if label else ""
+    masked = "".join(
+        f", case when greatest({known}, _arrival) < {work.moment:d} then {column} end as {column}"
+        for known, name in ((quoted(known_column(n)), quoted(n)) for n in source.late_columns)
+        for column in (name, known)
+    )
     work.engine.execute(
         f"create or replace temp table {events_of(source)} as select * replace"
-        f" (_event as _arrival{masked}, case when {known} then _label_known end as _label_known)"
+        f" (_event as _arrival{masked})"
         f" from {events_of(source)} where _arrival < {work.moment:d}"
     )
 

@@ -29,6 +29,7 @@ from proviso.history.asof import (
     SuspectedDuplicates,
     Winners,
 )
+from proviso.history.duckdb.dating import known_column
 from proviso.history.duckdb.engine import Engine, EngineError, connect, names, quoted
 from proviso.history.duckdb.fields import field_value
 from proviso.history.duckdb.relation import history_relation, stored_rows
@@ -233,6 +234,7 @@ def _conflicts(
 def _dataset(contract: Contract, history: Path, views: Sequence[FeatureView], span: Span) -> str:
     """The query of the whole dataset but the request features."""
     source = contract.observations_of()
+    known = quoted(known_column(source.label.column))
     keys = names(*contract.key_columns(source.rows), of="_t")
     fields = "".join(
         f", {field_value(f'_t.{quoted(name)}', column)} as {quoted(name)}"
@@ -248,7 +250,7 @@ def _dataset(contract: Contract, history: Path, views: Sequence[FeatureView], sp
     return (
         f"select _t.{quoted(source.id)}, make_timestamptz(_t._event) as {SCORING}, {keys},"
         f" _t.{quoted(source.label.column)}::tinyint as {LABEL},"
-        f" make_timestamptz(_t._label_known) as {LABEL_KNOWN}{fields}{columns}"
+        f" make_timestamptz(_t.{known}) as {LABEL_KNOWN}{fields}{columns}"
         f" from {LABEL_ROWS} _t{joins} order by _t._event, _t.{quoted(source.id)}"
     )
 

@@ -13,6 +13,7 @@ from typing import Literal
 from proviso.contracts.base import ALL_TIME
 from proviso.contracts.contract import Aggregate, Contract, FeatureView, Scheduled
 from proviso.contracts.definitions import column_of, units_of, where_scalar
+from proviso.history.duckdb.dating import BY_EVENT, Dating, dating_of
 from proviso.history.duckdb.engine import quoted
 
 MEMBERS = "_members"
@@ -28,7 +29,7 @@ class Term:
     """A running sum over a window of events of a dating: what each adds is SQL, an integer."""
 
     name: str
-    dated: str
+    dated: Dating
     window: int
     value: str
     wide: bool
@@ -48,7 +49,7 @@ class Sweep:
     """
 
     name: str
-    dated: str
+    dated: Dating
     window: int
     kind: Steps
     value: str
@@ -65,12 +66,12 @@ class Layout:
     values: Mapping[str, str]
 
     @property
-    def datings(self) -> list[str]:
+    def datings(self) -> list[Dating]:
         """The datings of the running sums."""
         return sorted({term.dated for term in self.terms})
 
     @property
-    def swept_datings(self) -> list[str]:
+    def swept_datings(self) -> list[Dating]:
         return sorted({sweep.dated for sweep in self.sweeps})
 
     @property
@@ -78,22 +79,22 @@ class Layout:
         """Whether a value depends on the window's end as well, so that no two runs share it."""
         return any(sweep.kind == "age" for sweep in self.sweeps)
 
-    def windows(self, dated: str) -> list[int]:
+    def windows(self, dated: Dating) -> list[int]:
         """The windows of a dating's sums that events leave."""
         windows = {term.window for term in self.terms if term.dated == dated}
         return sorted(windows - {ALL_TIME})
 
-    def swept_windows(self, dated: str) -> list[int]:
+    def swept_windows(self, dated: Dating) -> list[int]:
         """All windows of a dating's sweeps."""
         return sorted({sweep.window for sweep in self.sweeps if sweep.dated == dated})
 
-    def bases(self, dated: str) -> dict[str, Term]:
+    def bases(self, dated: Dating) -> dict[str, Term]:
         """By its column: what an event adds to some of the terms of a dating."""
         values = dict.fromkeys((t.value, t.wide) for t in self.terms if t.dated == dated)
         places = {value: f"_b{place}" for place, value in enumerate(values)}
         return {places[t.value, t.wide]: t for t in self.terms if t.dated == dated}
 
-    def swept_values(self, dated: str) -> dict[str, str]:
+    def swept_values(self, dated: Dating) -> dict[str, str]:
         """By its column: the SQL of a value that some of the sweeps of a dating need."""
         return {sweep.value: sweep.stated for sweep in self.sweeps if sweep.dated == dated}
 
@@ -107,8 +108,8 @@ def layout_of(contract: Contract, view: FeatureView) -> Layout:
     """What is kept for a view. Of a scheduled view, its population too."""
     kept = _Kept()
     if isinstance(view.publication, Scheduled):
-        kept.terms["event", view.population, "1"] = Term(
-            MEMBERS, "event", view.population, "1", wide=False
+        kept.terms[BY_EVENT, view.population, "1"] = Term(
+            MEMBERS, BY_EVENT, view.population, "1", wide=False
         )
     values = {
         aggregate.name: _VALUES[aggregate.function](_Parts(contract, view, aggregate, kept))
@@ -121,8 +122,8 @@ def layout_of(contract: Contract, view: FeatureView) -> Layout:
 class _Kept:
     """What the aggregates so far need, by what decides it."""
 
-    terms: dict[tuple[str, int, str], Term] = field(default_factory=dict)
-    sweeps: dict[tuple[str, int, Steps, str], Sweep] = field(default_factory=dict)
+    terms: dict[tuple[Dating, int, str], Term] = field(default_factory=dict)
+    sweeps: dict[tuple[Dating, int, Steps, str], Sweep] = field(default_factory=dict)
     swept: dict[str, str] = field(default_factory=dict)
 
 
@@ -163,9 +164,9 @@ class _Parts:
         value, engine_type = self._value()
         stated = self._if(self._conditions(valued=False), value, "null")
         column = self.kept.swept.setdefault(stated, f"_v{len(self.kept.swept)}")
-        key = (self.aggregate.dated, self.aggregate.window, kind, stated)
+        dated, window = self._dated, self.aggregate.window
+        key = (dated, window, kind, stated)
         made = engine_type if kind not in {"age", "distinct"} else "bigint"
-        dated, window = self.aggregate.dated, self.aggregate.window
         sweep = Sweep(f"_s{len(self.kept.sweeps)}", dated, window, kind, column, stated, made)
         return self.kept.sweeps.setdefault(key, sweep).name
 
@@ -173,9 +174,13 @@ class _Parts:
         return self._term(self._if(self._conditions(valued=valued), value, "0"), wide=wide)
 
     def _term(self, value: str, *, wide: bool = False) -> str:
-        key = (self.aggregate.dated, self.aggregate.window, value)
+        key = (self._dated, self.aggregate.window, value)
         term = Term(f"_t{len(self.kept.terms)}", *key, wide)
         return self.kept.terms.setdefault(key, term).name
+
+    @property
+    def _dated(self) -> Dating:
+        return dating_of(self.contract, self.view, self.aggregate)
 
     def _conditions(self, *, valued: bool) -> list[str]:
         conditions = [] if self.aggregate.where is None else [self._where]

@@ -11,13 +11,14 @@ import numpy as np
 
 from proviso.contracts.contract import Contract, FeatureView
 from proviso.contracts.sources import EventsSource, TableSource
+from proviso.history.duckdb.dating import known_column
 from proviso.history.duckdb.engine import Engine, connect, names, quoted
 from proviso.history.duckdb.features import chosen_views, computed_views, digest_loaded
 from proviso.history.duckdb.fields import field_value
 from proviso.history.duckdb.join import LABEL_ROWS, Join, Span
 from proviso.history.duckdb.relation import history_relation
 from proviso.history.duckdb.scalars import EngineScalars
-from proviso.history.duckdb.source import events_source, label_of
+from proviso.history.duckdb.source import events_source
 from proviso.history.duckdb.tables import CREATED, EVENT, stored_value
 from proviso.history.duckdb.transactions import events_of, load_source, load_transactions
 from proviso.history.ports import Bools, EntityHistory, HistoryPart
@@ -132,7 +133,10 @@ class LoadedTransactions:
     def labels_known(self, start: int, end: int, delay: int, by: int) -> Bools:
         """Which labels of the span's transactions are known at `by`, in dataset order."""
         label = quoted(self._contract.observations_of().label.column)
-        known = f"{label} is not null and coalesce(_label_stated, _event + {delay:d}) <= {by:d}"
+        moment = "_label_stated"
+        if self._contract.observations_of().label.known.delay is not None:
+            moment = f"coalesce(_label_stated, _event + {delay:d})"
+        known = f"coalesce({label} is not null and {moment} <= {by:d}, false)"
         rows = self._engine.execute(
             f"select {known} from {self._events} where {_within(start, end)} order by {self._order}"
         ).fetchall()
@@ -159,21 +163,20 @@ class LoadedTransactions:
         if not entities:
             return events
         self._load(source)
-        label = label_of(self._contract, source)
-        columns = [name for name, column in source.columns.items() if column.known_at is None]
-        labels = quoted(label.column) if label else "null::boolean"
+        columns, late = list(source.columns), list(source.late_columns)
         places = ", ".join([f"({', '.join('?' for _ in keys)})"] * len(entities))
         self._engine.execute(
-            f"select {names(*keys)}, _event, _arrival, {labels}, _label_known,"
-            f" {names(source.id, *columns)}"
+            f"select {names(*keys)}, _event, _arrival,"
+            f" {names(source.id, *columns, *map(known_column, late))}"
             f" from {events_of(source)} where ({names(*keys)}) in ({places})",
             [value for ids in entities for value in ids],
         )
         for row in self._engine.fetchall():
-            ids, (event, arrival, stated, known, one, *values) = row[: len(keys)], row[len(keys) :]
-            cells = dict(zip(columns, values, strict=True))
+            ids, (event, arrival, one, *values) = row[: len(keys)], row[len(keys) :]
+            cells = dict(zip(columns, values, strict=False))
+            known = dict(zip(late, values[len(columns) :], strict=True))
             by_key = dict(zip(keys, ids, strict=True))
-            events[ids].append(Event(by_key, event, arrival, stated, known, cells, one))
+            events[ids].append(Event(by_key, event, arrival, cells, known, one))
         return events
 
     def given_rows(self, view: FeatureView, entities: set[Ids]) -> Mapping[Ids, list[GivenRow]]:

@@ -13,7 +13,6 @@ from collections.abc import Sequence
 from proviso.contracts.base import ALL_TIME
 from proviso.contracts.contract import Contract, FeatureView
 from proviso.history.duckdb.aggregates import (
-    cells_of,
     changes,
     dated_events,
     feature_columns,
@@ -23,6 +22,7 @@ from proviso.history.duckdb.aggregates import (
     swept_events,
     with_steps,
 )
+from proviso.history.duckdb.dating import Dating
 from proviso.history.duckdb.engine import Engine, names
 from proviso.history.duckdb.layout import END, Layout, layout_of
 from proviso.history.duckdb.source import events_source
@@ -60,7 +60,7 @@ def make_arrivals(
     for dated in layout.datings:
         events = dated_events(contract, view, layout, dated)
         engine.execute(
-            f"create or replace temp table {cells_of(dated)} as"
+            f"create or replace temp table {dated.cells} as"
             f" {_leaving(layout.windows(dated), _entering(events, dated))}"
         )
     if layout.sweeps:
@@ -72,7 +72,7 @@ def on_event_rows(contract: Contract, view: FeatureView) -> str:
     layout = layout_of(contract, view)
     changed = " union all ".join(
         [f"select _entity, _number as _at, {no_sums(layout)} from {_STATES}"]
-        + [c for dated in layout.datings for c in changes(layout, dated, cells_of(dated))]
+        + [c for dated in layout.datings for c in changes(layout, dated)]
     )
     summed = f"select _entity, _at, {sums_of_changes(layout)} from ({changed}) group by all"
     running = (
@@ -100,16 +100,16 @@ def arrivals(engine: Engine) -> tuple[int, int]:
     return int(rows), int(first)
 
 
-def _entering(events: str, dated: str) -> str:
+def _entering(events: str, dated: Dating) -> str:
     """Dated events with `_in`, the number of the state where they enter.
 
-    A state that knows an event has reached it, but a label may be dated after the latest event.
+    A state that knows an event has reached it, but a late value may be dated after the latest.
     """
     known = (
         f" from ({events}) _v asof join {_STATES} _known"
         f" on _v._entity = _known._entity and _v._known <= _known._at"
     )
-    if dated == "event":
+    if not dated.columns:
         return f"select _v.*, _known._number as _in{known}"
     return (
         f"select _v.*, greatest(_known._number, _reached._number) as _in{known}"
@@ -137,7 +137,7 @@ def _sweep(engine: Engine, contract: Contract, view: FeatureView, layout: Layout
 
 
 def _swept(
-    contract: Contract, view: FeatureView, layout: Layout, dated: str, entities: range
+    contract: Contract, view: FeatureView, layout: Layout, dated: Dating, entities: range
 ) -> str:
     """Events of some entities with the states where they enter, and leave, at the latest after
     the entity's last."""

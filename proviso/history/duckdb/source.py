@@ -22,8 +22,13 @@ from proviso.history.duckdb.columns import Kind, SourceColumn
 from proviso.history.duckdb.tables import table_columns
 from proviso.history.values import MAX_MOMENT
 
-EVENT, ARRIVAL, LABEL_STATED = "_event", "_arrival", "_label_stated"
-"""The engine's names of a row's moments: of the event, its arrival, and its label's own."""
+EVENT, ARRIVAL = "_event", "_arrival"
+"""The engine's names of a row's moments: of the event and its arrival."""
+
+
+def stated_column(column: str) -> str:
+    """The engine's name of the moments that a file states for the values of a late column."""
+    return f"_stated_{column}"
 
 
 def source_columns(
@@ -38,11 +43,12 @@ def source_columns(
 
 
 def columns_of(contract: Contract, source: RowsSource) -> list[SourceColumn]:
-    """All columns that a source may have in a file. Late ones are left out, but for the label."""
+    """All columns that a source may have in a file."""
     if isinstance(source, TableSource):
         return table_columns(contract, source)
     label = label_of(contract, source)
-    last_event = MAX_MOMENT - 1 - (label.delay if label else 0)
+    late = source.late_columns
+    last_event = MAX_MOMENT - 1 - max((known.delay or 0 for known in late.values()), default=0)
     columns = [
         SourceColumn(source.id, "id", called=source.id_column),
         SourceColumn(EVENT, "moment", latest=last_event, called=source.event_timestamp),
@@ -52,21 +58,24 @@ def columns_of(contract: Contract, source: RowsSource) -> list[SourceColumn]:
         SourceColumn(key, "string" if dtypes[key] == "string" else "integer", called=place)
         for key, place in contract.key_columns(source).items()
     ]
-    columns += [
-        _column(contract, source, name)
-        for name, column in source.columns.items()
-        if column.known_at is None
-    ]
-    moments = {ARRIVAL: source.arrival_timestamp}
-    if label is not None:
-        place = source.file_column(label.column)
-        columns.append(SourceColumn(label.column, "label", optional=True, called=place))
-        moments[LABEL_STATED] = label.known_at
+    labels = {label.column} if label else set()
+    columns += [_column(contract, source, name) for name in source.columns if name not in labels]
+    columns += [_label(source, name) for name in labels]
+    if source.arrival_timestamp is not None:
+        columns.append(_moments(ARRIVAL, source.arrival_timestamp, may_lack=True))
     return columns + [
-        SourceColumn(name, "moment", optional=True, may_lack=True, called=place)
-        for name, place in moments.items()
-        if place is not None
+        _moments(stated_column(name), known.column, may_lack=known.delay is not None)
+        for name, known in late.items()
+        if known.column is not None
     ]
+
+
+def _label(source: AskedSource, name: str) -> SourceColumn:
+    return SourceColumn(name, "label", optional=True, called=source.file_column(name))
+
+
+def _moments(name: str, place: str, *, may_lack: bool) -> SourceColumn:
+    return SourceColumn(name, "moment", optional=True, may_lack=may_lack, called=place)
 
 
 def _column(contract: Contract, source: AskedSource, name: str) -> SourceColumn:

@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from proviso.history.duckdb.dating import Dating
 from proviso.history.duckdb.engine import Engine
 from proviso.history.duckdb.layout import Layout, Sweep
 from proviso.history.steps import (
@@ -92,7 +93,7 @@ def create_swept(engine: Engine, layout: Layout) -> None:
 
 
 def add_swept(
-    engine: Engine, layout: Layout, queries: Mapping[str, str], numbering: Numbering, first: int
+    engine: Engine, layout: Layout, queries: Mapping[Dating, str], numbering: Numbering, first: int
 ) -> None:
     """Adds what the events of some entities make.
 

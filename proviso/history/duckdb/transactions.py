@@ -15,8 +15,9 @@ from proviso.contracts.base import InputError, Problem
 from proviso.contracts.contract import Contract
 from proviso.contracts.locations import Location
 from proviso.contracts.places import no_location
-from proviso.contracts.sources import RowsSource, TableSource
+from proviso.contracts.sources import KnownAt, RowsSource, TableSource
 from proviso.history.duckdb.columns import SourceColumn
+from proviso.history.duckdb.dating import known_column
 from proviso.history.duckdb.engine import (
     Engine,
     EngineError,
@@ -27,13 +28,15 @@ from proviso.history.duckdb.places import Relation, open_relation
 from proviso.history.duckdb.source import (
     ARRIVAL,
     EVENT,
-    LABEL_STATED,
     columns_of,
     label_of,
     source_columns,
+    stated_column,
 )
 from proviso.history.duckdb.tables import row_name, settled
 from proviso.history.values import SourceClock, TransactionSummary
+
+LABEL_STATED = "_label_stated"
 
 
 def events_of(source: RowsSource) -> str:
@@ -41,9 +44,10 @@ def events_of(source: RowsSource) -> str:
 
     It has the id, join keys and columns under the contract's names (money: integer minor units;
     timestamps: BIGINT microseconds), the label's column as a boolean, and BIGINT microseconds
-    `_event`, `_arrival`, `_label_stated` (the label's own moment, null where it has none) and
-    `_label_known` (null where the label is null). Columns that are known later are left out,
-    but for the label. A row of a table has no id; its `_arrival` is the moment of its creation.
+    `_event`, `_arrival`, and of each late column `_known_<name>`, from when its value is known
+    (null where it has none, or is not known yet). `_label_stated` is the label's own moment, null
+    where the file states none. A row of a table has no id; its `_arrival` is the moment of its
+    creation.
     """
     return quoted(f"_events_{source.name}")
 
@@ -113,11 +117,11 @@ def _load(engine: Engine, source: _Source) -> None:
 
 
 def _missing(source: _Source) -> Iterator[Problem]:
-    """Columns that the file must have: without some moments an event arrives at once, and a label
-    after its delay."""
+    """Columns that the file must have: without some moments an event arrives at once, and a value
+    is known after its delay."""
     found = source.relation.types
     wanted = [c.place for c in columns_of(source.contract, source.stated) if not c.may_lack]
-    if missing := [name for name in wanted if name not in found]:
+    if missing := [name for name in dict.fromkeys(wanted) if name not in found]:
         why, code = "the contract's source has them", "source_column_missing"
         columns, also = ", ".join(found)[:500], f"also {', '.join(missing)}"
         yield Problem(f"{source.shown}: columns", columns, also, why, code)
@@ -171,21 +175,27 @@ def _convert(engine: Engine, source: _Source) -> None:
     kept = [c for c in source.columns if c.kind != "moment"]
     values = ", ".join(f"{column.value} as {quoted(column.name)}" for column in kept)
     label = label_of(source.contract, source.stated)
-    stated, known = "null::bigint", "null::bigint"
-    if label is not None:
-        stated = source.value(LABEL_STATED)
-        known = (
-            f"case when {source.value(label.column)} is not null"
-            f" then coalesce({stated}, try({EVENT} + {label.delay:d})) end"
-        )
+    stated = source.value(stated_column(label.column)) if label else "null::bigint"
+    known = "".join(
+        f", {_known(source, name, at)} as {quoted(known_column(name))}"
+        for name, at in source.stated.late_columns.items()
+    )
     bad = " or ".join(
         f"coalesce({check.condition}, false)" for c in source.columns for check in c.checks
     )
     engine.execute(
         f"create or replace temp table {events_of(source.stated)} as select {values}, {EVENT},"
-        f" coalesce({source.value(ARRIVAL)}, {EVENT}) as {ARRIVAL}, {stated} as {LABEL_STATED},"
-        f" {known} as _label_known, {bad} as _bad from ({source.rows()})"
+        f" coalesce({source.value(ARRIVAL)}, {EVENT}) as {ARRIVAL}, {stated} as {LABEL_STATED}"
+        f"{known}, {bad} as _bad from ({source.rows()})"
     )
+
+
+def _known(source: _Source, name: str, known: KnownAt) -> str:
+    """From when the values of a late column are known; a null is not known."""
+    moment = source.value(stated_column(name))
+    if known.delay is not None:
+        moment = f"coalesce({moment}, try({EVENT} + {known.delay:d}))"
+    return f"case when {source.value(name)} is not null then {moment} end"
 
 
 def _unreadable(engine: Engine, source: _Source, error: EngineError) -> InputError:

@@ -25,11 +25,17 @@ from proviso.contracts.base import InputError
 from proviso.contracts.contract import Contract
 from proviso.contracts.files import replacing
 from proviso.history.files import MOMENT
-from proviso.online.stream.messages import ReceivedTransaction
+from proviso.online.stream.messages import ReceivedTransaction, known_columns
 
 FOLD = 256
 _PART = re.compile(r"part-(\d{12})-(\d{12})\.parquet")
-_TYPES = {"int64": pa.int64(), "float64": pa.float64(), "bool": pa.bool_(), "string": pa.string()}
+_TYPES = {
+    "int64": pa.int64(),
+    "float64": pa.float64(),
+    "bool": pa.bool_(),
+    "string": pa.string(),
+    "timestamp": MOMENT,
+}
 
 
 class Part(NamedTuple):
@@ -72,30 +78,31 @@ class Landing:
             part.path.unlink()
 
     def _row(self, one: ReceivedTransaction) -> dict[str, object]:
-        source = self.contract.observations_of()
+        source = self.contract.observations_of().rows
         row: dict[str, object] = {
-            source.id: one.id,
+            source.id_column or source.id: one.id,
             source.event_timestamp: one.event,
-        }
-        row |= {
             str(source.arrival_timestamp): one.arrival,
-            source.label.column: one.label,
+            **one.known,
         }
-        row |= {source.label.known_at: one.known} if source.label.known_at else {}
-        return row | dict(one.keys) | dict(one.columns)
+        places = self.contract.key_columns(source)
+        row |= {place: one.keys[key] for key, place in places.items()}
+        return row | {source.file_column(name): value for name, value in one.columns.items()}
 
     def _schema(self) -> pa.Schema:
-        source = self.contract.observations_of()
-        fields = [(source.id, pa.string()), (source.event_timestamp, MOMENT)]
+        observed = self.contract.observations_of()
+        source, label = observed.rows, observed.label.column
+        fields = [(source.id_column or source.id, pa.string()), (source.event_timestamp, MOMENT)]
         fields.append((str(source.arrival_timestamp), MOMENT))
-        fields += [(entity.join_key, _TYPES[entity.dtype]) for entity in self.contract.entities]
-        for name, column in source.columns.items():
+        dtypes = {entity.join_key: entity.dtype for entity in self.contract.entities}
+        places = self.contract.key_columns(source)
+        fields += [(place, _TYPES[dtypes[key]]) for key, place in places.items()]
+        columns = {**observed.columns, label: source.columns[label]}
+        for name, column in columns.items():
             money = pa.decimal128(18, column.scale)
-            fields.append((name, money if column.dtype == "money" else _TYPES[column.dtype]))
-        fields.append((source.label.column, pa.bool_()))
-        return pa.schema(
-            fields + ([(source.label.known_at, MOMENT)] if source.label.known_at else [])
-        )
+            kind = money if column.dtype == "money" else _TYPES[column.dtype]
+            fields.append((source.file_column(name), kind))
+        return pa.schema(fields + [(name, MOMENT) for name in known_columns(source)])
 
     def _path(self, first: int, last: int) -> Path:
         return self.directory / f"part-{first:012d}-{last:012d}.parquet"

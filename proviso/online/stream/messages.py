@@ -7,28 +7,31 @@ a file of transactions; an invalid message is refused alone and the others are p
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from decimal import Decimal, InvalidOperation
 from typing import NamedTuple
 
 from feature_runtime.core.encode import MODEL_LIMIT
 from feature_runtime.core.keys import STRING_ID, EntityId, valid_id
 from feature_runtime.core.moments import parse_moment
+from feature_runtime.core.values import MAX_TEXT_BYTES
 from proviso.contracts.contract import Contract
-from proviso.contracts.sources import Column
+from proviso.contracts.sources import AskedSource, Column
 from proviso.history.values import MAX_MOMENT
 from proviso.online.stream.valkey import Message
 
 MAX_BYTES = 65_536
 _INTEGER = re.compile(r"[+-]?[0-9]{1,19}")
 _TRUTHS = {"0": False, "false": False, "1": True, "true": True}
-Value = int | float | bool | Decimal
+Value = int | float | bool | Decimal | str | None
 
 
 class ReceivedTransaction(NamedTuple):
     """A transaction of a message; moments in microseconds.
 
-    read_at: when the reading of its message began. received_at: when the message was there.
+    columns: by the contract's names, the label's among them. known: by the file's columns, the
+    moments at which late values are known. read_at: when the reading of its message began.
+    received_at: when the message was there.
     """
 
     id: str
@@ -36,8 +39,7 @@ class ReceivedTransaction(NamedTuple):
     arrival: int
     keys: Mapping[str, EntityId]
     columns: Mapping[str, Value]
-    label: bool | None
-    known: int | None
+    known: Mapping[str, int | None]
     message: str
     read_at: int
     received_at: int = 0
@@ -54,29 +56,44 @@ def parse_transaction(
     if size > MAX_BYTES:
         raise ValueError(f"found {size} bytes, wanted at most {MAX_BYTES}")
     fields = {name.decode(): value.decode() for name, value in message.fields.items()}
-    source = contract.observations_of()
+    observed = contract.observations_of()
+    source, label = observed.rows, observed.label.column
     event = _moment(fields, source.event_timestamp, latest)
     if event is None:
         raise ValueError(f"{source.event_timestamp}: found nothing, wanted a moment")
     arrival = _moment(fields, source.arrival_timestamp, latest)
-    label = fields.get(source.label.column) or None
-    if label is not None and label.lower() not in _TRUTHS:
-        raise ValueError(f"{source.label.column}: found another value, wanted 0, 1 or nothing")
-    keys: dict[str, EntityId] = {}
-    for entity in contract.entities:
-        text = _id(fields, entity.join_key)
-        keys[entity.join_key] = text if entity.dtype == "string" else _integer(text)
+    columns = {
+        name: _value(fields, source.file_column(name), column, null=name == label)
+        for name, column in source.columns.items()
+    }
     return ReceivedTransaction(
-        _id(fields, source.id),
+        _id(fields, source.id_column or source.id),
         event,
         message.at if arrival is None else arrival,
-        keys,
-        {name: _value(fields, name, column) for name, column in source.columns.items()},
-        None if label is None else _TRUTHS[label.lower()],
-        _moment(fields, source.label.known_at, MAX_MOMENT - 1),
+        _keys(contract, source, fields),
+        columns,
+        {name: _moment(fields, name, MAX_MOMENT - 1) for name in known_columns(source)},
         message.id,
         read_at,
     )
+
+
+def known_columns(source: AskedSource) -> list[str]:
+    """The file's columns that are only moments at which late values are known."""
+    values = {source.file_column(name) for name in source.columns}
+    moments = {known.column for known in source.late_columns.values() if known.column}
+    return sorted(moments - values)
+
+
+def _keys(
+    contract: Contract, source: AskedSource, fields: Mapping[str, str]
+) -> dict[str, EntityId]:
+    keys: dict[str, EntityId] = {}
+    dtypes = {entity.join_key: entity.dtype for entity in contract.entities}
+    for key, place in contract.key_columns(source).items():
+        text = _id(fields, place)
+        keys[key] = text if dtypes[key] == "string" else _integer(text)
+    return keys
 
 
 def _moment(fields: Mapping[str, str], name: str | None, latest: int) -> int | None:
@@ -103,16 +120,28 @@ def _integer(text: str) -> int:
     return int(text)
 
 
-def _value(fields: Mapping[str, str], name: str, column: Column) -> Value:
+def _value(fields: Mapping[str, str], name: str, column: Column, *, null: bool) -> Value:
+    """null: there may be no value, as where the column is nullable. Moments are microseconds."""
     text = fields.get(name, "")
+    if not text and (null or column.nullable):
+        return None
     try:
-        if column.dtype == "bool":
-            return _TRUTHS[text.lower()]
-        if column.dtype == "int64":
-            return _count(text)
-        return _money(text, column.scale) if column.dtype == "money" else _finite(text)
+        return _PARSED[column.dtype](text, column)
     except (KeyError, ValueError, InvalidOperation):
         raise ValueError(f"{name}: found {text[:40]!r}, wanted a value of {column.dtype}") from None
+
+
+def _text(text: str) -> str:
+    if not text or len(text.encode()) > MAX_TEXT_BYTES:
+        raise ValueError("no text of a file")
+    return text
+
+
+def _timestamp(text: str) -> int:
+    moment = parse_moment(text)
+    if not 0 <= moment < MAX_MOMENT:
+        raise ValueError("before 1970 or after 2255")
+    return moment
 
 
 def _count(text: str) -> int:
@@ -137,3 +166,14 @@ def _finite(text: str) -> float:
     if not abs(value) < MODEL_LIMIT:
         raise ValueError("not finite in the model's type")
     return value
+
+
+_PARSED: Mapping[str, Callable[[str, Column], Value]] = {
+    "bool": lambda text, _: _TRUTHS[text.lower()],
+    "int64": lambda text, _: _count(text),
+    "float64": lambda text, _: _finite(text),
+    "money": lambda text, column: _money(text, column.scale),
+    "string": lambda text, _: _text(text),
+    "timestamp": lambda text, _: _timestamp(text),
+}
+"""By dtype of a column: its value of a text. Raises KeyError, ValueError or InvalidOperation."""

@@ -304,6 +304,24 @@ TIMES: dict[str, tuple[Edit, Wrong]] = {
             "dated: known",
         ),
     ),
+    "nothing that is known later": (
+        at(f"{DAILY}/aggregates/flights/dated", "known"),
+        wrong(
+            "nothing_known_later",
+            f"{IN_DAILY}.aggregates[flights].dated",
+            "known",
+            "event; or `of` or `where` with one of: arr_delay, late",
+        ),
+    ),
+    "nothing that is known later in a source that has no such column": (
+        at("feature_views/airport_weather/aggregates/readings_1d/dated", "known"),
+        wrong(
+            "nothing_known_later",
+            "feature_views[airport_weather].aggregates[readings_1d].dated",
+            "known",
+            "event",
+        ),
+    ),
     "late value as a request field": (
         at(f"{SERVICE}/fields", ["distance", "gate_delay"]),
         wrong(

@@ -23,9 +23,11 @@ from proviso.history.journal import open_journal
 from proviso.history.segments import segment_path, stamping_directory, stamps_file
 from proviso.history.values import Event
 from tests.history_data import (
+    LABEL,
     ZERO,
     contract,
     ids_for,
+    labelled,
     random_events,
     read_history,
     write_transactions,
@@ -63,9 +65,9 @@ class Shop:
 
 
 def _later(one: Event) -> Event:
-    known = None if one.label_known is None else one.label_known + LATER
+    known = one.known[LABEL]
     moved = replace(one, event_ts=one.event_ts + LATER, arrival_ts=one.arrival_ts + LATER)
-    return replace(moved, label_known=known)
+    return moved if known is None else labelled(moved, one.columns[LABEL], known + LATER)
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -16,9 +15,11 @@ from proviso.history.duckdb.features import compute_history
 from proviso.history.files import MOMENT, SCHEMA_KEY, history_file
 from proviso.history.values import EntityRow, Event
 from tests.history_data import (
+    LABEL,
     ZERO,
     contract,
     event,
+    labelled,
     random_events,
     read_history,
     read_rows,
@@ -156,9 +157,8 @@ def _read_at(view: FeatureView, row: Row) -> int:
 
 
 def _as_known(sale: Event, now: int) -> Event:
-    if sale.label_known is not None and sale.label_known <= now:
-        return sale
-    return replace(sale, label=None, label_known=None)
+    known = sale.known[LABEL]
+    return sale if known is not None and known <= now else labelled(sale, None)
 
 
 def test_a_span_computes_the_same_rows_as_the_whole(tmp_path: Path) -> None:

@@ -19,7 +19,15 @@ from proviso.history.extent import EXTENT_KEY
 from proviso.history.files import history_file
 from proviso.history.values import Event, HistorySummary
 from proviso.simulation.simulate import simulate
-from tests.history_data import ZERO, contract, event, read_history, write_transactions
+from tests.history_data import (
+    LABEL_DELAY,
+    ZERO,
+    contract,
+    event,
+    labelled,
+    read_history,
+    write_transactions,
+)
 from tests.parcel_data import make
 from tests.problems import refused
 from tests.program import call
@@ -145,7 +153,7 @@ def _another_price(sales: list[Event]) -> list[Event]:
 
 
 def _another_label(sales: list[Event]) -> list[Event]:
-    return [replace(sales[0], label=True), *sales[1:]]
+    return [labelled(sales[0], True, ZERO + LABEL_DELAY), *sales[1:]]
 
 
 @pytest.mark.parametrize("change", [_one_more_early, _one_less, _another_price, _another_label])
@@ -162,9 +170,9 @@ def test_transactions_that_were_used_may_not_change(
 
 def test_a_label_that_was_not_known_yet_may_still_come(shop: Shop) -> None:
     sales = sales_until(FIRST)
-    unknown = [*sales[:-1], replace(sales[-1], label=None, label_known=None)]
+    unknown = [*sales[:-1], labelled(sales[-1], None)]
     shop.update(unknown, FIRST)
-    shop.update([*sales[:-1], replace(sales[-1], label=True, label_known=FIRST + HOUR)], SECOND)
+    shop.update([*sales[:-1], labelled(sales[-1], True, FIRST + HOUR)], SECOND)
 
 
 def test_a_history_of_another_definition_is_refused(shop: Shop) -> None:

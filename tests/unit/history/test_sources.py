@@ -83,13 +83,12 @@ def _visits(seed: int, dtype: str, count: int) -> list[Event]:
             {"shop_id": one.ids["shop_id"]},
             one.event_ts + number % 3 * MINUTE,
             one.arrival_ts,
-            None,
-            None,
             {
                 "people": None if number % 5 == 0 else one.columns["pieces"],
                 "weather": None if number % 4 == 0 else "rain",
                 "left_at": None if number % 6 == 0 else one.event_ts + HOUR,
             },
+            {},
             f"v{number}",
         )
         for number, one in enumerate(made)
@@ -180,12 +179,12 @@ def test_names_and_types_are_the_contracts(tmp_path: Path) -> None:
     with connect() as engine:
         summary = load_source(engine, owner, source)
         rows = engine.execute(
-            f"select visit_id, shop_id, people, weather, left_at, _event, _label_known"
+            f"select visit_id, shop_id, people, weather, left_at, _event"
             f" from {events_of(source)} order by visit_id"
         ).fetchall()
     assert summary.labelled == 0
     assert rows == [
-        (v.id, v.ids["shop_id"], *v.columns.values(), v.event_ts, None)
+        (v.id, v.ids["shop_id"], *v.columns.values(), v.event_ts)
         for v in sorted(visits, key=lambda one: str(one.id))
     ]
 

@@ -63,7 +63,8 @@ def test_a_file_without_arrival_and_label_moments_gets_the_contracts(
     engine: Engine, tmp_path: Path
 ) -> None:
     loaded = _load(engine, tmp_path, _columns())
-    row = engine.row("select _event, _arrival, _label_known, was_returned from _events_sales")
+    columns = "_event, _arrival, _known_was_returned, was_returned"
+    row = engine.row(f"select {columns} from _events_sales")
     assert row == (ZERO, ZERO, ZERO + LABEL_DELAY, True)
     assert (loaded.rows, loaded.labelled, loaded.first_event, loaded.last_moment) == (
         2,
@@ -86,7 +87,7 @@ def test_a_null_arrival_or_label_moment_falls_back_row_by_row(
     )
     hour = 3_600_000_000
     rows = engine.execute(
-        "select _arrival, _label_known from _events_sales order by sale_id"
+        "select _arrival, _known_was_returned from _events_sales order by sale_id"
     ).fetchall()
     assert rows == [(ZERO, ZERO + hour), (ZERO + hour, ZERO + LABEL_DELAY)]
 
@@ -144,7 +145,7 @@ def test_a_label_that_is_not_there_is_null_not_false(
 ) -> None:
     _load(engine, tmp_path, _columns() | {"was_returned": labels})
     rows = engine.execute(
-        "select was_returned, _label_known from _events_sales order by sale_id"
+        "select was_returned, _known_was_returned from _events_sales order by sale_id"
     ).fetchall()
     assert rows == [(True, ZERO + LABEL_DELAY), (None, None)]
 
@@ -311,7 +312,7 @@ def test_optional_columns_without_a_type_are_absent(engine: Engine, tmp_path: Pa
     empty = {name: pa.nulls(2) for name in ("heard_at", "returned_at", "was_returned")}
     assert _load(engine, tmp_path, _columns() | empty).labelled == 0
     row = engine.row(
-        "select distinct _event, _arrival, _label_known, was_returned from _events_sales"
+        "select distinct _event, _arrival, _known_was_returned, was_returned from _events_sales"
     )
     assert row == (ZERO, ZERO, None, None)
 

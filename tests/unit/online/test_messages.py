@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Literal
 
 import pytest
@@ -11,6 +12,7 @@ from feature_runtime.core.moments import HOUR
 from proviso.online.stream.messages import ReceivedTransaction, parse_transaction
 from proviso.online.stream.valkey import Message
 from tests.history_data import contract
+from tests.late_data import late_contract
 
 GOOD = {
     "sale_id": "1",
@@ -63,3 +65,20 @@ def test_what_only_python_takes_for_an_integer_is_refused(text: str) -> None:
 def test_a_number_that_a_file_may_not_state_is_refused(column: str, text: str) -> None:
     with pytest.raises(ValueError, match=column):
         parsed("string", "x", **{column: text})
+
+
+def test_late_values_and_nulls_of_a_message_are_those_of_a_file() -> None:
+    late = {"minutes": "7", "landed_at": "2020-01-01T00:00:00Z", "rated_at": "", "refund": "2.50"}
+    fields = {name.encode(): value.encode() for name, value in (GOOD | late).items()}
+    found = parse_transaction(late_contract(), Message("1-0", 0, fields), 0, HOUR)
+    moment = 1_577_836_800_000_000
+    assert {name: found.columns[name] for name in ("minutes", "landed_at", "rating")} == {
+        "minutes": 7,
+        "landed_at": moment,
+        "rating": None,
+    }
+    assert found.columns["refund"] == Decimal("2.50")
+    assert found.known == {"rated_at": None, "returned_at": None, "seen_at": None}
+    refused = fields | {b"rating": b"x" * 1025}
+    with pytest.raises(ValueError, match="rating"):
+        parse_transaction(late_contract(), Message("1-0", 0, refused), 0, HOUR)

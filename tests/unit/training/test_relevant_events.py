@@ -17,7 +17,7 @@ from proviso.history.values import Event, Ids
 from proviso.training.dataset_check import Winner
 from proviso.training.history_check import differences
 from proviso.training.relevant_events import EntityEvents
-from tests.history_data import ZERO, contract, events, random_events
+from tests.history_data import ZERO, contract, events, labelled, random_events
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +81,7 @@ def test_few_events_are_relevant() -> None:
     view = owner.view_by_name["buyer_hourly"]
     [one] = random_events(1, "string", 1)
     mine = [
-        replace(one, event_ts=t, arrival_ts=t, label=None, label_known=None)
+        labelled(replace(one, event_ts=t, arrival_ts=t), None)
         for t in range(ZERO, ZERO + 40 * DAY, MINUTE)
     ]
     row = Row(ZERO + 20 * DAY, ZERO + 20 * DAY, ())
