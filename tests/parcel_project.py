@@ -1,11 +1,14 @@
-"""The project of `proviso init`, completed as its owners would: signed, with evidence."""
+"""The project of `proviso init`, completed as its owners would: signed, with evidence.
+
+Its contract states every key, in version 1: tests break one of them each.
+"""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
 
-from proviso.contracts.loading import PAYLOADS_FILE, PLAN_FILE, SKEW_FILE
+from proviso.contracts.loading import CONTRACT_FILE, PAYLOADS_FILE, PLAN_FILE, SKEW_FILE
 from proviso.contracts.starter import template_files, template_text
 
 EVIDENCE = Path(__file__).parent / "parcels"
@@ -14,7 +17,7 @@ _UNSIGNED = re.compile(r"owner: (\S+), signed_off_by: null\}")
 
 def project_text(name: str) -> str:
     """The text of one of the complete project's files."""
-    if name in (PAYLOADS_FILE, SKEW_FILE):
+    if name in (CONTRACT_FILE, PAYLOADS_FILE, SKEW_FILE):
         return (EVIDENCE / name).read_text(encoding="utf-8")
     text = template_text(name)
     return signed(text) if name == PLAN_FILE else text

@@ -67,11 +67,15 @@ def _release() -> dict[str, Any]:
                 "test_days": ["2018-07-08", "2018-07-14"],
             },
             "metrics": {
-                "model": {"auc": 0.871, "average_precision": 0.612, "card_precision_at_100": 0.294},
+                "model": {
+                    "auc": 0.871,
+                    "average_precision": 0.612,
+                    "entity_precision_at_100": 0.294,
+                },
                 "baseline": {
                     "auc": 0.831,
                     "average_precision": 0.287,
-                    "card_precision_at_100": 0.217,
+                    "entity_precision_at_100": 0.217,
                 },
             },
         },

@@ -69,7 +69,7 @@ def load_requests(
     with history_engine().open_transactions(contract, transactions) as loaded:
         rows = loaded.newest(MAX_REQUESTS, keys, [field.name for field in service.sent_fields])
     if not rows:
-        shown, wanted = observed_place(contract, transactions), "at least one transaction"
+        shown, wanted = observed_place(contract, transactions), "at least one row"
         raise InputError.of(shown, "no row", wanted, code="no_transactions")
     width = len(keys)
     return [

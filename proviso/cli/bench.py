@@ -82,7 +82,7 @@ def materialize(
 
 def join(
     labels: Annotated[
-        int, typer.Option("--labels", min=1, help="Transactions to join.")
+        int, typer.Option("--labels", min=1, help="Observed rows to join.")
     ] = 1_000_000,
     rows: Annotated[int, typer.Option("--rows", min=100, help="Rows of the history.")] = 10_000_000,
     entities: Annotated[

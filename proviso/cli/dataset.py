@@ -64,9 +64,9 @@ def dataset(
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
-    """Join each transaction to the values available at its moment.
+    """Join each observed row to the values available at its moment.
 
-    One row per transaction, with each view's newest row that was readable at its moment; with
+    One row for each, with each view's newest row that was readable at its moment; with
     --encoded the model's input, and why serving would reject the row.
     """
     _check_encoded(encoded, release, learn_until)

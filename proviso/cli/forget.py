@@ -29,7 +29,7 @@ def forget(
         str, typer.Option("--entity", help="Entity and id, such as customer:C00001.")
     ],
     transactions: Annotated[
-        Path | None, typer.Option("--transactions", help="Our copy of the transactions.")
+        Path | None, typer.Option("--transactions", help="Our copy of the observed rows.")
     ] = None,
     history: Annotated[
         Path | None, typer.Option("--history", help="Directory of the feature history.")

@@ -54,13 +54,13 @@ def simulate(
         bool,
         typer.Option(
             "--append",
-            help="Add the transactions that have arrived since FILE was written; days and seed are"
+            help="Add the rows that have arrived since FILE was written; days and seed are"
             " FILE's. With --ahead, make FILE where it is missing.",
         ),
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Make up transactions; the same seed gives the same file."""
+    """Make up rows; the same seed gives the same file."""
     contract = load_contract(ctx.obj)
     check_written(ctx.obj, [out])
     if append and (ahead is None or out.exists()):
@@ -101,7 +101,7 @@ def features(
         str | None,
         typer.Option(
             "--as-of",
-            help="The clock: nothing later is used. With --update or --backfill: the transactions"
+            help="The clock: nothing later is used. With --update or --backfill: the rows"
             " hold everything that arrived before it (default: up to their last arrival, or as far"
             " as a simulated file goes; a backfill is of now).",
         ),
@@ -149,7 +149,7 @@ def features(
 def _clock(
     contracts: Path, transactions: Path | None, as_of: int | None, *, grows: bool
 ) -> SourceClock:
-    """The clock that the transactions are read by.
+    """The clock that the rows are read by.
 
     A history that grows may have been computed after --as-of, so only a later one moves its clock.
     """
@@ -160,7 +160,7 @@ def _clock(
 
 
 def _set_aside(done: HistorySummary) -> list[str]:
-    """A line of the transactions that were set aside, if there are any."""
+    """A line of the rows that were set aside, if there are any."""
     if not done.set_aside or done.latest is None:
         return []
     latest = moments.format_moment(done.latest)

@@ -35,7 +35,7 @@ def leakage(
         typer.Option(help="Time after an event until its label is known (default: contract's)."),
     ] = None,
     arrival_lag: Annotated[
-        str, typer.Option(help="Typical time until a simulated transaction arrives.")
+        str, typer.Option(help="Typical time until a simulated row arrives.")
     ] = "PT10M",
     source_delays: Annotated[
         str | None,

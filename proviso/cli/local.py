@@ -57,10 +57,11 @@ def down(run: Run = RUN, as_json: Json = False) -> None:
 
 
 def status(run: Run = RUN, as_json: Json = False) -> None:
-    """List the processes. Exit 1 if one has ended."""
+    """Where the release answers, and its processes. Exit 1 if one has ended."""
     found = _read(run)
     alive = {process.name: process.alive for process in found.processes}
-    lines = [
+    lines = [f"{name}: {value}" for name, value in found.settings.items()]
+    lines += [
         f"{process.name}: {'runs' if process.alive else 'ENDED'}, pid {process.pid}, "
         f"ports {process.ports}, log {process.log}"
         for process in found.processes
@@ -81,7 +82,7 @@ def demo(
         Path, typer.Option("--report", help="Directory of the report's page.")
     ] = Path("report"),
     sample: Annotated[
-        int, typer.Option("--sample", min=300, max=100_000, help="Transactions to replay.")
+        int, typer.Option("--sample", min=300, max=100_000, help="Rows to replay.")
     ] = 1_000,
     keep: Annotated[bool, typer.Option("--keep", help="Leave the processes running.")] = False,
 ) -> None:

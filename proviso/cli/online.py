@@ -56,7 +56,7 @@ def materialize(
         str, typer.Option("--group", help="With --follow: the consumer group.")
     ] = "proviso",
     landing: Annotated[
-        Path, typer.Option("--landing", help="With --follow: directory of landed transactions.")
+        Path, typer.Option("--landing", help="With --follow: directory of landed rows.")
     ] = Path("landing"),
     settle_ms: Annotated[
         int,

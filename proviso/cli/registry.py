@@ -53,10 +53,10 @@ class Deferred:
 
 STREAM = Group(
     "stream",
-    "Streams of transactions.",
+    "Streams of rows.",
     (
-        Command("produce", "stream:produce", "Send a file of transactions to a stream, in order."),
-        Command("export", "stream:export", "Write a stream's landed transactions to one file."),
+        Command("produce", "stream:produce", "Send a file of rows to a stream, in order."),
+        Command("export", "stream:export", "Write a stream's landed rows to one file."),
     ),
 )
 SCHEMAS = Group(
@@ -124,13 +124,13 @@ PANELS: dict[str, tuple[Command | Group | Deferred, ...]] = {
         Command(
             "simulate",
             "history:simulate",
-            "Make up transactions; the same seed gives the same file.",
+            "Make up rows; the same seed gives the same file.",
         ),
         Command("features", "history:features", "Compute the feature history of every view."),
         Command(
             "dataset",
             "dataset:dataset",
-            "Join each transaction to the values available at its moment.",
+            "Join each observed row to the values available at its moment.",
         ),
         Command("materialize", "online:materialize", "Write the history to the online store."),
         Command(
@@ -143,7 +143,7 @@ PANELS: dict[str, tuple[Command | Group | Deferred, ...]] = {
     ),
     "Model": (
         Command("train", "training:train", "Train a model and write a release directory."),
-        Command("score", "training:score", "Score a span of transactions in a batch."),
+        Command("score", "training:score", "Score a span of observed rows in a batch."),
         RELEASES,
         Command("leakage", "leakage:leakage", "Compare joins that ignore time with the exact one."),
     ),

@@ -39,7 +39,7 @@ def produce(
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
-    """Send a file of transactions to a stream, in order."""
+    """Send a file of rows to a stream, in order."""
     sources = place_sources(load_contract(ctx.obj), transactions, source or ())
     contract, observed = sources.contract, sources.observed
     name = stream or contract.observations_of().rows.name
@@ -60,10 +60,10 @@ def export(
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
-    """Write a stream's landed transactions to one file."""
+    """Write a stream's landed rows to one file."""
     check_written(ctx.obj, [out], landing)
     if dry_run:
         emit({"would_write": str(out)}, as_json, lambda: f"would write {out}")
         return
     rows = snapshot(landing, out)
-    emit({"rows": rows, "path": str(out)}, as_json, lambda: f"{rows:,} transactions: {out}")
+    emit({"rows": rows, "path": str(out)}, as_json, lambda: f"{rows:,} rows: {out}")

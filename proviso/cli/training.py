@@ -35,6 +35,7 @@ from proviso.training.examples import build_examples, rebind_examples
 from proviso.training.model_card import named_metrics
 from proviso.training.project import load_project
 from proviso.training.score import score_file
+from proviso.training.spec import investigated_entity
 from proviso.training.table_check import NOT_RECOMPUTED
 from proviso.training.train import PREDICTIONS_FILE, Trained
 from proviso.training.train import train as train_model
@@ -81,7 +82,8 @@ def train(
     with step(f"train {project.plan.model}"):
         trained = train_model(project, request, out, note)
     k = project.spec.protocol.k
-    emit(_result(trained, k), as_json, lambda: _summary(trained, k))
+    entity = investigated_entity(project.spec, project.contract, project.plan).name
+    emit(_result(trained, k), as_json, lambda: _summary(trained, k, entity))
 
 
 def score(
@@ -95,7 +97,7 @@ def score(
     source: Sources = None,
     as_json: Json = False,
 ) -> None:
-    """Score a span of transactions in a batch."""
+    """Score a span of observed rows in a batch."""
     first_and_end = span(start, end)
     sources = place_sources(load_contract(ctx.obj), transactions, source or ())
     check_written(ctx.obj, [out], *sources.read, history=history, releases=[release])
@@ -165,6 +167,7 @@ def _result(trained: Trained, k: int) -> dict[str, Any]:
     metrics = dict(trained.release.card["metrics"])
     return {
         **named_metrics(trained.metrics, k),
+        f"card_precision_at_{k}": trained.metrics.entity_precision,  # its former name
         "baseline": named_metrics(trained.baseline, k),
         "beats_baseline": metrics["beats_baseline"],
         "evaluated_rows": trained.metrics.rows,
@@ -177,13 +180,15 @@ def _result(trained: Trained, k: int) -> dict[str, Any]:
     }
 
 
-def _summary(trained: Trained, k: int) -> str:
+def _summary(trained: Trained, k: int, entity: str) -> str:
     release = trained.release
     rows = [("", "model", "baseline")]
     baseline = named_metrics(trained.baseline, k)
     for name, value in named_metrics(trained.metrics, k).items():
-        rows.append((name, _figure(value), _figure(baseline[name])))
-    table = "\n".join(f"  {name:<24}{model:>10}{base:>10}" for name, model, base in rows)
+        said = name.replace("entity_precision", f"{entity}_precision")
+        rows.append((said, _figure(value), _figure(baseline[name])))
+    width = max(24, *(len(name) for name, _, _ in rows))
+    table = "\n".join(f"  {name:<{width}}{model:>10}{base:>10}" for name, model, base in rows)
     difference = release.card["onnx"]["model_max_difference"]
     evaluated = f"{trained.metrics.rows} test rows, {trained.metrics.positives} positive"
     return (

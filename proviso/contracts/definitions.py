@@ -22,6 +22,8 @@ _KINDS: Mapping[str, Kind] = {
     "string": "string",
 }
 """Kinds of columns in SQL. A timestamp has none: SQL has no clock, so it is for aggregates only."""
+_POWERS = {"units": 1, "squares": 2, "value": 1}
+"""The power of the column's units that an aggregate yields; a quotient is in its terms already."""
 _DTYPES: Mapping[Kind, str] = {
     "int": "int64",
     "float": "float64",
@@ -168,7 +170,7 @@ def late_columns(
 def feature_scalar(contract: Contract, view: FeatureView, feature: Feature) -> Scalar:
     """The judged expression of a feature over its view's aggregates. Raises SqlError.
 
-    Without `sql` it is the aggregate of its name; a float64 of money is then in major units.
+    Without `sql` it is the aggregate of its name; a float64 is then in the column's own terms.
     """
     columns = {a.name: aggregate_kind(contract, view, a) for a in view.aggregates}
     if feature.sql is None and feature.name not in columns:
@@ -192,11 +194,13 @@ def feature_scalar(contract: Contract, view: FeatureView, feature: Feature) -> S
 def _by_name(
     contract: Contract, view: FeatureView, feature: Feature, columns: Mapping[str, Kind]
 ) -> Scalar:
+    """An aggregate of a feature's name; a float64 is in the terms of its column: major units."""
     aggregate = next(a for a in view.aggregates if a.name == feature.name)
-    units = units_of(contract, view, aggregate)
-    scalar = column_scalar(feature.name, columns)
-    column, yields = column_of(contract, view, aggregate), AGGREGATES[aggregate.function].yields
-    minor = yields == "units" and column is not None and column.dtype == "money"
-    if minor or yields not in {"units", "value"} or units == 1 or feature.dtype != "float64":
-        return scalar
-    return in_units(scalar, units)
+    scalar, units = column_scalar(feature.name, columns), divisor(contract, view, aggregate)
+    return in_units(scalar, units) if units > 1 and feature.dtype == "float64" else scalar
+
+
+def divisor(contract: Contract, view: FeatureView, aggregate: Aggregate) -> int:
+    """What an aggregate in units, or their squares, is divided by to be in its column's terms."""
+    power = _POWERS.get(AGGREGATES[aggregate.function].yields, 0)
+    return int(units_of(contract, view, aggregate) ** power)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from proviso.contracts.contract import Contract, Feature, FeatureView, Tolerance
-from proviso.contracts.definitions import feature_scalar
+from proviso.contracts.definitions import divisor, feature_scalar
 from proviso.contracts.shorthand import EXACT
 from proviso.contracts.sources import TableSource, rows_source, stored_dtype
 from proviso.contracts.sql import SqlError
@@ -54,6 +54,8 @@ def _dtype(contract: Contract, view: FeatureView, feature: Feature) -> str | Non
         return stored_dtype(column) if column else None
     if source is None:
         return None
+    if feature.sql is None and _is_in_units(contract, view, feature):
+        return "float64"
     for dtype in _DTYPES:
         try:
             feature_scalar(contract, view, feature.model_copy(update={"dtype": dtype}))
@@ -63,3 +65,9 @@ def _dtype(contract: Contract, view: FeatureView, feature: Feature) -> str | Non
         else:
             return dtype
     return None
+
+
+def _is_in_units(contract: Contract, view: FeatureView, feature: Feature) -> bool:
+    """Whether the aggregate of a feature's name is counted in units, such as cents."""
+    named = (a for a in view.aggregates if a.name == feature.name)
+    return any(divisor(contract, view, aggregate) > 1 for aggregate in named)

@@ -58,7 +58,7 @@ _WHY_REQUIRED: Mapping[str, str] = {
     "prediction_log": "a prediction that is not recorded cannot be explained",
     "stakeholders": "a release needs the sign-off of all four roles",
 }
-_CUT = "quote the text before it: inside {...} a comma ends a text"
+_CUT = "if it belongs to the text before it, quote that text: inside {...} a comma ends it"
 _PATTERNS: Mapping[str, str] = {
     r"\S": "text that is not blank",
     r"^[a-z][a-z0-9_]{0,62}$": "a name of small letters, digits and _",
@@ -81,7 +81,7 @@ def _problem(file: str, data: Any, detail: ErrorDetails) -> Problem:
         return Problem(path, "nothing", "a value", why, "key_missing")
     if kind == "extra_forbidden":
         wanted = "only keys that the format knows"
-        why = _CUT if detail["input"] is None and " " in str(location[-1]) else ""
+        why = _CUT if detail["input"] is None or " " in str(location[-1]) else ""
         return Problem(path, "an unknown key", wanted, why, "key_unknown")
     if kind in {"union_tag_not_found", "union_tag_invalid"}:
         return _kind_unknown(path, detail["input"])

@@ -10,6 +10,10 @@ from pathlib import Path
 from proviso.contracts.base import InputError
 from proviso.contracts.files import replacing_together
 
+README = "README.md"
+_PLACE = "PROJECT"
+"""Stands for the project's directory in its README."""
+
 
 def template_files() -> list[str]:
     """Names of the example's files."""
@@ -24,7 +28,9 @@ def template_text(name: str) -> str:
 def write_template(directory: Path) -> list[str]:
     """Writes the example into `directory`, which must be empty or absent. Raises InputError."""
     check_empty(directory)
-    return write_project(directory, {name: template_text(name) for name in template_files()})
+    texts = {name: template_text(name) for name in template_files()}
+    texts[README] = texts[README].replace(_PLACE, str(directory))
+    return write_project(directory, texts)
 
 
 def check_empty(directory: Path) -> None:

@@ -7,7 +7,7 @@ problem of the upgraded contract the path that the file has.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, Literal
 
@@ -106,7 +106,7 @@ def upgraded(data: Mapping[str, Any], source: _Source | None) -> dict[str, Any]:
     rest = {k: v for k, v in data.items() if k not in ("source", *LATER_KEYS)}
     version = {"version": 2} if data.get("version") == 1 else {}
     usable = source or Version1.model_validate({"source": _ANY}).source
-    views = _views(data.get("feature_views"), usable.label.column)
+    views = _views(data.get("feature_views"), usable)
     stated = {"feature_views": views} if "feature_views" in data else {}
     if "feature_services" in data:
         stated["feature_services"] = _services(data["feature_services"], usable)
@@ -146,11 +146,11 @@ def _sources(source: _Source, entities: list[str]) -> list[dict[str, Any]]:
     return [events, observations]
 
 
-def _views(views: Any, label: str) -> Any:
+def _views(views: Any, source: _Source) -> Any:
     """The views, whose aggregates are dated in version 2's words."""
     if not isinstance(views, list):
         return views
-    return [_view(view, label) if isinstance(view, dict) else view for view in views]
+    return [_view(view, source) if isinstance(view, dict) else view for view in views]
 
 
 def _services(services: Any, source: _Source) -> Any:
@@ -171,11 +171,33 @@ def has_doubles(service: Mapping[str, Any], source: _Source) -> bool:
     return any(column.dtype in ("int64", "bool") for column in columns if column)
 
 
-def _view(view: dict[str, Any], label: str) -> dict[str, Any]:
-    aggregates = view.get("aggregates")
+def _view(view: dict[str, Any], source: _Source) -> dict[str, Any]:
+    aggregates, features = view.get("aggregates"), view.get("features")
     if not isinstance(aggregates, list):
         return view
-    return {**view, "aggregates": [dated_known(one, label) for one in aggregates]}
+    changed = {"aggregates": [dated_known(one, source.label.column) for one in aggregates]}
+    if isinstance(features, list):
+        sums = {*_sums_of_money(aggregates, source)}
+        changed["features"] = [in_minor_units(one, sums) for one in features]
+    return {**view, **changed}
+
+
+def _sums_of_money(aggregates: list[Any], source: _Source) -> Iterator[str]:
+    for one in aggregates:
+        if isinstance(one, dict) and one.get("function") in ("sum", "sum_of_squares"):
+            name, column = one.get("name"), source.columns.get(str(one.get("of")))
+            if isinstance(name, str) and column and column.dtype == "money":
+                yield name
+
+
+def in_minor_units(feature: Any, sums: Collection[str]) -> Any:
+    """A feature of version 1 that is a sum of money in minor units, as version 2 states it.
+
+    Version 2 takes a float64 of the aggregate's name to be in major units.
+    """
+    if not isinstance(feature, dict) or "sql" in feature or feature.get("name") not in sums:
+        return feature
+    return {**feature, "sql": feature["name"]} if feature.get("dtype") == "float64" else feature
 
 
 def dated_known(aggregate: Any, label: str) -> Any:

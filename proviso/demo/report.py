@@ -187,7 +187,8 @@ def _metrics(card: Mapping[str, Any]) -> Iterator[_Metric]:
 
 
 def _metric_name(name: str) -> str:
-    """`card_precision_at_100` -> `Card precision @100`."""
+    """`entity_precision_at_100` -> `Entity precision @100`; older cards have a former name."""
+    name = name.replace("card_precision_at", "entity_precision_at")
     if name in _METRIC_NAMES:
         return _METRIC_NAMES[name]
     words, at, k = name.rpartition("_at_")

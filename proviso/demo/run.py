@@ -109,7 +109,7 @@ def demo(settings: Settings) -> Path:
     with Stack() as processes:
         with steps.step("start Valkey, Triton and the KServe transformer"):
             embedded = _start(settings, prepared.trained, processes, steps)
-        with steps.step(f"replay {settings.sample} held-out transactions, REST and gRPC"):
+        with steps.step(f"replay {settings.sample} held-out rows, REST and gRPC"):
             replayed = _replay(settings, prepared, embedded, steps)
         with steps.step("populated keys, freshness, skew test and drift at the last request"):
             _gather(settings, prepared, embedded, replayed, steps)

@@ -91,9 +91,9 @@ def forget(
 
 def _check(places: Places) -> None:
     if places.transactions is not None:
-        check_is_file(places.transactions, "a file of transactions")
+        check_is_file(places.transactions, "a file of rows")
     elif places.history is not None:
-        why = "the history's files state a digest of their transactions, which changes with them"
+        why = "the history's files state a digest of their rows, which changes with them"
         raise InputError.of("--history", "no --transactions", "both", why, code="option_missing")
     for path in (places.history, places.landing, *places.files):
         if path is not None and not path.exists():
@@ -196,7 +196,7 @@ def _remains(work: _Work, had: bool, store: OnlineStore | None) -> None:
         keeps(
             ", ".join(others),
             "counted_with_others",
-            "rows of other entities were published with its transactions in their sums; new runs"
+            "rows of other entities were published with its rows in their sums; new runs"
             " leave them out, `proviso features --backfill` corrects a span (docs/forget.md)",
         )
     keeps(

@@ -16,15 +16,14 @@ from numpy.typing import NDArray
 from feature_runtime.core.availability import Status
 from feature_runtime.core.encode import Elements, Encoded, Encoder
 from feature_runtime.core.functions import Floats
-from feature_runtime.core.moments import MISSING
 from feature_runtime.core.service import RequestField, Service, View, view_column
-from feature_runtime.core.values import EXACT, MAX_TEXT_BYTES, Column, Texts, texts_of
+from feature_runtime.core.values import EXACT, MAX_TEXT_BYTES, Column, Texts
 from proviso.contracts.base import InputError
 from proviso.contracts.contract import Contract
 from proviso.contracts.files import check_is_file
+from proviso.history.field_columns import Moments, field_column, floats, moments, texts
 from proviso.history.files import LABEL, LABEL_KNOWN, SCORING, unreadable
 
-Moments = NDArray[np.int64]
 Statuses = NDArray[np.int8]
 Ids = NDArray[np.object_]
 
@@ -98,15 +97,15 @@ def read_inputs(dataset: Path, contract: Contract, service: Service) -> EncoderI
     return EncoderInputs(
         ids=_objects(table[contract.observations_of().id]),
         keys={key: _objects(table[key]) for key in _keys(contract)},
-        at=_moments(table[SCORING], NO_ROW),
+        at=moments(table[SCORING], NO_ROW),
         fields={f.name: _field(dataset, table[f.name], f) for f in service.request_fields},
         values=_stacked([values for values, _ in features], table.num_rows, np.float64),
         status=_stacked([status for _, status in features], table.num_rows, np.int8),
-        texts={str(ref): _texts(table[ref.column]) for ref in service.texts},
-        labels=_floats(table[LABEL]),
-        label_known_at=_moments(table[LABEL_KNOWN], NEVER),
-        event_ts={v: _moments(table[f"{v}__event_ts"], NO_ROW) for v in views},
-        created_ts={v: _moments(table[f"{v}__created_ts"], NO_ROW) for v in views},
+        texts={str(ref): texts(table[ref.column]) for ref in service.texts},
+        labels=floats(table[LABEL]),
+        label_known_at=moments(table[LABEL_KNOWN], NEVER),
+        event_ts={v: moments(table[f"{v}__event_ts"], NO_ROW) for v in views},
+        created_ts={v: moments(table[f"{v}__created_ts"], NO_ROW) for v in views},
     )
 
 
@@ -151,15 +150,11 @@ def _view_status(table: pa.Table, view: View) -> Statuses:
 
 def _field(dataset: Path, column: pa.ChunkedArray, field: RequestField) -> Column:
     """A request field's column. Raises InputError for an integer that a request cannot say."""
-    if field.dtype == "string":
-        return _texts(column)
-    if field.dtype == "timestamp":
-        return _moments(column, MISSING)
-    numbers = _floats(column)
-    if field.dtype == "int64" and (np.abs(numbers) >= EXACT).any():
+    values = field_column(column)
+    if field.dtype == "int64" and (np.abs(values) >= EXACT).any():
         found, wanted = "an integer of 2^53 or more", "smaller ones, as requests have them"
         raise InputError.of(f"{dataset}: {field.name}", found, wanted, code="field_out_of_range")
-    return numbers
+    return values
 
 
 def _feature(column: pa.ChunkedArray, view_status: Statuses, dtype: str) -> tuple[Floats, Statuses]:
@@ -169,7 +164,7 @@ def _feature(column: pa.ChunkedArray, view_status: Statuses, dtype: str) -> tupl
         values = np.full(len(column), np.nan)
         usable = ~null & ~_too_long(column)
     else:
-        values = _floats(column)
+        values = floats(column)
         usable = ~np.isnan(values)
     unusable = np.where(null, np.int8(Status.NULL), np.int8(Status.TYPE))
     judged = np.where(usable, np.int8(Status.OK), unusable)
@@ -180,25 +175,6 @@ def _too_long(column: pa.ChunkedArray) -> NDArray[np.bool_]:
     """Which strings no key of the store could hold."""
     beyond = pc.greater(pc.binary_length(column), MAX_TEXT_BYTES)
     return np.asarray(pc.fill_null(beyond, False).to_numpy(), dtype=np.bool_)
-
-
-def _texts(column: pa.ChunkedArray) -> Texts:
-    return texts_of(column.to_pylist())
-
-
-def _floats(column: pa.ChunkedArray) -> Floats:
-    """Numbers or truth values as doubles; NaN where there is none.
-
-    An integer beyond 2^53 is rounded, as the pod rounds it.
-    """
-    if pa.types.is_boolean(column.type):
-        column = column.cast(pa.int8())
-    return np.array(column.cast(pa.float64(), safe=False).to_numpy(), dtype=np.float64)
-
-
-def _moments(column: pa.ChunkedArray, missing: int) -> Moments:
-    integers = pc.fill_null(column.cast(pa.timestamp("us", tz="UTC")).cast(pa.int64()), missing)
-    return np.array(integers.to_numpy(), dtype=np.int64)
 
 
 def _objects(column: pa.ChunkedArray) -> Ids:

@@ -7,12 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 import pyarrow as pa
 
-from feature_runtime.core.moments import MISSING
 from feature_runtime.core.request_features import SCORING_TS, RequestFeatures
 from feature_runtime.core.service import Computed
-from feature_runtime.core.values import Column, texts_of
 from proviso.contracts.contract import Contract, RequestFeature
 from proviso.contracts.section import time_zone_of
+from proviso.history.field_columns import field_column
 from proviso.history.files import SCORING
 
 
@@ -39,7 +38,7 @@ class RequestColumns:
         """The features of a batch's rows."""
         at = np.array(batch.column(SCORING).cast(pa.int64()), dtype=np.int64)
         needed = {name for one in self._of for name in one.inputs if name != SCORING_TS}
-        fields = {name: _field(batch.column(name)) for name in needed}
+        fields = {name: field_column(batch.column(name)) for name in needed}
         columns, _ = self._computed.columns(self._of, fields, at)
         return [
             batch.column(f.field)
@@ -47,13 +46,3 @@ class RequestColumns:
             else pa.array(columns[f.name], from_pandas=True)
             for f in self._features
         ]
-
-
-def _field(column: pa.Array) -> Column:
-    """A field as the encoder gets it: doubles, texts, or microseconds."""
-    if pa.types.is_string(column.type):
-        return texts_of(column.to_pylist())
-    if pa.types.is_timestamp(column.type):
-        moments = column.cast(pa.timestamp("us", tz="UTC")).cast(pa.int64())
-        return np.array(moments.fill_null(MISSING), dtype=np.int64)
-    return np.array(column.cast(pa.float64(), safe=False), dtype=np.float64)

@@ -148,7 +148,7 @@ class TransactionSummary:
             return ""
         latest = format_moment(self.clock.latest)
         one = self.set_aside_example
-        return f"{self.set_aside:,} transactions later than {latest} set aside (such as {one})"
+        return f"{self.set_aside:,} rows later than {latest} set aside (such as {one})"
 
     def of_views(self, views: Sequence[ViewHistory]) -> HistorySummary:
         """What was read, and the views that were written from it."""

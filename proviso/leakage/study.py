@@ -72,7 +72,7 @@ def _transactions(
     with working_folder(out, "simulated") as work:
         made = work / "transactions.parquet"
         simulation = load_simulation(study.contracts, project.contract)
-        progress("simulating transactions")
+        progress("making up rows")
         simulate_transactions(
             project.contract, delayed_arrivals(simulation, study.arrival_lag), made
         )

@@ -137,7 +137,7 @@ def prepare_replay(context: ReplayContext, settings: ReplaySettings, work: Path)
     plain = Offline(context.contract, context.release, context.history, work, ())
     at = plain.inputs(transactions, start, end, PLAIN_FILE).at
     if len(at) == 0:
-        found, wanted = "no transaction of these days", "at least one transaction in these days"
+        found, wanted = "no observed row of these days", "at least one in these days"
         shown = observed_place(context.contract, transactions)
         raise InputError.of(shown, found, wanted, code="no_transactions")
     gap = choose_left_out(context.views, at, start, end) if settings.drill else None

@@ -77,7 +77,7 @@ def certify(rows: CertifiedRows, progress: Progress) -> dict[str, Any]:
         for view in _views(project)
         if not of_table(view)
     }
-    progress(f"certificate: {sum(map(len, samples.values()))} rows again from the transactions")
+    progress(f"certificate: {sum(map(len, samples.values()))} rows again from their events")
     wrong = list(wrong_rows(project.contract, rows.data.transactions, samples, progress))
     judged = {
         view.name: [a for found in checked.values() for a in found[view.name].answers]

@@ -35,7 +35,7 @@ from proviso.history.engines import history_engine
 from proviso.history.ports import Transactions
 from proviso.history.values import SourceClock
 from proviso.training.metrics import Events
-from proviso.training.spec import TrainingSpec, card_join_key
+from proviso.training.spec import TrainingSpec, investigated_entity
 from proviso.training.vocabulary import learn
 from proviso.training.weeks import Days
 
@@ -128,7 +128,7 @@ def training_data(
         project.contract, request.transactions, clock=clock_of(project, request)
     )
     with opened as transactions, working_folder(out.absolute().parent, "train") as work:
-        progress(f"{transactions.summary.rows:,} transactions")
+        progress(f"{transactions.summary.rows:,} observed rows")
         if transactions.summary.set_aside:
             progress(transactions.summary.set_aside_text)
         history = request.history
@@ -155,7 +155,7 @@ def write_history(
 def joined_inputs(data: TrainingData, progress: Progress) -> EncoderInputs:
     """All transactions from the first train day to the last test day, joined point in time.
 
-    The days between are needed for evaluation: their frauds are known by the test days.
+    The days between are needed for evaluation: their positives are known by the test days.
     """
     progress("join point in time")
     project, request = data.project, data.request
@@ -222,7 +222,7 @@ def usable_rows(contract: Contract, request: Request, rows: Rows, known: Bools) 
 
 def events_of(project: Project, inputs: EncoderInputs) -> Events:
     """The labelled events of a dataset, for the metrics."""
-    key = card_join_key(project.spec, project.contract, project.plan)
+    key = investigated_entity(project.spec, project.contract, project.plan).join_key
     _, codes = np.unique(inputs.keys[key], return_inverse=True)
     return Events(inputs.labels, inputs.at // DAY, codes.astype(np.int64))
 

@@ -124,12 +124,12 @@ def _other_rows(task: DatasetToCheck) -> Iterator[str]:
     inputs = task.inputs
     expected = task.transactions.columns(task.days.first, task.days.end)
     if len(expected["moments"]) != len(inputs):
-        yield f"rows: found {len(inputs)}, wanted {len(expected['moments'])} transactions"
+        yield f"rows: found {len(inputs)}, wanted {len(expected['moments'])} observed rows"
         return
     actual = {"moments": inputs.at, task.contract.observations_of().id: inputs.ids, **inputs.keys}
     for name, values in expected.items():
         if actual[name].tolist() != values:
-            yield f"{name}: found others than those of the transactions"
+            yield f"{name}: found others than those of the observed rows"
 
 
 @dataclass

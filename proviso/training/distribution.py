@@ -180,7 +180,7 @@ def frequencies_of(values: Texts, entities: NDArray[np.int64]) -> Frequencies:
 def effective_size(per_entity: NDArray[np.int64] | NDArray[np.float64]) -> float:
     """Kish: n predictions of which each entity has c are worth n^2 / sum(c^2) independent ones.
 
-    A thousand predictions of one customer count as one.
+    A thousand predictions of one entity count as one.
     """
     counts = per_entity.astype(np.float64)
     squares = float((counts * counts).sum())

@@ -1,4 +1,4 @@
-"""Metrics of a model on its test days: ranking metrics and the Handbook's card precision.
+"""Metrics of a model on its test days: ranking metrics and precision among entities.
 
 The protocol is the Fraud Detection Handbook's (docs/model-quality.md), in general terms: an
 entity that is already known to be compromised is left out, and an entity that was found on a day
@@ -53,10 +53,10 @@ def known_compromised(past: Events, test: Events, train_days: tuple[int, int], l
     day up to `lag` days before the day of the test event. `past` may contain the test events.
     """
     first, last = train_days
-    frauds = past.take((past.label == 1) & (past.day >= first))
-    known_on = np.where(frauds.day <= last, _ALWAYS, frauds.day + lag)
-    order = np.lexsort((known_on, frauds.entity))
-    entities, earliest = np.unique(frauds.entity[order], return_index=True)
+    positives = past.take((past.label == 1) & (past.day >= first))
+    known_on = np.where(positives.day <= last, _ALWAYS, positives.day + lag)
+    order = np.lexsort((known_on, positives.entity))
+    entities, earliest = np.unique(positives.entity[order], return_index=True)
     if entities.size == 0:
         return np.zeros(test.day.shape, dtype=np.bool_)
     from_day = known_on[order][earliest]

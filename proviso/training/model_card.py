@@ -91,7 +91,7 @@ def named_metrics(metrics: Metrics, k: int, digits: int | None = None) -> dict[s
     figures = {
         "auc": metrics.auc,
         "average_precision": metrics.average_precision,
-        f"card_precision_at_{k}": metrics.entity_precision,
+        f"entity_precision_at_{k}": metrics.entity_precision,
     }
     if digits is None:
         return figures

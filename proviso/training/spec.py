@@ -9,11 +9,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AliasChoices, Field
 
 from feature_runtime.core.service import feature_ref
 from proviso.contracts.base import ContractError, Name, Problem, Strict
-from proviso.contracts.contract import Contract
+from proviso.contracts.contract import Contract, Entity
 from proviso.contracts.loading import load_model
 from proviso.contracts.plan import Plan
 from proviso.contracts.section import runtime_service, service_of
@@ -53,11 +53,13 @@ class Logistic(Strict):
 class Protocol(Strict):
     """How test days are judged (metrics.py).
 
-    `card_entity` is the entity that is investigated ("card" in the Handbook), of which the `k`
-    with the highest score are looked at each day.
+    entity: the one that is investigated, of which the `k` with the highest score are looked at
+    each day; `card_entity` is its former name.
     """
 
-    card_entity: Name | None = None
+    entity: Annotated[
+        Name | None, Field(validation_alias=AliasChoices("entity", "card_entity"))
+    ] = None
     k: Annotated[int, Field(ge=1, le=100_000)] = 100
     leave_out_known: bool = True
 
@@ -85,13 +87,13 @@ def load_spec(directory: Path, contract: Contract, plan: Plan) -> TrainingSpec:
     return spec
 
 
-def card_join_key(spec: TrainingSpec, contract: Contract, plan: Plan) -> str:
-    """The column of the entity that is investigated."""
-    name = spec.protocol.card_entity
+def investigated_entity(spec: TrainingSpec, contract: Contract, plan: Plan) -> Entity:
+    """The entity that is investigated."""
+    name = spec.protocol.entity
     if name is None:
         first = feature_ref(service_of(contract, plan).features[0]).view
         name = contract.view_by_name[first].entities[0]
-    return contract.entity_by_name[name].join_key
+    return contract.entity_by_name[name]
 
 
 def _constraint_problems(spec: TrainingSpec, contract: Contract, plan: Plan) -> list[Problem]:
@@ -110,9 +112,9 @@ def _constraint_problems(spec: TrainingSpec, contract: Contract, plan: Plan) -> 
 
 
 def _entity_problems(spec: TrainingSpec, contract: Contract) -> list[Problem]:
-    name = spec.protocol.card_entity
+    name = spec.protocol.entity
     if name is None or name in contract.entity_by_name:
         return []
     wanted = f"one of {sorted(contract.entity_by_name)}"
-    path = f"{TRAINING_FILE}: protocol.card_entity"
+    path = f"{TRAINING_FILE}: protocol.entity"
     return [Problem(path, name, wanted, code="entity_unknown")]

@@ -127,8 +127,8 @@ def _run_of(data: TrainingData, inputs: EncoderInputs) -> Run:
     test_rows = rows_of(project, inputs, request.test)
     if len(test_rows.inputs.at) == 0:
         first, last = request.test.text()
-        found, code = f"no transaction from {first} to {last}", "test_days_empty"
-        wanted = "at least one transaction in the test days"
+        found, code = f"no observed row from {first} to {last}", "test_days_empty"
+        wanted = "at least one in the test days"
         shown = observed_place(project.contract, request.transactions)
         raise InputError.of(shown, found, wanted, code=code)
     known = labels_known(data)

@@ -71,7 +71,8 @@ def test_train_prints_one_object_with_the_figures(
     capsys.readouterr()
     assert proviso(*train_words(transactions, folder / "printed")) == 0
     printed = json.loads(capsys.readouterr().out)
-    assert {"auc", "average_precision", "card_precision_at_20"} <= set(printed)
+    assert {"auc", "average_precision", "entity_precision_at_20"} <= set(printed)
+    assert printed["card_precision_at_20"] == printed["entity_precision_at_20"]
     assert printed["beats_baseline"]
     assert read_release(folder / "printed").id == printed["release"]
 

@@ -128,7 +128,7 @@ def sign(row: RowCells, request: SignatureRequest, critical: frozenset[str]) -> 
         raise InputError.of(place, found, wanted, why, code="row_needs_no_signature")
     if feature_of(row) in critical:
         found = f"critical feature {feature_of(row)}"
-        why = "its absence rejects a transaction: correct the value and test again"
+        why = "its absence rejects a request: correct the value and test again"
         code = "critical_feature_signed"
         raise ContractError([Problem(place, found, "a feature with a default", why, code)])
     if request.owner != row["owner"]:

@@ -93,9 +93,9 @@ def require_same(
         arrived = f"arrived before {format_moment(used_until(view, extent.end))}"
         raise InputError.of(
             loaded.path,
-            f"{found.transactions} transactions that {arrived}, digest {found.digest}",
+            f"{found.transactions} rows that {arrived}, digest {found.digest}",
             f"{extent.transactions}, digest {extent.digest}, which {path} was computed from",
-            "transactions that were used have changed; correct the published runs with"
+            "rows that were used have changed; correct the published runs with"
             " `proviso features --backfill`",
             code="transactions_changed",
         )

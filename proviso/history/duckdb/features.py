@@ -197,7 +197,7 @@ def digest_loaded(
         why = "--as-of, or the end of a simulated file, names a later clock"
         raise InputError.event("transactions_in_future", loaded.set_aside_text, loaded.path, why)
     if loaded.rows == 0:
-        wanted = "transactions to compute features from"
+        wanted = "rows to compute features from"
         raise InputError.of(loaded.path, "no row", wanted, code="no_transactions")
     digest_events(engine, contract, source)
 

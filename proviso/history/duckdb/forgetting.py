@@ -40,7 +40,7 @@ def digests_without(
     rows = contract.observations_of().rows
     with connect(memory) as engine:
         loaded = load_some(engine, contract, transactions, views, None)
-        progress(f"{read_all(loaded.values()).rows:,} transactions read")
+        progress(f"{read_all(loaded.values()).rows:,} rows read")
         whole = {v.name: rebased(engine, contract, v, extents[v.name]) for v in views}
         if rows.name in loaded:
             engine.execute(f"delete from {events_of(rows)} where {gone}", [str(identifier)])

@@ -131,7 +131,7 @@ class Follower:
             if self.arriving.fresh >= BACKLOG_CHUNK:
                 self._publish(part.last)
         if self.arriving.fresh:
-            self.progress(f"{self.arriving.fresh} landed transactions to publish")
+            self.progress(f"{self.arriving.fresh} landed rows to publish")
             self._publish()
 
     def _receive(self, messages: Sequence[Message], read_at: int) -> None:

@@ -118,7 +118,7 @@ class Landing:
 def open_landing(contract: Contract, directory: Path, stream: str, group: str) -> Iterator[Landing]:
     """Holds a landing against all other consumers. Raises InputError when it is another's."""
     if contract.observations_of().arrival_timestamp is None:
-        wanted = "a column: a landing keeps when a transaction arrived"
+        wanted = "a column: a landing keeps when a row arrived"
         raise InputError.of("source.arrival_timestamp", "none", wanted, code="no_arrival_column")
     directory.mkdir(parents=True, exist_ok=True)
     with held_landing(directory):

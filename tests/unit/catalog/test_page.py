@@ -16,9 +16,9 @@ from proviso.catalog.entries import Measured, lasting
 from proviso.catalog.page import distribution, summary, write_catalog
 from proviso.contracts.contract import Contract
 from proviso.contracts.loading import CONTRACT_FILE, load_contract, parse_contract, parse_yaml
-from proviso.contracts.starter import template_text
 from proviso.history.values import FeatureStatistics, ViewStatistics
 from proviso.release.directory import read_release
+from tests.parcel_project import project_text
 from tests.program import call
 
 ROOT = Path(__file__).parents[3]
@@ -62,7 +62,7 @@ def plain(text: str) -> str:
 
 def parcels(change: Callable[[dict[str, Any]], None]) -> Contract:
     """The contract of `proviso init`, changed."""
-    data = parse_yaml(CONTRACT_FILE, template_text(CONTRACT_FILE))
+    data = parse_yaml(CONTRACT_FILE, project_text(CONTRACT_FILE))
     change(data)
     return parse_contract(CONTRACT_FILE, data)[0]
 
@@ -301,7 +301,7 @@ def test_what_cannot_be_read_is_wrong_use(
 def test_a_contract_whose_views_mean_nothing_is_refused_and_an_end_is_not(tmp_path: Path) -> None:
     contracts, out = tmp_path / "contracts", tmp_path / "c.html"
     contracts.mkdir()
-    path, text = contracts / CONTRACT_FILE, template_text(CONTRACT_FILE)
+    path, text = contracts / CONTRACT_FILE, project_text(CONTRACT_FILE)
     path.write_text(text.replace("entities: [courier]", "entities: [nobody]"))
     done = call("--contracts", contracts, "catalog", "--out", out)
     assert done.code == 1

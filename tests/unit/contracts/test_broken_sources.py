@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
+from proviso.contracts.loading import CONTRACT_FILE, parse_yaml
 from proviso.contracts.paths import in_contract
 from tests.unit.contracts.edits import Wrong
-from tests.unit.contracts.flights_case import drop, flights, found, put
+from tests.unit.contracts.flights_case import drop, flights, found, put, told
 
 Edit = Callable[[dict[str, Any]], dict[str, Any]]
 
@@ -584,3 +585,11 @@ def test_the_contract_passes() -> None:
 def test_one_defect_is_one_review_comment(name: str) -> None:
     edit, expected = VARIANTS[name]
     assert found(edit(flights())) == [expected]
+
+
+@pytest.mark.parametrize("cut", ["Fees, net", "Fees, in euro: net", "Fees, in euro"])
+def test_a_text_that_a_comma_has_cut_is_told_to_be_quoted(cut: str) -> None:
+    item = parse_yaml(CONTRACT_FILE, f"{{dtype: int64, description: {cut}}}")
+    [problem] = told(put(flights(), "sources/weather/columns/wind", item))
+    assert problem.code == "key_unknown"
+    assert "quote that text" in problem.why

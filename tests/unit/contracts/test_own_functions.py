@@ -20,12 +20,12 @@ from proviso.contracts.base import ContractError, InputError
 from proviso.contracts.contract import Contract
 from proviso.contracts.loading import CONTRACT_FILE, load_contract, load_plan
 from proviso.contracts.section import runtime_service, service_section
-from proviso.contracts.starter import write_template
 from proviso.contracts.upgrade import Version1, upgraded
 from proviso.contracts.validation.function_trials import timing
 from proviso.release.directory import inspect_release, read_release
 from proviso.release.writing import rebind
 from tests import parcel_data
+from tests.parcel_project import write_project
 
 SOURCE = """
 import numpy as np
@@ -65,7 +65,7 @@ def project(directory: Path, edit: Edit = lambda _: None, source: str = SOURCE) 
     """The starter's contract in version 2 with two functions, in directory/contracts."""
     contracts = directory / "contracts"
     if not contracts.exists():
-        write_template(contracts)
+        write_project(contracts)
     path = contracts / CONTRACT_FILE
     data = yaml.safe_load(path.read_text().replace("on: event", "'on': event"))
     data = upgraded(data, Version1.model_validate({"source": data["source"]}).source)
@@ -212,7 +212,7 @@ def test_a_fault_of_the_file_names_its_line(tmp_path: Path) -> None:
 
 def test_version_1_has_neither_functions_nor_zones(tmp_path: Path) -> None:
     contracts = tmp_path / "contracts"
-    write_template(contracts)
+    write_project(contracts)
     path = contracts / CONTRACT_FILE
     text = path.read_text()
     for key in ("functions: []", "time_zone: UTC"):
@@ -246,7 +246,7 @@ def test_a_release_carries_the_file_and_its_digest(tmp_path: Path) -> None:
 
 def test_a_release_without_functions_has_none(tmp_path: Path) -> None:
     contracts = tmp_path / "contracts"
-    write_template(contracts)
+    write_project(contracts)
     section = service_section(load_contract(contracts), load_plan(contracts))
     assert not {"functions", "time_zone"} & section.keys()
 

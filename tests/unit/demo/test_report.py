@@ -86,7 +86,7 @@ def test_the_page_says_what_was_decided_asked_refused_and_how_to_repeat_it(tmp_p
         "replay: 1 answer differs",
         "Average precision 0.612 baseline 0.287",
         "ROC AUC 0.871",
-        "Card precision @100 0.294",
+        "Entity precision @100 0.294",
         "Requests replayed 500",
         "Mismatches 0",
         "6.0e-08",

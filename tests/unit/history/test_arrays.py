@@ -13,7 +13,8 @@ from feature_runtime.core.moments import MISSING
 from feature_runtime.core.service import RequestField
 from feature_runtime.core.values import MAX_TEXT_BYTES, feature_statuses
 from proviso.contracts.base import InputError
-from proviso.history.arrays import _feature, _field, _floats, _texts
+from proviso.history.arrays import _feature, _field
+from proviso.history.field_columns import floats, texts
 
 INTEGERS = [0, -1, 2**24 + 1, 2**53 - 1, 2**53 + 1, 2**53 + 3, -(2**53) - 1, 2**62 + 1, 2**63 - 1]
 
@@ -22,13 +23,13 @@ INTEGERS = [0, -1, 2**24 + 1, 2**53 - 1, 2**53 + 1, 2**53 + 3, -(2**53) - 1, 2**
 def test_an_integer_becomes_the_pods_double(value: int) -> None:
     served = np.zeros(1)
     served[0] = value  # as feature_runtime.serving.lookup fills its array
-    found = _floats(pa.chunked_array([pa.array([value, None], pa.int64())]))
+    found = floats(pa.chunked_array([pa.array([value, None], pa.int64())]))
     assert found[0] == served[0]
     assert np.isnan(found[1])
 
 
 def test_truth_values_are_numbers() -> None:
-    found = _floats(pa.chunked_array([pa.array([True, False, None])]))
+    found = floats(pa.chunked_array([pa.array([True, False, None])]))
     assert found[:2].tolist() == [1.0, 0.0]
     assert np.isnan(found[2])
 
@@ -44,7 +45,7 @@ def test_strings_have_the_statuses_that_the_pod_gives_them() -> None:
     expected = [feature_statuses(Status.OK, Row(0, 0, (v,)), ["string"])[0] for v in STRINGS]
     assert [Status(s) for s in status] == expected
     assert np.isnan(values).all()
-    assert _texts(column).tolist() == STRINGS
+    assert texts(column).tolist() == STRINGS
     stale = np.array([Status.STALE] * len(STRINGS), dtype=np.int8)
     assert set(_feature(column, stale, "string")[1].tolist()) == {Status.STALE}
 

@@ -221,7 +221,7 @@ def test_a_row_that_is_not_the_transaction_is_refused(
     made: Made, joined: Callable[..., None]
 ) -> None:
     joined(tampering(lambda table: column(table, "courier_id", lambda k: k + 1, 0)))
-    with pytest.raises(ContractError, match="courier_id: found others than those of the trans"):
+    with pytest.raises(ContractError, match="courier_id: found others than those of the obs"):
         made.certify()
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from proviso.contracts.base import ContractError
 from proviso.contracts.loading import load_contract, load_plan
-from proviso.training.spec import TRAINING_FILE, TrainingSpec, card_join_key, load_spec
+from proviso.training.spec import TRAINING_FILE, TrainingSpec, investigated_entity, load_spec
 
 CONTRACTS = Path(__file__).parents[3] / "contracts"
 
@@ -25,7 +25,7 @@ def written(directory: Path, text: str) -> Path:
 def test_the_examples_own_file_is_valid() -> None:
     spec = loaded(CONTRACTS)
     assert spec.protocol.k == 100
-    assert spec.protocol.card_entity == "customer"
+    assert spec.protocol.entity == "customer"
 
 
 def test_without_a_file_the_defaults_hold_and_the_first_entity_is_investigated(
@@ -33,8 +33,15 @@ def test_without_a_file_the_defaults_hold_and_the_first_entity_is_investigated(
 ) -> None:
     spec = loaded(tmp_path)
     assert spec == TrainingSpec()
-    key = card_join_key(spec, load_contract(CONTRACTS), load_plan(CONTRACTS))
-    assert key == "customer_id"
+    entity = investigated_entity(spec, load_contract(CONTRACTS), load_plan(CONTRACTS))
+    assert entity.join_key == "customer_id"
+
+
+def test_the_entitys_former_key_is_read_and_not_beside_the_new_one(tmp_path: Path) -> None:
+    text = "version: 1\nprotocol: {card_entity: merchant}"
+    assert loaded(written(tmp_path, text)).protocol.entity == "merchant"
+    with pytest.raises(ContractError, match=r"protocol\.card_entity: found an unknown key"):
+        loaded(written(tmp_path, text.replace("}", ", entity: customer}")))
 
 
 @pytest.mark.parametrize(
@@ -48,8 +55,8 @@ def test_without_a_file_the_defaults_hold_and_the_first_entity_is_investigated(
             r"boosting\.increasing: found no_such_feature, wanted a feature of a service's vector",
         ),
         (
-            "version: 1\nprotocol: {card_entity: nobody}",
-            r"protocol\.card_entity: found nobody, wanted one of",
+            "version: 1\nprotocol: {entity: nobody}",
+            r"protocol\.entity: found nobody, wanted one of",
         ),
     ],
 )
