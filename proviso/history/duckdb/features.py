@@ -127,7 +127,7 @@ def compute_history(
     with connect(memory) as engine:
         loaded = load_some(engine, contract, transactions, chosen, clock)
         for name, one in loaded.items():
-            what = f"rows of {name}" if len(loaded) > 1 else "transactions"
+            what = f"rows of {name}"
             progress(f"{one.rows:,} {what}")
         return computed_views(engine, contract, loaded, chosen, out, start, end, progress)
 
