@@ -64,7 +64,7 @@ def dataset(
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
-    """Join each observed row to the values available at its moment.
+    """Join each row to the values available at its moment.
 
     One row for each, with each view's newest row that was readable at its moment; with
     --encoded the model's input, and why serving would reject the row.

@@ -57,7 +57,7 @@ def down(run: Run = RUN, as_json: Json = False) -> None:
 
 
 def status(run: Run = RUN, as_json: Json = False) -> None:
-    """Where the release answers, and its processes. Exit 1 if one has ended."""
+    """List the processes and addresses. Exit 1 if one has ended."""
     found = _read(run)
     alive = {process.name: process.alive for process in found.processes}
     lines = [f"{name}: {value}" for name, value in found.settings.items()]

@@ -86,7 +86,11 @@ LOCAL = Group(
     (
         Command("up", "local:up", "Start the processes of a release and leave them running."),
         Command("down", "local:down", "Stop the processes that `up` or a kept demo started."),
-        Command("status", "local:status", "List the processes. Exit 1 if one has ended."),
+        Command(
+            "status",
+            "local:status",
+            "List the processes and addresses. Exit 1 if one has ended.",
+        ),
         Command("demo", "local:demo", "Run the whole path, from data to gates and a report."),
     ),
 )
@@ -130,7 +134,7 @@ PANELS: dict[str, tuple[Command | Group | Deferred, ...]] = {
         Command(
             "dataset",
             "dataset:dataset",
-            "Join each observed row to the values available at its moment.",
+            "Join each row to the values available at its moment.",
         ),
         Command("materialize", "online:materialize", "Write the history to the online store."),
         Command(

@@ -66,8 +66,8 @@ class Project:
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("places")
     write_template(folder / "contracts")
+    Project(folder).place(None)
     contracts = ("--contracts", folder / "contracts")
-    assert call(*contracts, "migrate").code == 0
     rows = folder / "rows.parquet"
     end = ("--end", "2026-01-20T00:00:00Z")
     assert call(*contracts, "simulate", "--days", "6", *end, "--out", rows).code == 0
