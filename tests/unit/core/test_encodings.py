@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from feature_runtime.core.encodings import Encoding, EncodingError, Kind, check_vocabulary
 from feature_runtime.core.values import texts_of
+from proviso.release.writing import yaml_text
 
 TEXT = st.text(max_size=6) | st.sampled_from(
     ["", "AA", "aa", "é", "e\u0301", "\0", "1", "None", "nan"]
@@ -63,9 +64,10 @@ def test_codes_are_those_of_the_definition(case: tuple[list[Any], list[Any]], ki
 
 
 @given(cases())
+@example(([*"\x85\u2028\u2029\n\r", "a\x85b"], []))
 def test_a_vocabulary_survives_its_file(case: tuple[list[Any], list[Any]]) -> None:
     vocabulary, _ = case
-    text = yaml.safe_dump({"v": vocabulary}, sort_keys=False, allow_unicode=True, width=100)
+    text = yaml_text({"v": vocabulary})
     read = yaml.load(text, Loader=yaml.CSafeLoader)["v"]
     assert read == vocabulary
     assert list(map(type, read)) == list(map(type, vocabulary))
