@@ -56,6 +56,18 @@ def contract(dtype: str = "string", on_event: bool = True) -> Contract:
     )[0]
 
 
+def allowing(owner: Contract, share: float, source_name: str = "") -> Contract:
+    """The contract, of which a source, by default the observed one, may set rows aside."""
+    rows = source_name or owner.observations_of().rows.name
+    sources = [
+        source.model_copy(update={"quarantine": share}) if source.name == rows else source
+        for source in owner.sources
+    ]
+    changed = owner.model_copy(update={"sources": sources})
+    changed.__dict__.pop("source_by_name", None)  # a copy keeps what was computed of the former
+    return changed
+
+
 def _source() -> dict[str, Any]:
     return {
         "name": "sales",

@@ -22,6 +22,7 @@ from proviso.contracts.contract import (
 from proviso.contracts.definitions import feature_scalar
 from proviso.contracts.publication import runs_of
 from proviso.contracts.sql import SqlError
+from proviso.history.quarantine import Quarantined
 from proviso.history.values import FeatureStatistics, ViewStatistics
 from proviso.release.directory import Release
 
@@ -37,13 +38,15 @@ class Measured:
     """Measurements beside the contract; each part may be absent.
 
     statistics: by view; None where its history has no row. freshness: by view, as
-    `proviso check freshness` says it, served at `as_of`.
+    `proviso check freshness` says it, served at `as_of`. quarantined: rows that the history's
+    computation set aside, by source.
     """
 
     releases: tuple[Release, ...] = ()
     statistics: Mapping[str, ViewStatistics | None] = field(default_factory=dict)
     freshness: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     as_of: int | None = None
+    quarantined: tuple[Quarantined, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from proviso.contracts.base import InputError
 from proviso.contracts.contract import Contract
 from proviso.history.engines import history_engine
 from proviso.history.files import history_file
+from proviso.history.quarantine import read_quarantines
 from proviso.history.values import ViewStatistics
 from proviso.online.store import OnlineStore
 from proviso.release.directory import read_release
@@ -46,13 +47,14 @@ def measured(contract: Contract, sources: Sources, progress: Callable[[str], Non
     if history is not None:
         progress("figures of the history")
     statistics = {} if history is None else statistics_of(contract, history)
+    aside = () if history is None else tuple(read_quarantines(history))
     if sources.store is None:
-        return Measured(releases, statistics)
+        return Measured(releases, statistics, quarantined=aside)
     with closing(OnlineStore(sources.store, sources.password_file)) as store:
         at = store.clock() if sources.at is None else sources.at
         target = FreshnessTarget(at, _SAMPLE, _SEED, history, sources.margin, bound_of(contract))
         fresh = freshness_of(contract, store, target, progress)
-    return Measured(releases, statistics, fresh, at)
+    return Measured(releases, statistics, fresh, at, aside)
 
 
 def statistics_of(contract: Contract, history: Path) -> dict[str, ViewStatistics | None]:

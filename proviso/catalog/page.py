@@ -73,6 +73,7 @@ def context(contract: Contract, measured: Measured, made_at: datetime) -> dict[s
         "notices": list(notices(views, services)),
         "has_statistics": bool(measured.statistics),
         "has_freshness": bool(measured.freshness),
+        "quarantined": measured.quarantined,
         "loose": [r for r in measured.releases if _serves_nothing(contract, r.service.name)],
     }
 
@@ -90,6 +91,7 @@ def summary(contract: Contract, measured: Measured, today: date) -> dict[str, An
         "deprecated": [e.name for e in found if e.state == "deprecated"],
         "retired": [e.name for e in found if e.state == "retired"],
         "notices": [f"{n.tone}: {n.text}" for n in notices(views, services)],
+        "quarantine": [one.as_dict() for one in measured.quarantined],
     }
 
 

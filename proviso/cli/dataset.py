@@ -93,6 +93,7 @@ def dataset(
         )
     lines = [f"{done.rows:,} rows: {done.path}"]
     lines += [f"{v.view}: {v.statuses}, {v.conflicts} rows refused" for v in done.views]
+    lines += [done.quarantined.text] if done.quarantined else []
     emit(asdict(done), as_json, lambda: "\n".join(lines))
 
 

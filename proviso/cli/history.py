@@ -24,6 +24,7 @@ from proviso.contracts.loading import PLAN_FILE, load_contract, load_plan
 from proviso.contracts.places import place_sources
 from proviso.history.clock import source_clock
 from proviso.history.engines import history_engine
+from proviso.history.quarantine import Quarantined, quarantine_file
 from proviso.history.values import DEFAULT_MEMORY, HistorySummary, SourceClock, ViewHistory
 from proviso.simulation.ongoing import append_events, simulate_ongoing, whole_until
 from proviso.simulation.simulate import simulate as run_simulation
@@ -143,6 +144,7 @@ def features(
         )
     would = "would compute " if dry_run else ""
     lines = [*(would + _line(one) for one in done.views), *_set_aside(done)]
+    lines += [_quarantined(one, out) for one in done.quarantined if one.rows or one.copies]
     emit(asdict(done), as_json, lambda: "\n".join(lines))
 
 
@@ -166,6 +168,10 @@ def _set_aside(done: HistorySummary) -> list[str]:
     latest = moments.format_moment(done.latest)
     example = done.set_aside_example
     return [f"set aside: {done.set_aside:,} rows later than {latest}, such as {example}"]
+
+
+def _quarantined(found: Quarantined, out: Path) -> str:
+    return f"{found.text}: {quarantine_file(out, found.source)}"
 
 
 def _check_combination(update: bool, backfill: bool, start: int | None, end: int | None) -> None:

@@ -80,7 +80,8 @@ class _Rows(Strict):
     """What all sources have that are tables of their own.
 
     entities: those whose keys the rows carry. keys: the key's column in the file, where it is not
-    called like the entity's join key.
+    called like the entity's join key. quarantine: the share of rows that may be set aside because
+    they do not fit; 0 refuses the source with the first of them.
     """
 
     name: Name
@@ -90,6 +91,7 @@ class _Rows(Strict):
     entities: Annotated[list[Name], Field(min_length=1)]
     keys: dict[Name, FileColumn] = Field(default_factory=dict)
     columns: dict[Name, Column] = Field(default_factory=dict)
+    quarantine: Annotated[float, Field(ge=0, lt=1)] = 0.0
 
     @property
     def late_columns(self) -> dict[str, KnownAt]:

@@ -68,6 +68,11 @@ class _OfTables(_Part):
     compared: Counts = {}
 
 
+class _Quarantine(_Part):
+    rows: Count
+    of: Count
+
+
 class _Certificate(_Part):
     version: Literal[1]
     data: Mapping[str, str | list[str]]
@@ -78,6 +83,7 @@ class _Certificate(_Part):
     of_tables: _OfTables = _OfTables()
     digests: _Digests
     code: _Code
+    quarantine: Mapping[str, _Quarantine] = Field(default_factory=dict)
 
 
 class _Feature(_Part):
@@ -139,8 +145,16 @@ def certificate_findings(subject: Subject) -> Iterator[Finding]:
     yield Finding.passed(
         CHECK,
         f"{values} values of {sum(days.rows for days in both)} rows judged again, "
-        f"{sum(certificate.recomputed.values())} rows computed again, {tables}no difference",
+        f"{sum(certificate.recomputed.values())} rows computed again, {tables}no difference"
+        f"{''.join(_set_aside(certificate))}",
     )
+
+
+def _set_aside(certificate: _Certificate) -> Iterator[str]:
+    for source, found in certificate.quarantine.items():
+        if found.rows:
+            share = f"{found.rows / max(1, found.of):.2%}"
+            yield f"; {found.rows} of {found.of} rows of {source} set aside ({share})"
 
 
 def _content(certificate: _Certificate, subject: Subject) -> Iterator[str]:

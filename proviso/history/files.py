@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 from proviso.contracts.base import InputError, Problem
 from proviso.contracts.contract import Contract, FeatureView
 from proviso.contracts.files import check_is_file
+from proviso.contracts.sources import Column
 
 MOMENT = pa.timestamp("us", tz="UTC")
 SCHEMA_KEY = "proviso.schema"
@@ -39,6 +40,27 @@ def history_columns(contract: Contract, view: FeatureView) -> pa.Schema:
     ]
     features = [(feature.name, _TYPES[feature.dtype]) for feature in view.features]
     return pa.schema([*keys, ("event_ts", MOMENT), ("created_ts", MOMENT), *features])
+
+
+def landed_columns(contract: Contract) -> pa.Schema:
+    """The columns of the observed rows as a landing writes them, by the source's own names."""
+    observed = contract.observations_of()
+    rows, label = observed.rows, observed.label.column
+    fields = {rows.id_column or rows.id: pa.string(), rows.event_timestamp: MOMENT}
+    if rows.arrival_timestamp is not None:
+        fields[rows.arrival_timestamp] = MOMENT
+    dtypes = {entity.join_key: entity.dtype for entity in contract.entities}
+    fields |= {place: _TYPES[dtypes[key]] for key, place in contract.key_columns(rows).items()}
+    columns = {**observed.columns, label: rows.columns[label]}
+    fields |= {rows.file_column(name): _landed_type(c) for name, c in columns.items()}
+    known = {known.column for known in rows.late_columns.values() if known.column is not None}
+    return pa.schema([*fields.items(), *((name, MOMENT) for name in sorted(known - fields.keys()))])
+
+
+def _landed_type(column: Column) -> pa.DataType:
+    if column.dtype == "money":
+        return pa.decimal128(18, column.scale)
+    return MOMENT if column.dtype == "timestamp" else _TYPES[column.dtype]
 
 
 def check_history(contract: Contract, path: Path, view: FeatureView) -> None:

@@ -21,6 +21,7 @@ from feature_runtime.core.availability import Value
 from feature_runtime.core.keys import EntityId
 from proviso.contracts.contract import Aggregate, Contract, Entity, FeatureView
 from proviso.contracts.sources import RowsSource
+from proviso.history.quarantine import Quarantined
 from proviso.history.values import (
     DEFAULT_MEMORY,
     Belief,
@@ -31,6 +32,7 @@ from proviso.history.values import (
     HistorySummary,
     Horizon,
     Ids,
+    JudgedRow,
     LateInterval,
     LeftOut,
     Population,
@@ -94,6 +96,10 @@ class Transactions(Protocol):
     @property
     def summary(self) -> TransactionSummary:
         """How many rows there are and from when to when."""
+
+    @property
+    def quarantined(self) -> tuple[Quarantined, ...]:
+        """What was set aside of each source that has been read and allows it."""
 
     @property
     def scalars(self) -> Scalars:
@@ -161,8 +167,11 @@ class Arrivals(Protocol):
     def published(self) -> None:
         """Notes that all rows have been published."""
 
-    def known(self, ids: Sequence[str]) -> frozenset[str]:
-        """Those of the transaction ids that have arrived before."""
+    def judged(self, messages: Sequence[Mapping[str, str]]) -> list[JudgedRow]:
+        """The rows that messages state as text by column, each with what is wrong with it."""
+
+    def known(self, ids: Sequence[str]) -> Mapping[str, int]:
+        """By those of the transaction ids that have arrived before: what their rows said."""
 
     def last_arrivals(self, view: FeatureView, entities: Sequence[Ids]) -> Mapping[Ids, int]:
         """The latest arrival of each of some entities; those without one are left out."""

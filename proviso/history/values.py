@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from feature_runtime.core.availability import Row, Value
 from feature_runtime.core.keys import EntityId
 from feature_runtime.core.moments import format_moment
+from proviso.history.quarantine import Quarantined
 
 Ids = tuple[EntityId, ...]
 Progress = Callable[[str], None]
@@ -62,7 +63,7 @@ class HistorySummary:
     """What was read and written.
 
     set_aside: transactions beyond `latest` (microseconds), which were left out;
-    set_aside_example: the id of one of them.
+    set_aside_example: the id of one of them. quarantined: by source, rows that do not fit.
     """
 
     transactions: int
@@ -70,6 +71,7 @@ class HistorySummary:
     set_aside: int = 0
     set_aside_example: str | None = None
     latest: int | None = None
+    quarantined: tuple[Quarantined, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -87,11 +89,12 @@ class ViewJoin:
 
 @dataclass(frozen=True)
 class DatasetSummary:
-    """What `build_dataset` wrote."""
+    """What `build_dataset` wrote. quarantined: what was set aside of the observed source."""
 
     path: Path
     rows: int
     views: tuple[ViewJoin, ...]
+    quarantined: Quarantined | None = None
 
 
 @dataclass(frozen=True)
@@ -116,6 +119,7 @@ class TransactionSummary:
     """What was loaded; moments are None where there is no row.
 
     set_aside: rows beyond the clock, which were left out; set_aside_example: the id of one.
+    quarantined: rows that do not fit, of a source that states a `quarantine`.
     """
 
     path: Path
@@ -127,6 +131,7 @@ class TransactionSummary:
     clock: SourceClock | None = None
     set_aside: int = 0
     set_aside_example: str | None = None
+    quarantined: Quarantined | None = None
 
     @property
     def last_moment(self) -> int | None:
@@ -150,12 +155,17 @@ class TransactionSummary:
         one = self.set_aside_example
         return f"{self.set_aside:,} rows later than {latest} set aside (such as {one})"
 
-    def of_views(self, views: Sequence[ViewHistory]) -> HistorySummary:
-        """What was read, and the views that were written from it."""
-        latest = None if self.clock is None else self.clock.latest
-        return HistorySummary(
-            self.rows, tuple(views), self.set_aside, self.set_aside_example, latest
-        )
+
+def summary_of(
+    loaded: Collection[TransactionSummary], views: Sequence[ViewHistory]
+) -> HistorySummary:
+    """What was read of some sources, and the views that were written from them."""
+    read = read_all(loaded)
+    latest = None if read.clock is None else read.clock.latest
+    quarantined = tuple(one.quarantined for one in loaded if one.quarantined is not None)
+    return HistorySummary(
+        read.rows, tuple(views), read.set_aside, read.set_aside_example, latest, quarantined
+    )
 
 
 def read_all(loaded: Collection[TransactionSummary]) -> TransactionSummary:
@@ -190,6 +200,22 @@ class GivenRow(NamedTuple):
     event_ts: int
     created_ts: int
     values: tuple[Value, ...]
+
+
+class JudgedRow(NamedTuple):
+    """The row that a stream's message states, by the rule of a file's rows.
+
+    reasons: why it does not fit; then nothing else holds. cells: values by the file's columns.
+    said: 64 bits of all that it says but its arrival, which is None where none is stated.
+    """
+
+    id: str
+    event: int
+    arrival: int | None
+    keys: Mapping[str, EntityId]
+    cells: Mapping[str, Any]
+    said: int
+    reasons: tuple[str, ...]
 
 
 class EntityRow(NamedTuple):

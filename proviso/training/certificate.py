@@ -95,12 +95,27 @@ def certify(rows: CertifiedRows, progress: Progress) -> dict[str, Any]:
         "test": _section(rows.test, checked["test"].values()),
         "recomputed": {name: len(winners) for name, winners in samples.items()},
         **_of_tables(judged),
+        **_quarantine(rows.data),
         "digests": {
             "contract": meaning_digest(_section_of(project)),
             "trained_on": _digest_of_arrays(rows.vectors, rows.labels),
         },
         "code": code_digests(),
     }
+
+
+def _quarantine(data: TrainingData) -> dict[str, Any]:
+    """By source, the rows that were set aside; nothing where no source that was read allows it."""
+    found = {
+        one.source: {
+            "rows": one.rows,
+            "of": one.of,
+            "share": round(one.share, 6),
+            "reasons": {f"{why.column}: {why.code}": why.rows for why in one.reasons},
+        }
+        for one in data.transactions.quarantined
+    }
+    return {"quarantine": found} if found else {}
 
 
 def with_model(certificate: Mapping[str, Any], model: bytes) -> dict[str, Any]:

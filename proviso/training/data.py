@@ -131,6 +131,8 @@ def training_data(
         progress(f"{transactions.summary.rows:,} observed rows")
         if transactions.summary.set_aside:
             progress(transactions.summary.set_aside_text)
+        for found in transactions.quarantined:
+            progress(found.text)
         history = request.history
         if history is None:
             history = work / "history"

@@ -23,7 +23,7 @@ from proviso.online.materialize import Clocks, Materializer, Tally
 from proviso.online.sending import Progress, silent
 from proviso.online.stream.follower import Followed, Follower, FollowSettings
 from proviso.online.stream.landing import Landing, open_landing, snapshot
-from proviso.online.stream.messages import parse_transaction
+from proviso.online.stream.messages import fields_of, received
 from proviso.online.stream.valkey import ValkeyProducer, ValkeyStream
 from tests.history_data import (
     LABEL,
@@ -294,15 +294,15 @@ def test_a_crash_anywhere_changes_nothing(
 
 
 BAD = {
-    "sold_at": ("", "found nothing"),
-    "sale_id": ("", "sale_id"),
-    "buyer_id": ("x" * 300, "300 characters"),
-    "price": ("1.005", "a value of money"),
-    "pieces": ("many", "a value of int64"),
-    "weight": ("nan", "a value of float64"),
-    "is_gift": ("perhaps", "a value of bool"),
-    "was_returned": ("2", "wanted 0, 1 or nothing"),
     "note": ("x" * 70_000, "bytes, wanted at most"),
+    "sold_at": ("", "[source_event_null]"),
+    "sale_id": ("", "[source_id_null]"),
+    "buyer_id": ("x" * 300, "[source_key_invalid]"),
+    "price": ("1.005", "wanted at most 2 decimals [source_value_too_fine]"),
+    "pieces": ("many", "pieces: found many, wanted a whole number [source_text_invalid]"),
+    "weight": ("nan", "weight: found nan, wanted a number [source_text_invalid]"),
+    "is_gift": ("perhaps", "[source_text_invalid]"),
+    "was_returned": ("2", "[source_label_invalid]"),
     "heard_at": ("2200-01-01T00:00:00Z", "not to come"),
 }
 
@@ -348,6 +348,8 @@ def test_without_a_stated_arrival_it_is_when_the_stream_got_it(world: World) -> 
     stream = world.stream()
     [found] = stream.read(1, 1)
     stream.close()
-    heard = parse_transaction(CONTRACT, found, now(), now())
+    with connect() as engine:
+        [row] = Arriving(engine, CONTRACT, [VIEW]).judged([fields_of(found)])
+    heard = received(CONTRACT, found, row, now(), now())
     assert heard.arrival == found.at
     assert now() - MINUTE < found.at <= now()

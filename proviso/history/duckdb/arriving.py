@@ -7,7 +7,7 @@ the rows are those of the batch to the bit (docs/streaming.md).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -17,8 +17,11 @@ from proviso.contracts.contract import Contract, FeatureView
 from proviso.history.duckdb.dating import BY_EVENT, dating_of
 from proviso.history.duckdb.engine import Engine, connect, names, quoted
 from proviso.history.duckdb.features import Span, computed
+from proviso.history.duckdb.judging import judge
+from proviso.history.duckdb.quarantine import content
+from proviso.history.duckdb.source import columns_of, said_of
 from proviso.history.duckdb.transactions import events_of, load_transactions
-from proviso.history.values import EntityRow, Ids
+from proviso.history.values import EntityRow, Ids, JudgedRow
 
 _HELD, _FRESH, _KNOWN = "_held", "_fresh", "_known_ids"
 _FETCH = 20_000
@@ -49,6 +52,7 @@ class Arriving:
     def __init__(self, engine: Engine, contract: Contract, views: Sequence[FeatureView]) -> None:
         self._engine, self._contract, self._views = engine, contract, views
         self._rows = contract.observations_of().rows
+        self._said = content(said_of(self._rows, columns_of(contract, self._rows)))
         self._made = False
         self._since_pruned = 0
         self.fresh = 0
@@ -61,7 +65,8 @@ class Arriving:
         wanted = "true" if fresh else "false"
         for table, query in {
             _HELD: f"select * from {events_of(self._rows)}",
-            _KNOWN: f"select {ids}::varchar as _id from {events_of(self._rows)}",
+            _KNOWN: f"select {ids}::varchar as _id, {self._said} as _said"
+            f" from {events_of(self._rows)}",
             _FRESH: f"select {keys}, _arrival from {events_of(self._rows)} where {wanted}",
         }.items():
             into = f"insert into {table}" if self._made else f"create temp table {table} as"
@@ -80,12 +85,16 @@ class Arriving:
         self.fresh = 0
         self._prune()
 
-    def known(self, ids: Sequence[str]) -> frozenset[str]:
-        """Those of the ids that have arrived before."""
+    def judged(self, messages: Sequence[Mapping[str, str]]) -> list[JudgedRow]:
+        """The rows that messages state as text by column, each with what is wrong with it."""
+        return judge(self._engine, self._contract, messages) if messages else []
+
+    def known(self, ids: Sequence[str]) -> dict[str, int]:
+        """By those of the ids that have arrived before: what their rows said."""
         if not self._made:
-            return frozenset()
-        query = f"select _id from {_KNOWN} semi join (select unnest(?) as _id) using (_id)"
-        return frozenset(one for (one,) in self._engine.execute(query, [list(ids)]).fetchall())
+            return {}
+        query = f"select _id, _said from {_KNOWN} semi join (select unnest(?) as _id) using (_id)"
+        return dict(self._engine.execute(query, [list(ids)]).fetchall())
 
     def last_arrivals(self, view: FeatureView, entities: Sequence[Ids]) -> dict[Ids, int]:
         """The latest arrival of each of some entities; those without one are left out."""

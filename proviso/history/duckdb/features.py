@@ -45,6 +45,7 @@ from proviso.history.duckdb.engine import (
 )
 from proviso.history.duckdb.layout import END, MEMBERS, Layout, layout_of
 from proviso.history.duckdb.onevent import arrivals, make_arrivals, on_event_rows
+from proviso.history.duckdb.quarantine import write_quarantines
 from proviso.history.duckdb.source import events_source
 from proviso.history.duckdb.sweeps import AT_ONCE, SWEPT, Numbering, add_swept, create_swept
 from proviso.history.duckdb.tables import CREATED, EVENT, table_rows
@@ -58,8 +59,8 @@ from proviso.history.values import (
     SourceClock,
     TransactionSummary,
     ViewHistory,
-    read_all,
     silent,
+    summary_of,
 )
 
 _CELLS = 20_000_000
@@ -152,7 +153,8 @@ def computed_views(
             progress(f"{view.name}: {done.rows:,} rows, {done.seconds:.1f} s")
             written.append(done)
         _refuse_emptying(written)
-    return read_all(loaded.values()).of_views(written)
+        write_quarantines(engine, loaded, out, files)
+    return summary_of(loaded.values(), written)
 
 
 def chosen_views(contract: Contract, views: Sequence[str] | None) -> list[FeatureView]:

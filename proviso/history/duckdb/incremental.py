@@ -38,6 +38,7 @@ from proviso.history.duckdb.features import (
     load_some,
     taken,
 )
+from proviso.history.duckdb.quarantine import write_quarantines
 from proviso.history.duckdb.tables import CREATED, EVENT, newest_rows
 from proviso.history.duckdb.transactions import events_of
 from proviso.history.extent import Backfill, Extent, final_end, notes_of, read_extent
@@ -50,8 +51,8 @@ from proviso.history.values import (
     SourceClock,
     TransactionSummary,
     ViewHistory,
-    read_all,
     silent,
+    summary_of,
 )
 
 _FRESH = "_fresh"
@@ -116,7 +117,9 @@ def update_history(
             done = _update(work, growth)
             progress(f"{done.view}: {done.runs:,} runs, {done.rows:,} rows, {done.seconds:.1f} s")
             written.append(done)
-    return read_all(loaded.values()).of_views(written)
+        if not dry_run:
+            write_quarantines(engine, loaded, out, files)
+    return summary_of(loaded.values(), written)
 
 
 def _sources(
@@ -229,7 +232,9 @@ def backfill_history(
             done = _backfill(work, growth, Span(start, last if end is None else end))
             progress(f"{done.view}: {done.runs:,} runs, {done.rows:,} rows, {done.seconds:.1f} s")
             written.append(done)
-    return read_all(loaded.values()).of_views(written)
+        if not dry_run:
+            write_quarantines(engine, loaded, out, files)
+    return summary_of(loaded.values(), written)
 
 
 def _refuse_earlier(work: _Work, path: Path, view: FeatureView) -> None:

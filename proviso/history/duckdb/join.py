@@ -8,7 +8,7 @@ only then are the winners' values read, once.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -92,11 +92,11 @@ def build_dataset(
     join = Join(contract, history, Span(start, end), out, left_out, request_features)
     with connect(memory) as engine:
         table = events_of(contract.observations_of().rows)
-        load_transactions(engine, contract, transactions, start, end)
+        loaded = load_transactions(engine, contract, transactions, start, end)
         engine.execute(
             f"create temp view {LABEL_ROWS} as select *, rowid as _transaction from {table}"
         )
-        return join.write(engine, views)
+        return replace(join.write(engine, views), quarantined=loaded.quarantined)
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from proviso.history.duckdb.source import events_source
 from proviso.history.duckdb.tables import CREATED, EVENT, stored_value
 from proviso.history.duckdb.transactions import events_of, load_source, load_transactions
 from proviso.history.ports import Bools, EntityHistory, HistoryPart
+from proviso.history.quarantine import Quarantined
 from proviso.history.values import (
     DEFAULT_MEMORY,
     DatasetSummary,
@@ -70,6 +71,12 @@ class LoadedTransactions:
         self._events = events_of(self._rows)
         self._loaded = {self._rows.name: summary}
         self._digested: set[str] = set()
+
+    @property
+    def quarantined(self) -> tuple[Quarantined, ...]:
+        """What was set aside of each source that has been read and allows it."""
+        found = (one.quarantined for one in self._loaded.values())
+        return tuple(one for one in found if one is not None)
 
     def compute_history(
         self,

@@ -20,7 +20,7 @@ from proviso.history.files import unreadable
 from proviso.sources import SourceFiles, open_source
 from proviso.sources.tables import LINE
 
-_FILE, _NUMBER = "_file_name", "_file_row"
+_FILE, _INDEX, _NUMBER = "_file_name", "_file_index", "_file_row"
 _NO_VALUE = "__HIVE_DEFAULT_PARTITION__"
 
 
@@ -41,19 +41,24 @@ class Relation:
         if placed:
             row = quoted(LINE) if self.files.lines else f"{_NUMBER} + 1"
             options.append("file_row_number = true")
-            more.append(f"{{'file': {_FILE}, 'row': {row}}} as _place")
+            more.append(f"{{'file': {_INDEX}, 'row': {row}}} as _place")
         files = _read(self.files, ", ".join(options))
         if placed:
-            files = f"(select * rename (file_row_number as {_NUMBER}) from {files})"
+            number = f"{self._file()}::integer as {_INDEX}"
+            files = f"(select * rename (file_row_number as {_NUMBER}), {number} from {files})"
         return f"select {', '.join(more)} from {files}"
 
-    def place(self, file: str, row: int) -> str:
+    def place(self, file: int, row: int) -> str:
         """A row's place for a reader: the row of a file from 1, or its line."""
         what = f"{'line' if self.files.lines else 'row'} {row}"
-        if len(self.files.paths) == 1:
-            return what
-        name = dict(zip(map(str, self.files.paths), self.files.names, strict=True)).get(file, file)
-        return f"{what} of {name}"
+        return what if len(self.files.paths) == 1 else f"{what} of {self.files.names[file]}"
+
+    def _file(self) -> str:
+        """The number of a row's file, from 0: DuckDB's, unless the files have such a column."""
+        if not {"file_index"} & {name.lower() for name in self.types}:
+            return "file_index"
+        paths = ", ".join(literal(path) for path in self.files.paths)
+        return f"(list_position([{paths}], {_FILE}) - 1)"
 
     def _column(self, name: str) -> str:
         """A column of the files, or the value of a folder `name=value` on a file's path."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import replace
 
 from proviso.contracts.base import InputError
@@ -11,6 +11,7 @@ from proviso.contracts.definitions import finest_scale
 from proviso.contracts.sources import (
     AskedSource,
     EventsSource,
+    KnownAt,
     Label,
     ObservationsSource,
     ObservedRows,
@@ -19,6 +20,8 @@ from proviso.contracts.sources import (
     observed,
 )
 from proviso.history.duckdb.columns import Kind, SourceColumn
+from proviso.history.duckdb.dating import known_column
+from proviso.history.duckdb.engine import quoted
 from proviso.history.duckdb.tables import table_columns
 from proviso.history.values import MAX_MOMENT
 
@@ -76,6 +79,30 @@ def _label(source: AskedSource, name: str) -> SourceColumn:
 
 def _moments(name: str, place: str, *, may_lack: bool) -> SourceColumn:
     return SourceColumn(name, "moment", optional=True, may_lack=may_lack, called=place)
+
+
+def said_of(source: RowsSource, columns: Sequence[SourceColumn]) -> list[str]:
+    """By the engine's names: all that a row says but when it arrived. Copies of it are equal."""
+    known = map(known_column, source.late_columns)
+    return [*(c.name for c in columns if c.kind != "moment"), EVENT, *known]
+
+
+def known_moments(source: RowsSource, value: Callable[[str], str]) -> str:
+    """SQL columns: from when the value of each late column is known; a null is not known.
+
+    value: the SQL of a column by the engine's name.
+    """
+    return "".join(
+        f", {_known(value, name, known)} as {quoted(known_column(name))}"
+        for name, known in source.late_columns.items()
+    )
+
+
+def _known(value: Callable[[str], str], name: str, known: KnownAt) -> str:
+    moment = value(stated_column(name))
+    if known.delay is not None:
+        moment = f"coalesce({moment}, try({EVENT} + {known.delay:d}))"
+    return f"case when {value(name)} is not null then {moment} end"
 
 
 def _column(contract: Contract, source: AskedSource, name: str) -> SourceColumn:

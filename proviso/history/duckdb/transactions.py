@@ -1,12 +1,13 @@
 """Loads the rows of a source, wherever they lie, into a table of their own.
 
 Money becomes exact integer minor units, moments become microseconds (`columns.py`). A value that
-would make a feature wrong is refused: its column, in how many rows, and the first of them.
+would make a feature wrong is refused: its column, in how many rows, and the first of them. Where
+the source states a `quarantine`, such rows are set aside as long as they are few.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,9 +16,8 @@ from proviso.contracts.base import InputError, Problem
 from proviso.contracts.contract import Contract
 from proviso.contracts.locations import Location
 from proviso.contracts.places import no_location
-from proviso.contracts.sources import KnownAt, RowsSource, TableSource
-from proviso.history.duckdb.columns import SourceColumn
-from proviso.history.duckdb.dating import known_column
+from proviso.contracts.sources import RowsSource, TableSource
+from proviso.history.duckdb.columns import FLOATING, SourceColumn
 from proviso.history.duckdb.engine import (
     Engine,
     EngineError,
@@ -25,18 +25,24 @@ from proviso.history.duckdb.engine import (
     quoted,
 )
 from proviso.history.duckdb.places import Relation, open_relation
+from proviso.history.duckdb.quarantine import Identity, Judged, bad_condition, set_aside
 from proviso.history.duckdb.source import (
     ARRIVAL,
     EVENT,
     columns_of,
+    known_moments,
     label_of,
+    said_of,
     source_columns,
     stated_column,
 )
 from proviso.history.duckdb.tables import row_name, settled
+from proviso.history.quarantine import Quarantined
 from proviso.history.values import SourceClock, TransactionSummary
 
 LABEL_STATED = "_label_stated"
+_SHOWN = 3
+"""Rows that a problem names."""
 
 
 def events_of(source: RowsSource) -> str:
@@ -80,17 +86,21 @@ def load_source(
     beyond it are set aside, so that no figure of how far the data goes is theirs; by default none.
     What is wrong with such a row is reported all the same. Raises InputError with every problem:
     a missing column, a wrong type, a value that would make a feature wrong, each with its count
-    and the first row.
+    and the first rows. A source with a `quarantine` is judged as a whole, whatever the span is, so
+    that every command sets the same rows aside.
     """
     wanted = sorted({column.place for column in columns_of(contract, rows)})
     with open_relation(engine, _location(rows, path), wanted) as relation:
         found, texts = relation.types, relation.files.texts
         columns = source_columns(contract, rows, found, texts)
-        source = _Source(contract, rows, relation, columns, start, end)
-        _load(engine, source)
+        span = (None, None) if rows.quarantine else (start, end)
+        source = _Source(contract, rows, relation, columns, *span)
+        quarantined = _load(engine, source)
+    if quarantined is not None:
+        _cut(engine, rows, start, end)
     aside = (0, None) if clock is None else _set_aside(engine, contract, rows, clock)
     shown = Path(relation.files.shown) if path is None else path
-    return _measured(engine, contract, rows, shown, clock, aside)
+    return _measured(engine, contract, rows, shown, clock, aside, quarantined)
 
 
 def _location(rows: RowsSource, path: Path | None) -> Location:
@@ -101,8 +111,8 @@ def _location(rows: RowsSource, path: Path | None) -> Location:
     return rows.location
 
 
-def _load(engine: Engine, source: _Source) -> None:
-    """Makes the table. Raises InputError."""
+def _load(engine: Engine, source: _Source) -> Quarantined | None:
+    """Makes the table; what was set aside of a source that allows it. Raises InputError."""
     problems = [*_missing(source), *_wrong_types(source.shown, source.columns)]
     if problems:
         raise InputError(problems)
@@ -110,10 +120,53 @@ def _load(engine: Engine, source: _Source) -> None:
         _convert(engine, source)
     except EngineError as error:
         raise _unreadable(engine, source, error) from error
+    if source.stated.quarantine:
+        return set_aside(engine, _judged(engine, source))
     (bad,) = engine.row(f"select count(*) from {events_of(source.stated)} where _bad")
     problems = [*(_bad_values(engine, source) if bad else ()), *_repeated(engine, source)]
     if problems:
         raise InputError(problems)
+    return None
+
+
+def _judged(engine: Engine, source: _Source) -> Judged:
+    """The loaded rows, for what sets some of them aside."""
+    stated = source.stated
+    return Judged(
+        stated.name,
+        stated.quarantine,
+        events_of(stated),
+        _identity(source),
+        source.columns,
+        said_of(stated, source.columns),
+        source.relation,
+        source.rows(placed=True),
+        lambda: _problems(engine, source),
+    )
+
+
+def _identity(source: _Source) -> Identity:
+    stated = source.stated
+    if isinstance(stated, TableSource):
+        columns = [*source.contract.key_columns(stated), EVENT, ARRIVAL]
+        return Identity(columns, EVENT, "table_rows_contradict", first_counts=False)
+    return Identity([stated.id], stated.id, "source_id_repeated")
+
+
+def _problems(engine: Engine, source: _Source) -> Iterator[Problem]:
+    """All that is wrong with loaded rows that have a place."""
+    table = events_of(source.stated)
+    engine.execute(f"alter table {table} drop column _place")
+    yield from _bad_values(engine, source)
+    yield from _repeated(engine, source)
+
+
+def _cut(engine: Engine, rows: RowsSource, start: int | None, end: int | None) -> None:
+    """Leaves the rows with start <= event_ts < end."""
+    bounds = [f"{EVENT} < {start:d}"] if start is not None else []
+    bounds += [f"{EVENT} >= {end:d}"] if end is not None else []
+    if bounds:
+        engine.execute(f"delete from {events_of(rows)} where {' or '.join(bounds)}")
 
 
 def _missing(source: _Source) -> Iterator[Problem]:
@@ -173,29 +226,18 @@ class _Source:
 def _convert(engine: Engine, source: _Source) -> None:
     """Makes the table; `_bad` are the rows that `_bad_values` describes."""
     kept = [c for c in source.columns if c.kind != "moment"]
+    placed = bool(source.stated.quarantine)
     values = ", ".join(f"{column.value} as {quoted(column.name)}" for column in kept)
     label = label_of(source.contract, source.stated)
     stated = source.value(stated_column(label.column)) if label else "null::bigint"
-    known = "".join(
-        f", {_known(source, name, at)} as {quoted(known_column(name))}"
-        for name, at in source.stated.late_columns.items()
-    )
-    bad = " or ".join(
-        f"coalesce({check.condition}, false)" for c in source.columns for check in c.checks
-    )
+    known = known_moments(source.stated, source.value)
+    bad = bad_condition(source.columns)
     engine.execute(
         f"create or replace temp table {events_of(source.stated)} as select {values}, {EVENT},"
         f" coalesce({source.value(ARRIVAL)}, {EVENT}) as {ARRIVAL}, {stated} as {LABEL_STATED}"
-        f"{known}, {bad} as _bad from ({source.rows()})"
+        f"{known}, {bad} as _bad{', _place' if placed else ''}"
+        f" from ({source.rows(placed=placed)})"
     )
-
-
-def _known(source: _Source, name: str, known: KnownAt) -> str:
-    """From when the values of a late column are known; a null is not known."""
-    moment = source.value(stated_column(name))
-    if known.delay is not None:
-        moment = f"coalesce({moment}, try({EVENT} + {known.delay:d}))"
-    return f"case when {source.value(name)} is not null then {moment} end"
 
 
 def _unreadable(engine: Engine, source: _Source, error: EngineError) -> InputError:
@@ -213,8 +255,8 @@ def _unreadable(engine: Engine, source: _Source, error: EngineError) -> InputErr
 
 
 def _bad_values(engine: Engine, source: _Source) -> Iterator[Problem]:
-    """What is wrong in each column: in how many rows, and the first of them with its value."""
-    called, row_id = _called(source)
+    """What is wrong in each column: in how many rows, and the first of them with their values."""
+    _, row_id = _called(source)
     placed = source.rows(placed=True)
     for column in source.columns:
         checks = list(column.checks)
@@ -222,18 +264,16 @@ def _bad_values(engine: Engine, source: _Source) -> Iterator[Problem]:
         if not checks:
             continue
         engine.execute(
-            f"select _reason, count(*), min(_place), arg_min({column.shown}, _place),"
-            f" arg_min(left({row_id}::varchar, 60), _place)"
+            f"select _reason, count(*), arg_min({{'place': _place, 'value': {column.shown},"
+            f" 'id': left({row_id}::varchar, 60)}}, _place, {_SHOWN})"
             f" from (select *, case {cases} end as _reason from ({placed}))"
             f" where _reason is not null group by _reason order by _reason"
         )
-        for reason, count, place, value, one in engine.fetchall():
-            check = checks[reason]
+        for reason, count, rows in engine.fetchall():
+            check, first, value = checks[reason], rows[0]["place"], rows[0]["value"]
             said = check.found if value is None else f"{check.found}, {value},"
-            where = source.relation.place(place["file"], place["row"])
-            first = f"first in {where}, {called} {one}"
-            found = f"{said} in {count} rows ({first})"
-            line = place["row"] if source.relation.files.lines else 0
+            found = f"{said} in {count} rows (first in {_first_rows(source, rows)})"
+            line = first["row"] if source.relation.files.lines else 0
             path, code = f"{source.shown}: {column.place}", check.code
             yield Problem(path, found, check.wanted, code=code, line=line)
 
@@ -253,21 +293,43 @@ def _named(contract: Contract, rows: RowsSource) -> str:
     return row_name(contract, rows) if isinstance(rows, TableSource) else quoted(rows.id)
 
 
+def _first_rows(source: _Source, rows: Sequence[Mapping[str, Any]]) -> str:
+    """The places and ids of some rows, and the values of all but the first."""
+    called, said = _called(source)[0], list[str]()
+    for row in rows:
+        where = source.relation.place(row["place"]["file"], row["place"]["row"])
+        value = "" if not said or row["value"] is None else f": {row['value'][:20]}"
+        said.append(f"{where}, {called} {row['id']}{value}")
+    return "; ".join(said)
+
+
 def _repeated(engine: Engine, source: _Source) -> Iterator[Problem]:
+    """Ids in more than one row, and the rows of the first of them."""
     if isinstance(source.stated, TableSource):
         table = events_of(source.stated)
         yield from settled(engine, source.contract, source.stated, table, source.shown)
         return
-    row_id = quoted(source.stated.id)
-    count, example = engine.row(
-        f"select count(*), min({row_id}) from (select {row_id} from {events_of(source.stated)}"
-        f" where {row_id} is not null group by 1 having count(*) > 1)"
+    row_id, table = quoted(source.stated.id), events_of(source.stated)
+    repeated = (
+        f"select {row_id} from {table} where {row_id} is not null group by 1 having count(*) > 1"
     )
-    if count:
-        found = f"{count} ids in more than one row (such as {str(example)[:60]})"
-        place = source.stated.id_column or source.stated.id
-        where, code = f"{source.shown}: {place}", "source_id_repeated"
-        yield Problem(where, found, "each id once", code=code)
+    (count,) = engine.row(f"select count(*) from ({repeated})")
+    if not count:
+        return
+    engine.execute(
+        f"select left(_id::varchar, 60), arg_min(_place, _place, {_SHOWN})"
+        f" from (select {source.value(source.stated.id)} as _id, _place"
+        f" from ({source.rows(placed=True)})) where _id in ({repeated})"
+        f" group by _id order by min(_place) limit {_SHOWN}"
+    )
+    first = "; ".join(
+        f"{one}: {', '.join(source.relation.place(p['file'], p['row']) for p in places)}"
+        for one, places in engine.fetchall()
+    )
+    found = f"{count} ids in more than one row (first {first})"
+    place = source.stated.id_column or source.stated.id
+    where, code = f"{source.shown}: {place}", "source_id_repeated"
+    yield Problem(where, found, "each id once", code=code)
 
 
 def _set_aside(
@@ -291,6 +353,7 @@ def _measured(
     path: Path,
     clock: SourceClock | None,
     aside: tuple[int, str | None],
+    quarantined: Quarantined | None,
 ) -> TransactionSummary:
     label = label_of(contract, source)
     labelled = "0" if label is None else f"count({quoted(label.column)})"
@@ -298,7 +361,7 @@ def _measured(
         f"select count(*), {labelled}, min(_event), max(_event), max(_arrival)"
         f" from {events_of(source)}"
     )
-    return TransactionSummary(path, rows, labels, first, last, arrival, clock, *aside)
+    return TransactionSummary(path, rows, labels, first, last, arrival, clock, *aside, quarantined)
 
 
 def by_arrival(contract: Contract, path: Path | None, size: int) -> Iterator[list[dict[str, Any]]]:
@@ -327,6 +390,10 @@ def by_arrival(contract: Contract, path: Path | None, size: int) -> Iterator[lis
 def _sent(column: SourceColumn) -> str:
     """A value as the file states it; one that cannot be converted is as it is, and is refused
     where it arrives."""
+    if column.kind == "label":
+        nothing = f" when isnan({column.raw}) then null" if column.type in FLOATING else ""
+        stated = f"when {column.value} then '1' when not {column.value} then '0'"
+        return f"case {stated}{nothing} else {column.raw}::varchar end"
     if column.kind != "money":
         return column.raw
     exact = f"{column.value}::decimal(18, 0) * {10**-column.scale:.{column.scale}f}"

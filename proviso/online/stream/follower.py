@@ -22,7 +22,12 @@ from proviso.history.values import EntityRow, Ids
 from proviso.online.materialize import BUSY_NAMED, Materializer, key_problem
 from proviso.online.sending import Progress, Tally
 from proviso.online.stream.landing import Landing
-from proviso.online.stream.messages import ReceivedTransaction, parse_transaction
+from proviso.online.stream.messages import (
+    ReceivedTransaction,
+    fields_of,
+    received,
+    sorted_out,
+)
 from proviso.online.stream.pacing import Pacing
 from proviso.online.stream.valkey import Message, Stream
 
@@ -30,6 +35,7 @@ BACKLOG_CHUNK = 50_000
 """Transactions of one chunk: a backlog is published in chunks, so that late rows of one entity
 become one."""
 _SAY_EVERY = 60.0  # seconds
+_REASON = 300  # characters that are kept of why a message was set aside
 _SHORT_WAIT = SECOND // 50  # for messages, while transactions are held
 
 
@@ -50,7 +56,8 @@ class FollowSettings:
 class Followed:
     """Counts of a run.
 
-    repeated: transactions that had landed before. overdue: those with a stated arrival before
+    repeated: copies of transactions that had landed before. refused: messages that were set aside.
+    overdue: those with a stated arrival before
     rows already published, which got a later arrival. coalesced: rows of busy keys that gave way
     to a later one of their slice. busy_keys: how often a key became busy. waited: rows that had to
     wait until their full key took them. refused_rows: those of keys that hold no timeline.
@@ -87,6 +94,7 @@ class Follower:
     _advanced: int = 0
     _waiting: dict[str, list[EntityRow]] = field(default_factory=dict)
     _said: float = -_SAY_EVERY
+    _said_refused: float = -_SAY_EVERY
 
     def __post_init__(self) -> None:
         clocks = self.writer.clocks
@@ -137,15 +145,30 @@ class Follower:
     def _receive(self, messages: Sequence[Message], read_at: int) -> None:
         received_at = self.writer.store.clock() if messages else read_at
         latest = received_at + self.writer.clocks.margin
+        readable, stated = [], []
         for message in messages:
             self.done.messages += message.id not in self._buffer
             try:
-                transaction = parse_transaction(self.writer.contract, message, read_at, latest)
+                stated.append(fields_of(message))
+                readable.append(message)
             except ValueError as error:
-                self.done.refused += 1
-                self.stream.refuse(message, str(error)[:300])
+                self._refuse(message, str(error))
+        for message, row in zip(readable, self.arriving.judged(stated), strict=True):
+            try:
+                one = received(self.writer.contract, message, row, read_at, latest)
+            except ValueError as error:
+                self._refuse(message, str(error))
             else:
-                self._buffer.setdefault(message.id, transaction._replace(received_at=received_at))
+                self._buffer.setdefault(message.id, one._replace(received_at=received_at))
+
+    def _refuse(self, message: Message, reason: str) -> None:
+        """Sets a message aside; says so, once a minute."""
+        self.done.refused += 1
+        self.stream.refuse(message, reason[:_REASON])
+        now = time.monotonic()
+        if now - self._said_refused >= _SAY_EVERY:
+            self._said_refused = now
+            self.progress(f"{self.done.refused} messages set aside, now {message.id}: {reason}")
 
     def _due(self) -> list[ReceivedTransaction]:
         """Settled transactions and all that arrived before, without those that are held back; the
@@ -162,16 +185,14 @@ class Follower:
     def _land(self, due: Sequence[ReceivedTransaction]) -> None:
         if not due:
             return
-        known = set(self.arriving.known([transaction.id for transaction in due]))
-        new = []
-        for transaction in due:
-            if transaction.id not in known:
-                known.add(transaction.id)
-                new.append(transaction)
-        self.done.repeated += len(due) - len(new)
-        if new:
-            part = self.landing.append(self._in_time(new))
+        found = sorted_out(due, self.arriving.known([transaction.id for transaction in due]))
+        self.done.repeated += found.copies
+        if found.new:
+            part = self.landing.append(self._in_time(found.new))
             self.done.landed += self.arriving.take(part.path, fresh=True)
+        for transaction in found.contradicting:
+            reason = "an earlier row of this id says something else [source_id_repeated]"
+            self._refuse(transaction.source, f"{transaction.id}: {reason}")
         self.stream.acknowledge([transaction.message for transaction in due])
         for transaction in due:
             del self._buffer[transaction.message]

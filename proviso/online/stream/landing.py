@@ -24,18 +24,11 @@ import pyarrow.parquet as pq
 from proviso.contracts.base import InputError
 from proviso.contracts.contract import Contract
 from proviso.contracts.files import replacing
-from proviso.history.files import MOMENT
-from proviso.online.stream.messages import ReceivedTransaction, known_columns
+from proviso.history.files import landed_columns
+from proviso.online.stream.messages import ReceivedTransaction
 
 FOLD = 256
 _PART = re.compile(r"part-(\d{12})-(\d{12})\.parquet")
-_TYPES = {
-    "int64": pa.int64(),
-    "float64": pa.float64(),
-    "bool": pa.bool_(),
-    "string": pa.string(),
-    "timestamp": MOMENT,
-}
 
 
 class Part(NamedTuple):
@@ -64,7 +57,8 @@ class Landing:
         parts = self.parts()
         number = parts[-1].last + 1 if parts else 1
         path = self._path(number, number)
-        self._write(path, pa.Table.from_pylist([*map(self._row, transactions)], self._schema()))
+        rows = [{**one.cells, self._arrival: one.arrival} for one in transactions]
+        self._write(path, pa.Table.from_pylist(rows, landed_columns(self.contract)))
         return Part(number, number, path)
 
     def fold(self, last: int) -> None:
@@ -77,32 +71,9 @@ class Landing:
         for part in small:
             part.path.unlink()
 
-    def _row(self, one: ReceivedTransaction) -> dict[str, object]:
-        source = self.contract.observations_of().rows
-        row: dict[str, object] = {
-            source.id_column or source.id: one.id,
-            source.event_timestamp: one.event,
-            str(source.arrival_timestamp): one.arrival,
-            **one.known,
-        }
-        places = self.contract.key_columns(source)
-        row |= {place: one.keys[key] for key, place in places.items()}
-        return row | {source.file_column(name): value for name, value in one.columns.items()}
-
-    def _schema(self) -> pa.Schema:
-        observed = self.contract.observations_of()
-        source, label = observed.rows, observed.label.column
-        fields = [(source.id_column or source.id, pa.string()), (source.event_timestamp, MOMENT)]
-        fields.append((str(source.arrival_timestamp), MOMENT))
-        dtypes = {entity.join_key: entity.dtype for entity in self.contract.entities}
-        places = self.contract.key_columns(source)
-        fields += [(place, _TYPES[dtypes[key]]) for key, place in places.items()]
-        columns = {**observed.columns, label: source.columns[label]}
-        for name, column in columns.items():
-            money = pa.decimal128(18, column.scale)
-            kind = money if column.dtype == "money" else _TYPES[column.dtype]
-            fields.append((source.file_column(name), kind))
-        return pa.schema(fields + [(name, MOMENT) for name in known_columns(source)])
+    @property
+    def _arrival(self) -> str:
+        return str(self.contract.observations_of().arrival_timestamp)
 
     def _path(self, first: int, last: int) -> Path:
         return self.directory / f"part-{first:012d}-{last:012d}.parquet"

@@ -1,179 +1,90 @@
-"""Parses a stream's message as a transaction of the contract.
+"""A stream's messages as rows of the source, and what becomes of each.
 
-One field per column of the source, as text; an empty or absent one is null. The rules are those of
-a file of transactions; an invalid message is refused alone and the others are processed.
+One field per column of the source, as text. The rules are those of a file's rows: the history
+engine judges both (`Arrivals.judged`). A message that does not fit is set aside alone.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping
-from decimal import Decimal, InvalidOperation
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
-from feature_runtime.core.encode import MODEL_LIMIT
-from feature_runtime.core.keys import STRING_ID, EntityId, valid_id
-from feature_runtime.core.moments import parse_moment
-from feature_runtime.core.values import MAX_TEXT_BYTES
+from feature_runtime.core.keys import EntityId
+from feature_runtime.core.moments import format_moment
 from proviso.contracts.contract import Contract
-from proviso.contracts.sources import AskedSource, Column
-from proviso.history.values import MAX_MOMENT
+from proviso.history.values import JudgedRow
 from proviso.online.stream.valkey import Message
 
 MAX_BYTES = 65_536
-_INTEGER = re.compile(r"[+-]?[0-9]{1,19}")
-_TRUTHS = {"0": False, "false": False, "1": True, "true": True}
-Value = int | float | bool | Decimal | str | None
 
 
 class ReceivedTransaction(NamedTuple):
     """A transaction of a message; moments in microseconds.
 
-    columns: by the contract's names, the label's among them. known: by the file's columns, the
-    moments at which late values are known. read_at: when the reading of its message began.
-    received_at: when the message was there.
+    cells: values by the source's columns. said: as of a `JudgedRow`. read_at: when the reading of
+    its message began. received_at: when the message was there.
     """
 
     id: str
     event: int
     arrival: int
     keys: Mapping[str, EntityId]
-    columns: Mapping[str, Value]
-    known: Mapping[str, int | None]
-    message: str
+    cells: Mapping[str, Any]
+    said: int
+    source: Message
     read_at: int
     received_at: int = 0
 
+    @property
+    def message(self) -> str:
+        """The id of its message."""
+        return self.source.id
 
-def parse_transaction(
-    contract: Contract, message: Message, read_at: int, latest: int
-) -> ReceivedTransaction:
-    """The transaction of a message. Raises ValueError, with the reason.
 
-    latest: the last moment that is not in the future.
-    """
+class SortedOut(NamedTuple):
+    """Transactions that are new, copies of others, and those that contradict an earlier one."""
+
+    new: list[ReceivedTransaction]
+    copies: int
+    contradicting: list[ReceivedTransaction]
+
+
+def fields_of(message: Message) -> dict[str, str]:
+    """A message's fields. Raises ValueError, with the reason."""
     size = sum(len(name) + len(value) for name, value in message.fields.items())
     if size > MAX_BYTES:
         raise ValueError(f"found {size} bytes, wanted at most {MAX_BYTES}")
-    fields = {name.decode(): value.decode() for name, value in message.fields.items()}
-    observed = contract.observations_of()
-    source, label = observed.rows, observed.label.column
-    event = _moment(fields, source.event_timestamp, latest)
-    if event is None:
-        raise ValueError(f"{source.event_timestamp}: found nothing, wanted a moment")
-    arrival = _moment(fields, source.arrival_timestamp, latest)
-    columns = {
-        name: _value(fields, source.file_column(name), column, null=name == label)
-        for name, column in source.columns.items()
-    }
+    return {name.decode(): value.decode() for name, value in message.fields.items()}
+
+
+def received(
+    contract: Contract, message: Message, row: JudgedRow, read_at: int, latest: int
+) -> ReceivedTransaction:
+    """The transaction of a message. Raises ValueError, with the reasons.
+
+    latest: the last moment that is not in the future.
+    """
+    if row.reasons:
+        raise ValueError("; ".join(row.reasons))
+    source = contract.observations_of()
+    arrival = message.at if row.arrival is None else row.arrival
+    moments = {source.event_timestamp: row.event, source.arrival_timestamp: row.arrival}
+    for name, moment in moments.items():
+        if moment is not None and moment > latest:
+            raise ValueError(f"{name}: found {format_moment(moment)}, wanted one not to come")
     return ReceivedTransaction(
-        _id(fields, source.id_column or source.id),
-        event,
-        message.at if arrival is None else arrival,
-        _keys(contract, source, fields),
-        columns,
-        {name: _moment(fields, name, MAX_MOMENT - 1) for name in known_columns(source)},
-        message.id,
-        read_at,
+        row.id, row.event, arrival, row.keys, row.cells, row.said, message, read_at
     )
 
 
-def known_columns(source: AskedSource) -> list[str]:
-    """The file's columns that are only moments at which late values are known."""
-    values = {source.file_column(name) for name in source.columns}
-    moments = {known.column for known in source.late_columns.values() if known.column}
-    return sorted(moments - values)
-
-
-def _keys(
-    contract: Contract, source: AskedSource, fields: Mapping[str, str]
-) -> dict[str, EntityId]:
-    keys: dict[str, EntityId] = {}
-    dtypes = {entity.join_key: entity.dtype for entity in contract.entities}
-    for key, place in contract.key_columns(source).items():
-        text = _id(fields, place)
-        keys[key] = text if dtypes[key] == "string" else _integer(text)
-    return keys
-
-
-def _moment(fields: Mapping[str, str], name: str | None, latest: int) -> int | None:
-    text = fields.get(name or "")
-    if not text:
-        return None
-    moment = parse_moment(text)
-    if not 0 <= moment <= latest:
-        raise ValueError(f"{name}: found {text}, wanted a moment since 1970 that is not to come")
-    return moment
-
-
-def _id(fields: Mapping[str, str], name: str) -> str:
-    text = fields.get(name, "")
-    if not valid_id(text):
-        raise ValueError(f"{name}: found {len(text)} characters, wanted {STRING_ID}")
-    return text
-
-
-def _integer(text: str) -> int:
-    """`int` takes more than an integer of a file: spaces, underscores, digits of any script."""
-    if not _INTEGER.fullmatch(text) or not valid_id(int(text)):
-        raise ValueError(f"found {text[:40]!r}, wanted an integer of 64 bits")
-    return int(text)
-
-
-def _value(fields: Mapping[str, str], name: str, column: Column, *, null: bool) -> Value:
-    """null: there may be no value, as where the column is nullable. Moments are microseconds."""
-    text = fields.get(name, "")
-    if not text and (null or column.nullable):
-        return None
-    try:
-        return _PARSED[column.dtype](text, column)
-    except (KeyError, ValueError, InvalidOperation):
-        raise ValueError(f"{name}: found {text[:40]!r}, wanted a value of {column.dtype}") from None
-
-
-def _text(text: str) -> str:
-    if not text or len(text.encode()) > MAX_TEXT_BYTES:
-        raise ValueError("no text of a file")
-    return text
-
-
-def _timestamp(text: str) -> int:
-    moment = parse_moment(text)
-    if not 0 <= moment < MAX_MOMENT:
-        raise ValueError("before 1970 or after 2255")
-    return moment
-
-
-def _count(text: str) -> int:
-    value = _integer(text)
-    if abs(value) >= 2**53:
-        raise ValueError("beyond what a request can say")
-    return value
-
-
-def _money(text: str, scale: int) -> Decimal:
-    value = Decimal(text)
-    if not value.is_finite() or abs(value) >= Decimal(2**53).scaleb(-scale):
-        raise ValueError("beyond what is summed exactly")
-    exact = value.quantize(Decimal(1).scaleb(-scale))
-    if exact != value:
-        raise ValueError("finer than a minor unit")
-    return exact
-
-
-def _finite(text: str) -> float:
-    value = float(text)
-    if not abs(value) < MODEL_LIMIT:
-        raise ValueError("not finite in the model's type")
-    return value
-
-
-_PARSED: Mapping[str, Callable[[str, Column], Value]] = {
-    "bool": lambda text, _: _TRUTHS[text.lower()],
-    "int64": lambda text, _: _count(text),
-    "float64": lambda text, _: _finite(text),
-    "money": lambda text, column: _money(text, column.scale),
-    "string": lambda text, _: _text(text),
-    "timestamp": lambda text, _: _timestamp(text),
-}
-"""By dtype of a column: its value of a text. Raises KeyError, ValueError or InvalidOperation."""
+def sorted_out(due: Sequence[ReceivedTransaction], known: Mapping[str, int]) -> SortedOut:
+    """Of transactions with one id the first counts, as in a file: a later one that says the same
+    is a copy. known: by id, what those that landed said."""
+    said, new, contradicting = dict(known), [], []
+    for one in due:
+        if one.id not in said:
+            said[one.id] = one.said
+            new.append(one)
+        elif said[one.id] != one.said:
+            contradicting.append(one)
+    return SortedOut(new, len(due) - len(new) - len(contradicting), contradicting)

@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from feature_runtime.core.moments import format_moment, to_microseconds
 from proviso.contracts.contract import Contract
 from proviso.history.engines import history_engine
-from proviso.online.stream.valkey import ValkeyProducer
 
 _BATCH = 1_000
 
 
+class Producer(Protocol):
+    """Takes messages, in the order given."""
+
+    def append(self, messages: Sequence[Mapping[str, str]]) -> None:
+        """Appends them to the stream."""
+
+
 def produce(
-    contract: Contract, transactions: Path | None, producer: ValkeyProducer, rate: int | None
+    contract: Contract, transactions: Path | None, producer: Producer, rate: int | None
 ) -> int:
     """Appends every transaction; rate: how many a second, None: as fast as it goes."""
     began, sent = time.monotonic(), 0

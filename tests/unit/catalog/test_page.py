@@ -16,6 +16,7 @@ from proviso.catalog.entries import Measured, lasting
 from proviso.catalog.page import distribution, summary, write_catalog
 from proviso.contracts.contract import Contract
 from proviso.contracts.loading import CONTRACT_FILE, load_contract, parse_contract, parse_yaml
+from proviso.history.quarantine import Quarantined, Reason
 from proviso.history.values import FeatureStatistics, ViewStatistics
 from proviso.release.directory import read_release
 from tests.parcel_project import project_text
@@ -214,6 +215,15 @@ def test_figures_of_the_history_are_shown_where_there_are_some(tmp_path: Path) -
     assert words.count("no rows") == 1
     assert text.count('class="chart shape"') == 4
     assert "Now" not in plain(page_of(contract, tmp_path)).split()
+
+
+def test_rows_that_were_set_aside_are_shown_with_their_reasons(tmp_path: Path) -> None:
+    contract = load_contract(ROOT / "proviso/contracts/template")
+    reasons = (Reason("weight", "source_value_null", 9), Reason("at", "source_event_null", 3))
+    measured = Measured(quarantined=(Quarantined("parcels", 12, 4_800, 0, reasons),))
+    words = " ".join(plain(page_of(contract, tmp_path, measured)).split())
+    assert "12 of 4,800 rows of parcels (0.25%): 9 weight source_value_null , 3 at" in words
+    assert summary(contract, measured, TODAY)["quarantine"][0]["rows"] == 12
 
 
 def test_a_bin_is_a_bar_and_an_empty_one_is_none() -> None:

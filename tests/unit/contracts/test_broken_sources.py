@@ -165,6 +165,38 @@ SOURCES: dict[str, tuple[Edit, Wrong]] = {
             "'int64', 'float64', 'money', 'bool', 'string' or 'timestamp'",
         ),
     ),
+    "a share of all rows": (
+        at(f"{LANDINGS}/quarantine", 1),
+        wrong("invalid_value", "sources[landings].quarantine", "1", "less than 1"),
+    ),
+    "a share below nothing": (
+        at("sources/weather/quarantine", -0.01),
+        wrong(
+            "invalid_value", "sources[weather].quarantine", "-0.01", "greater than or equal to 0"
+        ),
+    ),
+    "a share as text": (
+        at(f"{BOOKINGS}/quarantine", "1%"),
+        wrong("invalid_value", "sources[bookings].quarantine", "'1%'", "a valid number"),
+    ),
+    "quarantine of rows that are another source's": (
+        added("sources", OBSERVED | {"quarantine": 0.1}),
+        wrong(
+            "key_unknown",
+            "sources[seen].quarantine",
+            "an unknown key",
+            "only keys that the format knows",
+        ),
+    ),
+    "quarantine of columns": (
+        at(f"{LANDINGS}/columns/tail/quarantine", 0.1),
+        wrong(
+            "key_unknown",
+            "sources[landings].columns.tail.quarantine",
+            "an unknown key",
+            "only keys that the format knows",
+        ),
+    ),
     "scale of a string": (
         at(f"{LANDINGS}/columns/tail/scale", 2),
         wrong("scale_not_money", "sources[landings].columns.tail.scale", "2 of string", "no scale"),

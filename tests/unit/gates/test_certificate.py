@@ -197,3 +197,10 @@ def test_only_a_view_of_a_table_may_be_left_without_recomputation() -> None:
     finding = judged(not_recomputed(200))
     assert not finding.ok
     assert f"recomputed.{VIEW}: found 0, wanted 200" in finding.detail
+
+
+def test_rows_that_were_set_aside_are_said() -> None:
+    aside = {"payments": {"rows": 12, "of": 4_800}, "weather": {"rows": 0, "of": 9}}
+    finding = judged(certificate("quarantine", value=aside))
+    assert finding.ok
+    assert finding.detail.endswith("; 12 of 4800 rows of payments set aside (0.25%)")

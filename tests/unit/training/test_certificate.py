@@ -38,6 +38,7 @@ from proviso.training.spec import Boosting, TrainingSpec
 from proviso.training.train import certified, train
 from proviso.training.weeks import Days
 from tests import parcel_data
+from tests.history_data import allowing
 
 END = parse_moment("2026-03-29T00:00:00Z")
 VIEW = "courier_load_6h"
@@ -89,6 +90,33 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Made]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(certificate, "SAMPLE", SAMPLE)
         yield Made(folder, Project(parcels.contract, parcels.plan, spec), request)
+
+
+def test_a_certificate_says_what_was_set_aside(made: Made) -> None:
+    assert "quarantine" not in made.certify()
+    table = pq.read_table(made.request.transactions)
+    path = made.folder / "with_bad_rows.parquet"
+    rows = made.project.contract.observations_of().rows
+    pq.write_table(pa.concat_tables([table, _unusable(table.slice(0, 3), rows.id)]), path)
+    project = replace(made.project, contract=allowing(made.project.contract, 0.05))
+    request = replace(made.request, transactions=path)
+    found = certified(project, request, made.folder / "release", _quiet)[1]["quarantine"]
+    assert found == {
+        rows.name: {
+            "rows": 3,
+            "of": len(table) + 3,
+            "share": round(3 / (len(table) + 3), 6),
+            "reasons": {f"{rows.id}: source_id_null": 3},
+        }
+    }
+
+
+def _unusable(table: pa.Table, column: str) -> pa.Table:
+    """Rows without an id."""
+    place = table.schema.get_field_index(column)
+    return table.set_column(
+        place, table.schema.field(column), pa.nulls(len(table), table[column].type)
+    )
 
 
 @pytest.fixture(scope="module")
