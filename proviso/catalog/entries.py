@@ -7,9 +7,7 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import Any, Literal
 
-from feature_runtime.core.moments import format_duration
 from feature_runtime.core.service import FeatureRef, feature_ref
-from proviso.contracts.base import ALL_TIME
 from proviso.contracts.contract import (
     Aggregate,
     Contract,
@@ -271,15 +269,3 @@ def _approval(entry: FeatureEntry) -> Iterator[Notice]:
     consequence = "the feature rejects" if entry.approval == "bad" else "then the feature rejects"
     text = f"{entry.name}: the approval of its default {word} on {default.expires}; {consequence}"
     yield Notice(entry.approval, entry.name, f"{text} ({default.approved_by})")
-
-
-def lasting(microseconds: int) -> str:
-    """A duration for a reader: `1 d 6 h`, `15 min`."""
-    text = format_duration(microseconds)
-    units = {"D": " d ", "H": " h ", "M": " min ", "S": " s "}
-    return "".join(units.get(c, c) for c in text if c not in "PT").strip()
-
-
-def reach(window: int) -> str:
-    """What a window covers, for a reader."""
-    return "all time" if window == ALL_TIME else f"the {lasting(window)}"

@@ -13,21 +13,22 @@ from jinja2 import Environment
 
 from feature_runtime.core.moments import SECOND, format_moment, to_microseconds
 from feature_runtime.core.release import model_ref
+from proviso.catalog.durations import lasting, reach
 from proviso.catalog.entries import (
     FeatureEntry,
     Measured,
     ViewEntry,
-    lasting,
     notices,
     owners,
-    reach,
     service_entries,
     view_entries,
 )
 from proviso.catalog.graph import WIDTH, lineage_graph
+from proviso.catalog.sources import source_entries
 from proviso.contracts.base import ContractError
 from proviso.contracts.contract import Contract, FeatureView, OnEvent, Scheduled
 from proviso.contracts.publication import of_table
+from proviso.contracts.sources import ObservedRows, Source
 from proviso.contracts.validation.views import view_problems
 from proviso.history.values import FeatureStatistics
 from proviso.pages.charts import Bar, Scale, bars
@@ -60,7 +61,8 @@ def context(contract: Contract, measured: Measured, made_at: datetime) -> dict[s
     services = service_entries(contract, measured)
     return {
         "contract": contract,
-        "observations": contract.observations_of(),
+        "sources": source_entries(contract),
+        "source_names": [source.name for source in contract.sources],
         "made_at": format_moment(to_microseconds(made_at.replace(microsecond=0))),
         "as_of": measured.as_of,
         "graph": lineage_graph(contract, _under(contract, measured)),
@@ -121,11 +123,16 @@ def _part(statistics: FeatureStatistics) -> float:
     return 1.0 if span == count - 1 else span / count
 
 
+def _entities(source: Source) -> str:
+    if isinstance(source, ObservedRows):
+        return f"rows of {source.rows_of}"
+    count = len(source.entities)
+    return "1 entity" if count == 1 else f"{count} entities"
+
+
 def _under(contract: Contract, measured: Measured) -> dict[str, str]:
     """A line below each node of the drawing."""
-    count = len(contract.entities)
-    source = contract.observations_of().rows.name
-    found = {source: "1 entity" if count == 1 else f"{count} entities"}
+    found = {source.name: _entities(source) for source in contract.sources}
     for view in contract.feature_views:
         found[view.name] = f"{', '.join(view.entities)} · {published(view)}"
     for service in contract.feature_services:

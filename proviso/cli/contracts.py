@@ -57,11 +57,11 @@ def _as_data(outcomes: tuple[Check, ...], passed: bool) -> dict[str, Any]:
 def init(
     directory: Annotated[Path, typer.Argument(metavar="DIR", help="An empty or new directory.")],
     data: Annotated[
-        str | None,
+        list[str] | None,
         typer.Option(
             "--from",
             metavar="PLACE",
-            help="Draft it for data: a Parquet or CSV file, a folder of them, or an https address.",
+            help="Draft it for data: a file, a folder, an https or s3 address (repeatable).",
         ),
     ] = None,
     label: Annotated[
@@ -76,20 +76,23 @@ def init(
     Contract, plan, training settings and a README, without sign-offs: of a small example, or
     drafted for your own data, with a QUESTION wherever something had to be guessed.
     """
+    questions = 0
+    decided: tuple[str, ...] = ()
     if dry_run:
-        files, questions = [*(PROJECT_FILES if data else template_files())], 0
-    elif data is None:
-        files, questions = write_template(directory), 0
+        files = [*(PROJECT_FILES if data else template_files())]
+    elif not data:
+        files = write_template(directory)
     else:
-        with step(f"look at {data}"):
-            texts = start_project(data, directory, label)
-        files, questions = list(texts), sum(text.count(QUESTION) for text in texts.values())
+        with step(f"look at {', '.join(data)}"):
+            started = start_project(data, directory, label)
+        files, decided = list(started.texts), started.decided
+        questions = sum(text.count(QUESTION) for text in started.texts.values())
     verb = "would write" if dry_run else "wrote"
     paths = [str(directory / name) for name in files]
-    lines = [f"{verb} {path}" for path in paths]
+    lines = [*decided, *(f"{verb} {path}" for path in paths)]
     if questions:
         lines.append(f"{questions} questions: grep -n {QUESTION} {directory}/*.yml")
-    result = {"written": not dry_run, "files": paths, "questions": questions}
+    result = {"written": not dry_run, "files": paths, "questions": questions, "decided": decided}
     emit(result, as_json, lambda: "\n".join(lines))
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from proviso.contracts.locations import Location
+
 Kind = Literal[
     "integer", "decimal", "float", "boolean", "text", "timestamp", "date", "empty", "other"
 ]
@@ -20,7 +22,7 @@ class ColumnFacts:
 
     type: how the reader calls it. unique: every row has a value of its own. distinct: about, in
     large tables. low, high: of all rows; None for text. sample: values of the sampled rows, in one
-    order for all columns.
+    order for all columns. form: of a moment in text that is not written as a contract reads it.
     """
 
     name: str
@@ -33,17 +35,27 @@ class ColumnFacts:
     low: Value = None
     high: Value = None
     scale: int = 0
+    form: str = ""
 
 
 @dataclass(frozen=True)
 class TableFacts:
-    """A table: a file, or several files of the same columns."""
+    """A table: a file, several files of the same columns, or a table of a lake."""
 
     name: str
-    place: str
-    format: Literal["parquet", "csv"]
+    location: Location
     rows: int
     columns: tuple[ColumnFacts, ...]
+
+    @property
+    def place(self) -> str:
+        """What messages call the place."""
+        return self.location.shown
+
+    @property
+    def rewritten(self) -> bool:
+        """Whether a contract can read its rows only from a copy: of moments in another form."""
+        return any(column.form for column in self.columns)
 
     def column(self, name: str) -> ColumnFacts:
         """The column of a name that it has."""

@@ -15,6 +15,8 @@ _PATTERNS = {
     r"|merchant|patient|product|region|seller|shop|sku|station|store|user|vendor|zone)(_|$)",
     "amount": r"amount|price|fee|fare|cost|total|paid|payment|charge|tip|toll|tax|revenue|balance"
     r"|salary",
+    "outcome": r"delay|status|outcome|result|resol|closed|closing|complet|finish|final|actual"
+    r"|elapsed|duration|refund|rating|feedback|satisf|review",
     "clock": r"time|date|(^|_)ts(_|$)|unix|epoch|_at$",
 }
 _COMPILED = {meaning: re.compile(pattern) for meaning, pattern in _PATTERNS.items()}

@@ -1,38 +1,34 @@
-"""Counts and samples the columns of Parquet and CSV files, in one pass and bounded memory.
+"""Counts and samples the columns of a table, wherever it lies, in bounded memory.
 
-Numbers of rows, nulls, extremes and uniqueness are of all rows; what pairs of columns are to each
-other is decided from a sample of rows that is the same in each run.
+The rows come from `proviso.sources`, as every other command's do. Numbers of rows, nulls, extremes
+and uniqueness are of all rows; what pairs of columns are to each other is decided from a sample of
+rows that is the same in each run.
 """
 
 from __future__ import annotations
 
-import gzip
-from collections import Counter
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Literal, cast
+from typing import Any
 
 import duckdb
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from proviso.contracts.base import InputError
-from proviso.contracts.files import check_is_file, replacing
+from proviso.contracts.files import replacing
+from proviso.contracts.locations import CsvFormat, Location
+from proviso.sources import SourceFiles, open_source
+from proviso.sources.tables import LINE
+from proviso.survey.csv_types import TextType, literal, quoted, text_types
 from proviso.survey.facts import ColumnFacts, Kind, TableFacts, Value
-from proviso.survey.names import plain_name
+from proviso.survey.places import Place
 
 SAMPLE_ROWS = 20_000
 EXACT_ROWS = 1_000_000
 """Rows up to which values are counted exactly."""
-MAX_TABLES = 50
 MAX_COLUMNS = 500
-FORMATS: dict[str, Literal["parquet", "csv"]] = {
-    ".parquet": "parquet",
-    ".pq": "parquet",
-    ".csv": "csv",
-    ".csv.gz": "csv",
-    ".tsv": "csv",
-}
 _LONGEST_TEXT = 200
 _INTEGERS = {
     *("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT"),
@@ -49,154 +45,66 @@ _KINDS: dict[str, Kind] = {
 }
 
 
-def read_tables(place: Path) -> tuple[TableFacts, ...]:
-    """The tables of a file, or of a folder's files. Raises InputError.
+@dataclass(frozen=True)
+class _Opened:
+    """Rows as a view `_rows`. texts: of columns that are text in their files, what they are."""
 
-    In a folder each file is a table; files of the same columns that lie in one subfolder, or whose
-    names differ in digits only, are one.
-    """
-    if not place.is_dir():
-        check_is_file(place, "a Parquet or CSV file, or a folder of them")
-        return (_table(_stem(place), str(place), [place]),)
-    tables = _grouped(place, _files(place))
-    return tuple(_table(name, shown, paths) for name, shown, paths in tables)
+    connection: duckdb.DuckDBPyConnection
+    location: Location
+    texts: Mapping[str, TextType]
+
+
+def read_table(place: Place) -> TableFacts:
+    """What is counted of a table. Raises InputError."""
+    with _rows(place.location) as opened:
+        return _facts(opened, place.name)
 
 
 def copy_as_parquet(table: TableFacts, path: Path) -> None:
-    """Writes a table as one Parquet file, with the types that were guessed. Raises InputError."""
+    """Writes a table as one Parquet file, with the types that were found. Raises InputError."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with duckdb.connect() as connection, replacing(path) as temporary:
-        connection.execute("set timezone = 'UTC'")
-        try:
-            _open(connection, table.format, [Path(table.place)])
-            connection.execute(f"copy _rows to {_literal(str(temporary))} (format parquet)")
-        except duckdb.Error as error:
-            raise _unreadable(error, table.place) from None
+    with _rows(table.location) as opened, replacing(path) as temporary:
+        target = literal(str(temporary))
+        opened.connection.execute(f"copy _rows to {target} (format parquet)")
 
 
-def format_of(name: str) -> Literal["parquet", "csv"] | None:
-    """What a file's name says it is."""
-    low = name.lower()
-    return next((kind for ending, kind in FORMATS.items() if low.endswith(ending)), None)
-
-
-def _files(folder: Path) -> list[Path]:
-    files = sorted(
-        path
-        for path in folder.rglob("*")
-        if path.is_file()
-        and format_of(path.name)
-        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-    )
-    if not files:
-        wanted = f"files that end with {', '.join(FORMATS)}"
-        raise InputError.of(folder, "none", wanted, code="data_missing")
-    return files
-
-
-def _grouped(folder: Path, files: Sequence[Path]) -> list[tuple[str, str, list[Path]]]:
-    """Name, place and files of each table of a folder."""
-    groups: dict[tuple[str, str], list[Path]] = {}
-    for path in files:
-        groups.setdefault((_common_name(folder, path), _columns(path)), []).append(path)
-    if len(groups) > MAX_TABLES:
-        wanted = f"at most {MAX_TABLES}"
-        raise InputError.of(folder, f"{len(groups)} tables", wanted, code="data_too_wide")
-    alone = Counter(name for name, _ in groups)
-    return [
-        table
-        for (name, _), paths in groups.items()
-        for table in (
-            [(name, _pattern(folder, paths), paths)]
-            if alone[name] == 1 and len(paths) > 1
-            else [(_stem(path), str(path), [path]) for path in paths]
-        )
-    ]
-
-
-def _common_name(folder: Path, path: Path) -> str:
-    """What the files of one table have in common: their subfolder, or their name without digits.
-
-    `payments_2024-01.csv` and `payments_2024-02.csv` are both payments.
-    """
-    inside = path.relative_to(folder)
-    if len(inside.parts) > 1:
-        return inside.parts[0]
-    return _stem(path).rstrip("0123456789-_ ") or _stem(path)
-
-
-def _columns(path: Path) -> str:
-    """What tells whether two files have the same columns."""
-    if format_of(path.name) == "parquet":
-        try:
-            return str(pq.read_schema(path).remove_metadata())
-        except (pa.ArrowException, OSError) as error:
-            raise _unreadable(error, path) from None
-    with _opened(path) as file:
-        return file.readline(1 << 16).decode(errors="replace")
-
-
-def _opened(path: Path) -> IO[bytes]:
-    return cast(IO[bytes], gzip.open(path)) if path.suffix == ".gz" else path.open("rb")
-
-
-def _pattern(folder: Path, paths: Sequence[Path]) -> str:
-    """A pattern that all of a table's files fit, and no other file of the folder."""
-    inside = paths[0].relative_to(folder)
-    ending = "".join(paths[0].suffixes[-2:]) if paths[0].suffix == ".gz" else paths[0].suffix
-    if len(inside.parts) > 1:
-        return str(folder / inside.parts[0] / "**" / f"*{ending}")
-    return str(folder / f"{_common_name(folder, paths[0])}*{ending}")
-
-
-def _stem(path: Path) -> str:
-    return path.name.split(".", 1)[0]
-
-
-def _table(name: str, shown: str, paths: list[Path]) -> TableFacts:
-    kind = format_of(paths[0].name)
-    if kind is None:
-        wanted = f"a file that ends with {', '.join(FORMATS)}"
-        raise InputError.of(
-            paths[0], paths[0].suffix or "no ending", wanted, code="data_format_unknown"
-        )
-    with duckdb.connect() as connection:
+@contextmanager
+def _rows(location: Location) -> Iterator[_Opened]:
+    """A location's rows, with types; errors of the engine are the data's."""
+    with tempfile.TemporaryDirectory() as copies, duckdb.connect() as connection:
         connection.execute("set timezone = 'UTC'")
         connection.execute("set preserve_insertion_order = true")
-        try:
-            _open(connection, kind, paths)
-            return _facts(connection, plain_name(name) or "data", shown, kind)
-        except duckdb.Error as error:
-            raise _unreadable(error, shown) from None
+        with open_source(location, None, Path(copies)) as files:
+            try:
+                yield _opened(connection, location, files)
+            except duckdb.Error as error:
+                message = str(error).strip().splitlines()[0]
+                raise InputError.event("data_unreadable", message, files.shown) from None
 
 
-def _unreadable(error: Exception, place: object) -> InputError:
-    message = str(error).strip().splitlines()[0]
-    return InputError.event("data_unreadable", message, place)
+def _opened(
+    connection: duckdb.DuckDBPyConnection, location: Location, files: SourceFiles
+) -> _Opened:
+    paths = "[" + ", ".join(literal(str(path)) for path in files.paths) + "]"
+    line = f" exclude ({LINE})" if files.lines else ""
+    connection.execute(
+        f"create temp view _raw as select *{line}"
+        f" from read_parquet({paths}, union_by_name = true, hive_partitioning = false)"
+    )
+    names = [str(row[0]) for row in _all(connection, "describe _raw")]
+    found = text_types(connection, "_raw", [name for name in names if name in files.texts])
+    values = ", ".join(
+        f"{found.columns[name].value} as {quoted(name)}" if name in found.columns else quoted(name)
+        for name in names
+    )
+    connection.execute(f"create temp view _rows as select {values} from _raw")
+    csv = CsvFormat(delimiter=location.csv.delimiter, nulls=[*found.nulls])
+    stated = location.model_copy(update={"csv": csv}) if found.nulls else location
+    return _Opened(connection, stated, found.columns)
 
 
-def _open(connection: duckdb.DuckDBPyConnection, kind: str, paths: Sequence[Path]) -> None:
-    """The files as a view `_rows`. A CSV file's types are guessed from all of its rows."""
-    read = "read_parquet(?)"
-    if kind == "csv":
-        read = "read_csv(?, header = true, sample_size = -1, nullstr = ['', 'NA', 'NULL', 'null'])"
-    # A view takes no parameters; a table of a CSV file may spill, and is read once.
-    files = "[" + ", ".join(_literal(str(path)) for path in paths) + "]"
-    made = "view" if kind == "parquet" else "table"
-    connection.execute(f"create temp {made} _rows as from {read.replace('?', files)}")
-
-
-def _literal(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
-
-
-def _facts(
-    connection: duckdb.DuckDBPyConnection, name: str, shown: str, kind: Literal["parquet", "csv"]
-) -> TableFacts:
+def _facts(opened: _Opened, name: str) -> TableFacts:
+    connection, shown = opened.connection, opened.location.shown
     described = [(str(row[0]), str(row[1])) for row in _all(connection, "describe _rows")]
     if len(described) > MAX_COLUMNS:
         found, wanted = f"{len(described)} columns", f"at most {MAX_COLUMNS}"
@@ -206,10 +114,10 @@ def _facts(
         raise InputError.of(shown, "no rows", "at least one row", code="data_without_rows")
     sample = _sample(connection, described, int(rows))
     columns = [
-        _column(connection, column, engine_type, int(rows), values)
+        _column(opened, column, engine_type, int(rows), values)
         for (column, engine_type), values in zip(described, sample, strict=True)
     ]
-    return TableFacts(name, shown, kind, int(rows), tuple(columns))
+    return TableFacts(name, opened.location, int(rows), tuple(columns))
 
 
 def _sample(
@@ -217,7 +125,7 @@ def _sample(
 ) -> list[tuple[Value, ...]]:
     """The values of each column in about SAMPLE_ROWS rows."""
     chosen = "" if rows <= SAMPLE_ROWS else _share(SAMPLE_ROWS / rows)
-    values = ", ".join(_value(_quoted(name), _kind(name_type)) for name, name_type in columns)
+    values = ", ".join(_value(quoted(name), _kind(name_type)) for name, name_type in columns)
     connection.execute("set threads = 1")  # more would make the sample differ from run to run
     sampled = _all(connection, f"select {values} from _rows {chosen}")
     connection.execute("reset threads")
@@ -246,20 +154,17 @@ def _kind(engine_type: str) -> Kind:
 
 
 def _column(
-    connection: duckdb.DuckDBPyConnection,
-    name: str,
-    engine_type: str,
-    rows: int,
-    sample: tuple[Value, ...],
+    opened: _Opened, name: str, engine_type: str, rows: int, sample: tuple[Value, ...]
 ) -> ColumnFacts:
-    kind, raw = _kind(engine_type), _quoted(name)
+    kind, raw = _kind(engine_type), quoted(name)
     ordered = kind not in ("text", "other")
     value = _value(raw, kind)
     extremes = f"min({value}), max({value})" if ordered else "null, null"
     counter = "count(distinct" if rows <= EXACT_ROWS else "approx_count_distinct("
     counted = f"select count({raw}), {counter} {raw}), {extremes} from _rows"
-    [[present, about, low, high]] = _all(connection, counted)
-    unique, distinct = _unique(connection, raw, kind, int(present), int(about), rows)
+    [[present, about, low, high]] = _all(opened.connection, counted)
+    unique, distinct = _unique(opened, raw, kind, int(present), int(about), rows)
+    text = opened.texts.get(name)
     return ColumnFacts(
         name,
         kind if present else "empty",
@@ -271,16 +176,17 @@ def _column(
         low,
         high,
         _scale(engine_type),
+        text.form if text else "",
     )
 
 
 def _unique(
-    connection: duckdb.DuckDBPyConnection, raw: str, kind: Kind, present: int, about: int, rows: int
+    opened: _Opened, raw: str, kind: Kind, present: int, about: int, rows: int
 ) -> tuple[bool, int]:
     """Whether every row has a value of its own, and the number of values."""
     if kind not in ("integer", "text") or present < rows or about < 0.8 * rows:
         return False, min(about, present)
-    [[distinct]] = _all(connection, f"select count(distinct {raw}) from _rows")
+    [[distinct]] = _all(opened.connection, f"select count(distinct {raw}) from _rows")
     return int(distinct) == rows, int(distinct)
 
 

@@ -57,6 +57,31 @@ def grows(column: ColumnFacts, event: ColumnFacts) -> bool:
     return falls <= (1 - _MOST) * len(values) and min(values[-fifth:]) > max(values[:fifth])
 
 
+def missing_lately(column: ColumnFacts, event: ColumnFacts) -> bool:
+    """Whether the last rows lack the value far more often than those before, as outcomes do."""
+    pairs = zip(event.sample, column.sample, strict=True)
+    missing = [
+        v is None
+        for _, v in sorted(((at, v) for at, v in pairs if isinstance(at, int)), key=_first)
+    ]
+    last = max(len(missing) // 20, FEW // 4)
+    if len(missing) < FEW or not any(missing):
+        return False
+    lately, before = missing[-last:], missing[:-last]
+    return 2 * sum(lately) >= last and sum(lately) * len(before) >= 3 * sum(before) * last
+
+
+def _first(pair: tuple[int, Value]) -> int:
+    return pair[0]
+
+
+def share_in_common(one: ColumnFacts, other: ColumnFacts) -> float:
+    """Of the sampled values of the column that has fewer, the share that the other has, too."""
+    values = [{value for value in column.sample if value is not None} for column in (one, other)]
+    fewer = min(map(len, values))
+    return len(values[0] & values[1]) / fewer if fewer > 2 else 0.0
+
+
 def _apart(positive: Sequence[float], negative: Sequence[float]) -> bool:
     return min(positive) > max(negative) or max(positive) < min(negative)
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from proviso.survey.facts import ColumnFacts, TableFacts
 from proviso.survey.hints import named_like
-from proviso.survey.relations import grows, never_before, null_together, tells
+from proviso.survey.relations import grows, missing_lately, never_before, null_together, tells
 
 MAX_SCALE = 6
 """Decimals of money that a contract can state."""
@@ -53,7 +53,8 @@ class Roles:
 
     keys: candidates for entities, the most likely first. late: known at a moment of the row.
     telling: columns that tell the label of the sampled rows by themselves. growing: never fall in
-    the order of the events, so that a later row has values that training has not seen.
+    the order of the events, so that a later row has values that training has not seen. outcomes:
+    columns that may be known only later, and why it seems so.
     """
 
     table: TableFacts
@@ -65,6 +66,7 @@ class Roles:
     keys: tuple[Guess, ...]
     telling: tuple[str, ...]
     growing: tuple[str, ...]
+    outcomes: tuple[LeftOut, ...]
     left_out: tuple[LeftOut, ...]
 
     def known_at(self, column: str) -> str | None:
@@ -95,6 +97,9 @@ def roles_of(whole: TableFacts, label: str | None = None) -> Roles:
     ]
     known_later = {name for one in late for name in one.columns}
     fact = table.column(truth.column) if truth else None
+    possible = [c for c in free if c.name not in known_later]
+    outcomes = _outcomes(possible, event)
+    sure = [c for c in possible if c.name not in {one.column for one in outcomes}]
     return Roles(
         table,
         moment,
@@ -102,9 +107,10 @@ def roles_of(whole: TableFacts, label: str | None = None) -> Roles:
         arrival,
         truth,
         late,
-        _keys([column for column in free if column.name not in known_later], table.rows),
+        _keys(sure, table.rows) or _keys(possible, table.rows),
         tuple(c.name for c in free if fact is not None and tells(c, fact)),
         tuple(c.name for c in free if event is not None and grows(c, event)),
+        outcomes,
         left_out,
     )
 
@@ -212,6 +218,17 @@ def _missing_with(table: TableFacts, moment: ColumnFacts) -> tuple[str, ...]:
         for c in table.columns
         if c.kind not in ("timestamp", "date", "empty") and null_together(c, moment)
     )
+
+
+def _outcomes(columns: Sequence[ColumnFacts], event: ColumnFacts | None) -> tuple[LeftOut, ...]:
+    """Columns whose values may be known only after the event."""
+    found = []
+    for column in columns:
+        if event is not None and missing_lately(column, event):
+            found.append(LeftOut(column.name, "null in the latest rows, as what is known later is"))
+        elif named_like("outcome", column.name):
+            found.append(LeftOut(column.name, "called like an outcome"))
+    return tuple(found)
 
 
 def _id(table: TableFacts) -> Guess | None:

@@ -1,75 +1,87 @@
-"""`proviso init --from`: data at a path or address becomes the files of a drafted project."""
+"""`proviso init --from`: data at paths or addresses becomes the files of a drafted project."""
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from proviso.contracts.base import InputError
+from proviso.contracts.locations import Location
 from proviso.contracts.starter import check_empty, write_project
-from proviso.survey.download import download, file_name, is_address, local_path
-from proviso.survey.draft import Draft, draft
+from proviso.survey.draft import draft
+from proviso.survey.drafted import Draft, DraftSource
 from proviso.survey.facts import TableFacts
+from proviso.survey.places import places_of
 from proviso.survey.project import project_files
-from proviso.survey.reading import FORMATS, copy_as_parquet, format_of, read_tables
+from proviso.survey.reading import copy_as_parquet, read_table
 from proviso.survey.roles import Roles, is_truth, roles_of
 
 DATA = "data"
-"""The folder of a project for what was downloaded."""
+"""The folder of a project for what was downloaded or converted."""
 QUESTION = "QUESTION"
 """How a line of the files begins that the user is to answer."""
 
 
-def start_project(place: str, directory: Path, label: str | None) -> dict[str, str]:
-    """Writes a project for the data at `place` into `directory`; returns its files' texts.
+@dataclass(frozen=True)
+class Started:
+    """A drafted project: its files' texts, and what was decided in lines."""
 
-    label: the column to predict, or `table.column`, where the user names one. Raises InputError.
+    texts: Mapping[str, str]
+    decided: tuple[str, ...]
+
+
+def start_project(places: Sequence[str], directory: Path, label: str | None) -> Started:
+    """Writes a project for the data at `places` into `directory`. Raises InputError.
+
+    label: the column to predict, or `table.column`, where the user names one.
     """
     check_empty(directory)
-    with _at_hand(place, directory) as path:
-        drafted = _as_one_file(draft(_roles(read_tables(path), label)), directory)
+    with _at_hand(directory):
+        tables = [read_table(place) for place in places_of(places, directory / DATA)]
+        drafted = _readable(draft(_roles(tables, label)), directory)
         texts = project_files(drafted, directory)
         write_project(directory, texts)
-    return texts
+    return Started(texts, _said(drafted))
 
 
-def _as_one_file(drafted: Draft, directory: Path) -> Draft:
-    """The draft over one Parquet file, which other commands read: a copy of any other data."""
-    table = drafted.roles.table
-    if table.format == "parquet" and Path(table.place).is_file():
-        return drafted
+def _said(drafted: Draft) -> tuple[str, ...]:
+    """What was decided, a line each."""
+    asked = drafted.asked
+    lines = [f"predicts {drafted.label.name} of {asked.name}, {asked.roles.table.rows:,} rows"]
+    for source in drafted.sources[1:]:
+        keys = ", ".join(key.entity.name for key in source.keys)
+        kind = "events" if source.kind == "events" else "a table of values"
+        lines.append(f"joins {source.name} by {keys}, {kind}")
+    return (*lines, *(f"leaves out {one.column}: {one.reason}" for one in drafted.unused))
+
+
+def _readable(drafted: Draft, directory: Path) -> Draft:
+    """The draft over data that a contract can read: a copy where it has other moments."""
+    return replace(drafted, sources=tuple(_copied(one, directory) for one in drafted.sources))
+
+
+def _copied(source: DraftSource, directory: Path) -> DraftSource:
+    table = source.roles.table
+    if not table.rewritten:
+        return source
     path = directory / DATA / f"{table.name}.parquet"
     copy_as_parquet(table, path)
-    return replace(drafted, roles=replace(drafted.roles, table=replace(table, place=str(path))))
+    copied = replace(table, location=Location(path=str(path)))
+    return replace(source, roles=replace(source.roles, table=copied))
 
 
 @contextmanager
-def _at_hand(place: str, directory: Path) -> Iterator[Path]:
-    """The data as a path; what was written into the project goes again if the block fails."""
+def _at_hand(directory: Path) -> Iterator[None]:
+    """What was written into the project goes again if the block fails."""
     existed = directory.exists()
     try:
-        yield _path(place, directory)
+        yield
     except BaseException:
         shutil.rmtree(directory / DATA if existed else directory, ignore_errors=True)
         raise
-
-
-def _path(place: str, directory: Path) -> Path:
-    """Where the data lies; it is downloaded into the project where that is an https address."""
-    if not is_address(place):
-        return Path(place)
-    if (path := local_path(place)) is not None:
-        return path
-    name = file_name(place)
-    if urlsplit(place).scheme == "https" and format_of(name) is None:
-        wanted = f"the address of a file that ends with {', '.join(FORMATS)}"
-        raise InputError.of("--from", name or place, wanted, code="data_format_unknown")
-    download(place, directory / DATA / name)
-    return directory / DATA / name
 
 
 def _roles(tables: Sequence[TableFacts], label: str | None) -> list[Roles]:

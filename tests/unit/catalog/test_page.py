@@ -12,15 +12,18 @@ from typing import Any
 
 import pytest
 
-from proviso.catalog.entries import Measured, lasting
+from proviso.catalog.durations import lasting
+from proviso.catalog.entries import Measured
 from proviso.catalog.page import distribution, summary, write_catalog
 from proviso.contracts.contract import Contract
 from proviso.contracts.loading import CONTRACT_FILE, load_contract, parse_contract, parse_yaml
+from proviso.contracts.sources import ObservedRows
 from proviso.history.quarantine import Quarantined, Reason
 from proviso.history.values import FeatureStatistics, ViewStatistics
 from proviso.release.directory import read_release
 from tests.parcel_project import project_text
 from tests.program import call
+from tests.unit.contracts.flights_case import contract_of, flights
 
 ROOT = Path(__file__).parents[3]
 AT = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -99,6 +102,31 @@ def test_everything_in_the_contract_is_on_the_page(directory: str, tmp_path: Pat
     for gate in contract.quality_gates:
         wanted += [gate.name, gate.metric, gate.owner, lasting(gate.schedule)]
     assert [words for words in wanted if words not in text] == []
+
+
+def test_every_source_is_on_the_page_with_its_columns_and_readers(tmp_path: Path) -> None:
+    contract = contract_of(flights())
+    page = page_of(contract, tmp_path)
+    cards = {
+        name: plain("<body>" + card.partition("</section>")[0])
+        for name, card in re.findall(
+            r'id="source-(\w+)">(.*?)(?=<div class="card source"|</main>)', page, re.DOTALL
+        )
+    }
+    assert set(cards) == {source.name for source in contract.sources}
+    for view in contract.feature_views:
+        assert view.name in cards[contract.source_of(view).name]
+    for source in contract.sources:
+        card = cards[source.name]
+        assert source.kind in card
+        if isinstance(source, ObservedRows):
+            continue
+        assert [name for name in source.columns if name not in card] == []
+        assert [c.dtype for c in source.columns.values() if c.dtype not in card] == []
+        assert source.event_timestamp in card
+    assert "at landed_at, else 1 d after the row" in cards["bookings"]
+    assert "1 h after the row" in cards["bookings"]
+    assert "when created" in cards["ratings"]
 
 
 @pytest.mark.parametrize("directory", ["contracts", "proviso/contracts/template"])

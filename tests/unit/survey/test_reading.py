@@ -6,10 +6,14 @@ import gzip
 from pathlib import Path
 
 import duckdb
+import pyarrow as pa
 import pytest
+from deltalake import write_deltalake
 
 from proviso.survey import reading
-from proviso.survey.reading import read_tables
+from proviso.survey.facts import TableFacts
+from proviso.survey.places import places_of
+from proviso.survey.reading import copy_as_parquet, read_table
 from tests.problems import refused
 
 
@@ -21,6 +25,11 @@ def write(path: Path, query: str) -> Path:
     return path
 
 
+def read_tables(*places: Path) -> tuple[TableFacts, ...]:
+    given = [str(place) for place in places]
+    return tuple(map(read_table, places_of(given, Path("unused"))))
+
+
 ODD = """select i as "Order ID", 1.25::decimal(9, 2) as price, null as nothing,
     'a' || i % 3 as word, i % 2 = 0 as even, date '2024-01-01' + i::integer as day,
     timestamptz '2024-01-01 00:00+00' + to_hours(i) as at, [i] as list, time '12:00' as clock
@@ -29,7 +38,7 @@ ODD = """select i as "Order ID", 1.25::decimal(9, 2) as price, null as nothing,
 
 def test_columns_of_a_parquet_file(tmp_path: Path) -> None:
     [table] = read_tables(write(tmp_path / "My Orders.parquet", ODD))
-    assert (table.name, table.rows, table.format) == ("my_orders", 10, "parquet")
+    assert (table.name, table.rows, table.rewritten) == ("my_orders", 10, False)
     kinds = {column.name: column.kind for column in table.columns}
     assert kinds == {
         "Order ID": "integer",
@@ -75,6 +84,84 @@ def test_the_sample_is_bounded_and_the_same_again(
     assert 300 < len(first) < 700
     assert [2 * value for value in first if isinstance(value, int)] == list(second)
     assert read_tables(path) == (table,)
+
+
+def test_leading_zeros_stay_and_missing_words_are_null_where_they_hide_a_type(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "rows.csv"
+    lines = [
+        "zip,name,size,seen,flag",
+        "007,NA,NA,2024-01-01 10:00,t",
+        "12345,x,2.5,2024-01-02 10:00,f",
+    ]
+    path.write_text("\n".join(lines))
+    [table] = read_tables(path)
+    kinds = {column.name: (column.kind, column.nulls) for column in table.columns}
+    assert kinds == {
+        "zip": ("text", 0),
+        "name": ("text", 0),
+        "size": ("float", 1),
+        "seen": ("timestamp", 0),
+        "flag": ("boolean", 0),
+    }
+    assert table.location.csv.nulls == ["NA"]
+
+
+@pytest.mark.parametrize("delimiter", [";", "\t", "|"])
+def test_the_delimiter_is_what_the_header_has_most_of(tmp_path: Path, delimiter: str) -> None:
+    path = tmp_path / "rows.tsv"
+    path.write_text(f"a b{delimiter}c,d{delimiter}e\n1{delimiter}2{delimiter}3\n")
+    [table] = read_tables(path)
+    assert [column.name for column in table.columns] == ["a b", "c,d", "e"]
+    assert (table.location.csv.delimiter, table.location.format) == (delimiter, "csv")
+
+
+@pytest.mark.parametrize(
+    ("texts", "form"),
+    [
+        (["1/31/2024 9:05", "02/01/2024 23:59"], "%m/%d/%Y %H:%M"),
+        (["31.1.2024 09:05:07", "1.2.2024 00:00:00"], "%d.%m.%Y %H:%M:%S"),
+        (["31/01/2024 09:05", "01/02/2024 00:00"], "%d/%m/%Y %H:%M"),
+        (["1/31/2024 9:05 PM", "2/1/2024 1:00 AM"], "%m/%d/%Y %I:%M %p"),
+    ],
+)
+def test_moments_of_other_forms_are_converted_in_a_copy(
+    tmp_path: Path, texts: list[str], form: str
+) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_text("at\n" + "\n".join(texts) + "\n")
+    [table] = read_tables(path)
+    assert (table.columns[0].kind, table.columns[0].form, table.rewritten) == (
+        "timestamp",
+        form,
+        True,
+    )
+    copy_as_parquet(table, tmp_path / "copy.parquet")
+    [copied] = read_tables(tmp_path / "copy.parquet")
+    assert (copied.columns[0].low, copied.rewritten) == (table.columns[0].low, False)
+
+
+def test_a_text_that_is_no_moment_stays_text(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_text("at\n13/13/2024 10:00\n01/02/2024 10:00\n")
+    assert read_tables(path)[0].columns[0].kind == "text"
+
+
+def test_several_places_have_names_of_their_own(tmp_path: Path) -> None:
+    first = write(tmp_path / "a" / "rows.parquet", "select 1 as a")
+    second = write(tmp_path / "b" / "rows.csv", "select 1 as b")
+    assert [table.name for table in read_tables(first, second)] == ["rows", "rows_2"]
+
+
+def test_a_lake_table_is_one_table(tmp_path: Path) -> None:
+    rows = pa.table({"a": [1, 2]})
+    write_deltalake(str(tmp_path / "lake" / "orders"), rows)
+    write_deltalake(str(tmp_path / "lake" / "orders"), rows, mode="overwrite")
+    write(tmp_path / "lake" / "users.csv", "select 1 as b")
+    for place in (tmp_path / "lake", tmp_path / "lake" / "orders"):
+        found = {table.name: table.rows for table in read_tables(place)}
+        assert found["orders"] == 2
 
 
 def test_files_of_a_folder_are_tables(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
+from proviso.contracts.locations import Location
 from proviso.survey.facts import ColumnFacts, Kind, TableFacts, Value
 from proviso.survey.roles import Roles, is_money, is_truth, roles_of, unusable_moments
 
@@ -28,7 +29,7 @@ def column(name: str, kind: Kind, values: Sequence[Value], scale: int = 0) -> Co
 
 
 def table(*columns: ColumnFacts) -> TableFacts:
-    return TableFacts("rows", "rows.parquet", "parquet", ROWS, columns)
+    return TableFacts("rows", Location(path="rows.parquet"), ROWS, columns)
 
 
 def roles(*columns: ColumnFacts, label: str | None = None) -> Roles:
