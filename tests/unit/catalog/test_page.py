@@ -248,9 +248,9 @@ def test_figures_of_the_history_are_shown_where_there_are_some(tmp_path: Path) -
 def test_rows_that_were_set_aside_are_shown_with_their_reasons(tmp_path: Path) -> None:
     contract = load_contract(ROOT / "proviso/contracts/template")
     reasons = (Reason("weight", "source_value_null", 9), Reason("at", "source_event_null", 3))
-    measured = Measured(quarantined=(Quarantined("parcels", 12, 4_800, 0, reasons),))
+    measured = Measured(quarantined=(Quarantined("deliveries", 12, 4_800, 0, reasons),))
     words = " ".join(plain(page_of(contract, tmp_path, measured)).split())
-    assert "12 of 4,800 rows of parcels (0.25%): 9 weight source_value_null , 3 at" in words
+    assert "12 of 4,800 rows of deliveries (0.25%): 9 weight source_value_null , 3 at" in words
     assert summary(contract, measured, TODAY)["quarantine"][0]["rows"] == 12
 
 
