@@ -62,10 +62,11 @@ def _contract(folder: Path, dtype: str) -> Contract:
         aggregates = [
             {"name": "visits_3h", "function": "count", "window": "PT3H"},
             {"name": "people_5h", "function": "sum", "of": "people", "window": "PT5H"},
+            {"name": "last_people_5h", "function": "last", "of": "people", "window": "PT5H"},
         ]
         features = [
             {**view["features"][0], "name": name, "sql": None, "dtype": "int64"}
-            for name in ("visits_3h", "people_5h")
+            for name in ("visits_3h", "people_5h", "last_people_5h")
         ]
         more = {"name": f"visits_{number}", "source": "visits", "entities": ["shop"]}
         stated["feature_views"].append(
