@@ -24,10 +24,11 @@ Rank = tuple[int, int, EntityId]
 
 
 class Counted(NamedTuple):
-    """An event of a window, and what a function is of: a value, or whether a condition holds."""
+    """The events of a window: what a function is of, a value or whether a condition holds, and
+    what orders them; both [n]."""
 
-    value: Any
-    rank: Rank
+    values: Sequence[Any]
+    ranks: Sequence[Rank]
 
 
 NUMBERS = frozenset({"money", "int64", "float64", "bool"})
@@ -35,8 +36,8 @@ ORDERED = NUMBERS | {"timestamp"}
 ANY = ORDERED | {"string"}
 """Dtypes of columns."""
 
-Meaning = Callable[[Sequence[Counted], int, int], Value]
-"""Of counted events, the end of their window, and how many units make one of the column."""
+Meaning = Callable[[Counted, int, int], Value]
+"""Of a window's events, the end of their window, and how many units make one of the column."""
 
 
 @dataclass(frozen=True)
@@ -79,68 +80,68 @@ def _double(whole: int) -> float:
     return math.copysign(float(upper) * 2.0**64 + float(lower), whole)
 
 
-def _count(events: Sequence[Counted], _end: int, _unit: int) -> int:
-    return len(events)
+def _count(events: Counted, _end: int, _unit: int) -> int:
+    return len(events.values)
 
 
-def _sum(events: Sequence[Counted], _end: int, _unit: int) -> int:
-    return sum(int(event.value) for event in events)
+def _sum(events: Counted, _end: int, _unit: int) -> int:
+    return sum(map(int, events.values))
 
 
-def _sum_of_squares(events: Sequence[Counted], _end: int, _unit: int) -> int:
-    return sum(int(event.value) ** 2 for event in events)
+def _sum_of_squares(events: Counted, _end: int, _unit: int) -> int:
+    return sum(int(value) ** 2 for value in events.values)
 
 
-def _mean(events: Sequence[Counted], end: int, unit: int) -> float | None:
-    return quotient(_sum(events, end, unit), len(events) * unit)
+def _mean(events: Counted, end: int, unit: int) -> float | None:
+    return quotient(_sum(events, end, unit), len(events.values) * unit)
 
 
-def _variance(events: Sequence[Counted], end: int, unit: int) -> float | None:
+def _variance(events: Counted, end: int, unit: int) -> float | None:
     """Of the events themselves, not of a population that they were drawn from."""
-    count, total = len(events), _sum(events, end, unit)
+    count, total = len(events.values), _sum(events, end, unit)
     squares = _sum_of_squares(events, end, unit)
     return quotient(count * squares - total * total, (count * unit) ** 2)
 
 
-def _deviation(events: Sequence[Counted], end: int, unit: int) -> float | None:
+def _deviation(events: Counted, end: int, unit: int) -> float | None:
     variance = _variance(events, end, unit)
     return None if variance is None else math.sqrt(variance)
 
 
-def _share(events: Sequence[Counted], end: int, _unit: int) -> float | None:
+def _share(events: Counted, end: int, _unit: int) -> float | None:
     """Of events whose condition is true, among those for which it is true or false."""
-    return quotient(_sum(events, end, 1), len(events))
+    return quotient(_sum(events, end, 1), len(events.values))
 
 
-def _least(events: Sequence[Counted], _end: int, _unit: int) -> Value:
-    return min((event.value for event in events), default=None)
+def _least(events: Counted, _end: int, _unit: int) -> Value:
+    return min(events.values, default=None)
 
 
-def _greatest(events: Sequence[Counted], _end: int, _unit: int) -> Value:
-    return max((event.value for event in events), default=None)
+def _greatest(events: Counted, _end: int, _unit: int) -> Value:
+    return max(events.values, default=None)
 
 
-def _first(events: Sequence[Counted], _end: int, _unit: int) -> Value:
-    return min(events, key=lambda event: event.rank).value if events else None
+def _first(events: Counted, _end: int, _unit: int) -> Value:
+    return events.values[events.ranks.index(min(events.ranks))] if events.ranks else None
 
 
-def _last(events: Sequence[Counted], _end: int, _unit: int) -> Value:
-    return max(events, key=lambda event: event.rank).value if events else None
+def _last(events: Counted, _end: int, _unit: int) -> Value:
+    return events.values[events.ranks.index(max(events.ranks))] if events.ranks else None
 
 
-def _distinct(events: Sequence[Counted], _end: int, _unit: int) -> int:
-    return len({event.value for event in events})
+def _distinct(events: Counted, _end: int, _unit: int) -> int:
+    return len(set(events.values))
 
 
-def _most_frequent(events: Sequence[Counted], _end: int, _unit: int) -> Value:
+def _most_frequent(events: Counted, _end: int, _unit: int) -> Value:
     """Of values that are equally frequent the least."""
-    times = TimesOf(event.value for event in events)
+    times = TimesOf(events.values)
     return min(times, key=lambda value: (-times[value], value), default=None)
 
 
-def _time_since(events: Sequence[Counted], end: int, _unit: int) -> int | None:
+def _time_since(events: Counted, end: int, _unit: int) -> int | None:
     """Whole seconds from the last event to the window's end."""
-    return (end - max(e.rank for e in events)[0]) // SECOND if events else None
+    return (end - max(events.ranks)[0]) // SECOND if events.ranks else None
 
 
 AGGREGATES: Mapping[str, AggregateFunction] = {

@@ -8,7 +8,7 @@ writes the files of `files.py`; values that cross the port are in `values.py`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -142,8 +142,14 @@ class Transactions(Protocol):
         """The last `count` transactions: join keys, then fields (money: major units; moments:
         microseconds)."""
 
-    def events(self, view: FeatureView, entities: set[Ids]) -> Mapping[Ids, list[Event]]:
-        """All transactions of some of the view's entities."""
+    def events(
+        self, view: FeatureView, entities: Set[Ids], since: int | None = None
+    ) -> Mapping[Ids, list[Event]]:
+        """All events of some of the view's entities.
+
+        since: only those that a row of a later event_ts can depend on, if its windows hold only
+        what happened, or became known, after `since`.
+        """
 
     def given_rows(self, view: FeatureView, entities: set[Ids]) -> Mapping[Ids, list[GivenRow]]:
         """All rows that the table of a view has of some of its entities."""

@@ -34,6 +34,7 @@ Moments = NDArray[np.int64]
 Drawn = TypeVar("Drawn")
 _DIGESTED = {"_event_us": "event_us", "_created_us": "created_us"}
 """Columns by the names that they have in the digests of certificates."""
+_Place = tuple[tuple[EntityId, ...], int, int]
 _NAMED = 5  # differences that are named; the others are counted
 
 
@@ -145,7 +146,7 @@ class _ViewCheck:
     feature_status: NDArray[np.int8] = field(init=False)
     values: NDArray[np.float64] = field(init=False)
     texts: dict[str, Texts] = field(init=False)
-    drawn: list[tuple[float, Winner]] = field(default_factory=list)
+    drawn: dict[_Place, tuple[float, Winner]] = field(default_factory=dict)
     answered: list[tuple[float, Answer]] = field(default_factory=list)
     unanswered: list[tuple[float, Answer]] = field(default_factory=list)
     rows: int = 0
@@ -222,11 +223,12 @@ class _ViewCheck:
             self.feature_status[i] = feature_statuses(status, winner, dtypes)
             self._keep_values(int(i), dict(zip(features, row, strict=True)))
             chance = float(self.chance[i])
-            self.drawn.append((chance, Winner(mine, winner)))
+            self._draw(chance, Winner(mine, winner))
             if of_table(self.view):
                 t = int(self.task.inputs.at[i])
                 self.answered.append((chance, Answer(mine, t, winner, known[int(i)])))
-        self.drawn = _first_drawn(self.drawn, self.sample)
+        first = sorted(self.drawn.items(), key=lambda drawn: drawn[1][0])
+        self.drawn = dict(first[: self.sample])
         self.answered = _first_drawn(self.answered, self.sample)
 
     def _keep_unanswered(self, places: Moments, known: Mapping[int, EntityRows]) -> None:
@@ -238,6 +240,12 @@ class _ViewCheck:
             for i, mine in zip(places, ids, strict=True)
         ]
         self.unanswered = _first_drawn(self.unanswered, self.sample)
+
+    def _draw(self, chance: float, winner: Winner) -> None:
+        """Offers a winner to the sample, in which a row of many transactions is once."""
+        key = (winner.ids, winner.row.event_ts, winner.row.created_ts)
+        if key not in self.drawn or chance < self.drawn[key][0]:
+            self.drawn[key] = chance, winner
 
     def _keep_values(self, i: int, row: Mapping[str, Value]) -> None:
         """Values of the winner of transaction i."""
@@ -258,7 +266,7 @@ class _ViewCheck:
             len(self.status) * len(features),
             self.rows,
             self.content.digest(),
-            tuple(winner for _, winner in self.drawn),
+            tuple(winner for _, winner in self.drawn.values()),
             tuple(answer for _, answer in (*self.answered, *self.unanswered)),
             sum(count for count, _ in differences),
             tuple(said for _, said in differences),

@@ -10,10 +10,11 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from feature_runtime.core.availability import Value
 from feature_runtime.core.moments import format_moment
-from proviso.contracts.contract import Contract, Scheduled
-from proviso.history.oracle import Reference
+from proviso.contracts.base import ALL_TIME
+from proviso.contracts.contract import Contract, FeatureView, Scheduled
+from proviso.history.oracle import Reference, Seen
 from proviso.history.ports import Transactions
-from proviso.history.values import Event, Progress
+from proviso.history.values import Progress
 from proviso.training.dataset_check import Winner
 from proviso.training.pace import Pace
 from proviso.training.relevant_events import EntityEvents, arrival_span
@@ -29,27 +30,38 @@ def wrong_rows(
     for name, winners in samples.items():
         view = contract.view_by_name[name]
         reference = Reference(transactions.scalars, contract, view)
-        found = transactions.events(view, {winner.ids for winner in winners})
-        events = {ids: EntityEvents(mine) for ids, mine in found.items()}
         pace = Pace(progress)
+        found = transactions.events(view, {w.ids for w in winners}, earliest(view, winners))
+        events = {}
+        for count, (ids, mine) in enumerate(found.items(), 1):
+            events[ids] = EntityEvents(reference, mine)
+            pace.say(f"certificate: {name}, events of {count:,} of {len(found):,} entities")
         for count, winner in enumerate(winners, 1):
-            yield from differences(reference, winner, events[winner.ids].of_row(view, winner.row))
+            yield from differences(reference, winner, events[winner.ids].of_row(winner.row))
             pace.say(f"certificate: {name}, {count:,} of {len(winners):,} rows again")
 
 
-def differences(reference: Reference, winner: Winner, events: Sequence[Event]) -> Iterator[str]:
+def earliest(view: FeatureView, winners: Sequence[Winner]) -> int | None:
+    """The moment after which the windows of the rows begin; None where they are without end."""
+    longest = max((a.window for a in view.aggregates), default=0)
+    if longest == ALL_TIME:
+        return None
+    return min((winner.row.event_ts for winner in winners), default=0) - longest
+
+
+def differences(reference: Reference, winner: Winner, seen: Seen) -> Iterator[str]:
     """What is wrong with a row: the oracle publishes none such by its created_ts.
 
-    A stamp may be later than the plan, so only a later created_ts tells rows apart. events: those
-    of the entity that the row can depend on.
+    A stamp may be later than the plan, so only a later created_ts tells rows apart. seen: the
+    events of the entity that the row can depend on.
     """
     view, row = reference.view, winner.row
     start, end = row.event_ts, row.event_ts + 1
     if not isinstance(view.publication, Scheduled):
-        start, end = arrival_span(events, row)
+        start, end = arrival_span(seen.events, row)
     published = [
         found.values
-        for found in reference.rows(events, start, end)
+        for found in reference.rows_of(seen, start, end)
         if found.event_ts == row.event_ts and found.created_ts <= row.created_ts
     ]
     if not any(same_values(row.values, values) for values in published):

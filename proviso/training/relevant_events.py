@@ -1,69 +1,46 @@
 """The events of an entity that a row of history can depend on, found without scanning the others.
 
 The reference (history/oracle.py) looks at every event that it is given. A row depends on those in
-the reach of the view's windows, on one that shows that the entity was known, and, in a view
+the windows of the view's aggregates, on one that shows that the entity was known, and, in a view
 published on event, on the first arrival of a later one. An entity such as an airport has most of a
-source's events, so each sampled row gets these few; the reference's verdict is the same
-(tests/unit/training/test_relevant_events.py).
+source's events, so what they are to the aggregates is found once, and each sampled row gets these
+few; the reference's verdict is the same (tests/unit/training/test_relevant_events.py).
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from itertools import accumulate
 
 from feature_runtime.core.availability import Row
-from proviso.contracts.contract import FeatureView, Scheduled
+from proviso.contracts.contract import Scheduled
+from proviso.history.oracle import Reference, Seen
 from proviso.history.values import Event
-
-
-@dataclass(frozen=True)
-class Reach:
-    """How long before a row's event time what it counts may lie, in microseconds; 0 for nothing.
-
-    happened: of events counted when they happen. known: of those counted when a value of theirs is
-    known.
-    """
-
-    happened: int
-    known: int
-
-
-def reach_of(view: FeatureView) -> Reach:
-    """The longest windows of a view's aggregates."""
-    by_event = [a.window for a in view.aggregates if a.dated == "event"]
-    by_known = [a.window for a in view.aggregates if a.dated != "event"]
-    return Reach(max(by_event, default=0), max(by_known, default=0))
 
 
 class EntityEvents:
     """One entity's events, ordered once by each moment that rows ask for."""
 
-    def __init__(self, events: Sequence[Event]) -> None:
+    def __init__(self, reference: Reference, events: Sequence[Event]) -> None:
+        self._view, self._seen = reference.view, reference.seen(events)
         self._by_event = _Ordered(events, lambda event: event.event_ts)
         self._by_arrival = _Ordered(events, lambda event: event.arrival_ts)
-        self._by_known = [
-            _Ordered([e for e in events if e.known[name] is not None], partial(_known, name))
-            for name in (events[0].known if events else ())
-        ]
 
-    def of_row(self, view: FeatureView, row: Row) -> list[Event]:
-        """The events that the reference needs to judge a row of the view, each once."""
-        reach, end = reach_of(view), row.event_ts
-        found = [
-            *self._by_event.between(end - reach.happened, end),
-            *(one for by in self._by_known for one in by.between(end - reach.known, end)),
-        ]
+    def of_row(self, row: Row) -> Seen:
+        """What the reference needs to judge a row of the view."""
+        return Seen(self._makers(row), self._seen.dated)
+
+    def _makers(self, row: Row) -> list[Event]:
+        """The events, each once, that decide whether there is such a row, and from when on."""
+        view, end = self._view, row.event_ts
         if isinstance(view.publication, Scheduled):
-            found += self._population(end, end - view.population, end + view.source_delay)
-        else:
-            makers = [*self._by_event.between(end - 1, end), *self._next_arrival(end)]
-            start, after = arrival_span(makers, row)
-            found += [*makers, *self._by_arrival.between(start - 1, after - 1)]
-        return list({id(event): event for event in found}.values())
+            return list(self._population(end, end - view.population, end + view.source_delay))
+        makers = [*self._by_event.between(end - 1, end), *self._next_arrival(end)]
+        start, after = arrival_span(makers, row)
+        makers += self._by_arrival.between(start - 1, after - 1)
+        return list({id(event): event for event in makers}.values())
 
     def _population(self, run: int, oldest: int, begins: int) -> Iterator[Event]:
         """The newest event that puts the entity into the population of a run."""
@@ -102,11 +79,6 @@ class _Ordered:
 
     def _place(self, moment: int) -> int:
         return bisect_right(self.moments, moment)
-
-
-def _known(column: str, event: Event) -> int:
-    """When an event's value is known; an aggregate of several columns counts at one such moment."""
-    return event.known[column] or 0
 
 
 def _first_arrived(one: Event, other: Event) -> Event:

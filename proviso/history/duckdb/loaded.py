@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,7 @@ from proviso.history.values import (
 )
 
 _SPAN = "_span_events"
+_CHOSEN = "_chosen_events"
 _ENTITIES = "_span_entities"
 _PART = 1_000_000  # rows of history in memory
 
@@ -163,28 +164,58 @@ class LoadedTransactions:
             f" order by _event desc, {quoted(source.id)} limit {count:d}"
         ).fetchall()
 
-    def events(self, view: FeatureView, entities: set[Ids]) -> Mapping[Ids, list[Event]]:
-        """All events of some of the view's entities."""
+    def events(
+        self, view: FeatureView, entities: Set[Ids], since: int | None = None
+    ) -> Mapping[Ids, list[Event]]:
+        """Events of some of the view's entities; since: see the port."""
         keys, source = self._contract.join_keys(view), events_source(self._contract, view)
         events: dict[Ids, list[Event]] = {ids: [] for ids in entities}
         if not entities:
             return events
         self._load(source)
         columns, late = list(source.columns), list(source.late_columns)
-        places = ", ".join([f"({', '.join('?' for _ in keys)})"] * len(entities))
+        self._choose(keys, events_of(source), entities)
+        matter = "" if since is None else self._recent(keys, late, since)
         self._engine.execute(
             f"select {names(*keys)}, _event, _arrival,"
-            f" {names(source.id, *columns, *map(known_column, late))}"
-            f" from {events_of(source)} where ({names(*keys)}) in ({places})",
-            [value for ids in entities for value in ids],
+            f" {names(source.id, *columns, *map(known_column, late))} from {_CHOSEN}{matter}"
         )
+        by_key = {ids: dict(zip(keys, ids, strict=True)) for ids in entities}
         for row in self._engine.fetchall():
             ids, (event, arrival, one, *values) = row[: len(keys)], row[len(keys) :]
             cells = dict(zip(columns, values, strict=False))
             known = dict(zip(late, values[len(columns) :], strict=True))
-            by_key = dict(zip(keys, ids, strict=True))
-            events[ids].append(Event(by_key, event, arrival, cells, known, one))
+            events[ids].append(Event(by_key[ids], event, arrival, cells, known, one))
         return events
+
+    def _choose(self, keys: Sequence[str], events: str, entities: Set[Ids]) -> None:
+        """Makes the table of some entities' events."""
+        places = ", ".join([f"({', '.join('?' for _ in keys)})"] * len(entities))
+        self._engine.execute(
+            f"create or replace temp table {_CHOSEN} as select * from {events}"
+            f" where ({names(*keys)}) in ({places})",
+            [value for ids in entities for value in ids],
+        )
+
+    def _recent(self, keys: Sequence[str], late: Sequence[str], since: int) -> str:
+        """The condition of the chosen events that matter after a moment.
+
+        An event that happened before it may arrive together with later ones. Of those that did
+        not, the last that has arrived by any later moment shows that the entity was known.
+        """
+        (earliest,) = self._engine.row(
+            f"select coalesce(min(_arrival), {since:d}) from {_CHOSEN} where _event > {since:d}"
+        )
+        known = "".join(
+            f" or coalesce({quoted(known_column(name))} > {since:d}, false)" for name in late
+        )
+        here = f"greatest(_arrival, {since:d})"
+        return (
+            f" qualify _event > {since:d} or _arrival >= {earliest:d}{known}"
+            f" or coalesce({here} < min({here}) over (partition by {names(*keys)},"
+            f" _event > {since:d} order by _event desc, _arrival"
+            f" rows between unbounded preceding and 1 preceding), true)"
+        )
 
     def given_rows(self, view: FeatureView, entities: set[Ids]) -> Mapping[Ids, list[GivenRow]]:
         """All rows that a table has of some of the view's entities."""

@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
+
+import pyarrow as pa
 
 from feature_runtime.core.availability import Value
 from proviso.contracts.contract import Aggregate, Contract, FeatureView
+from proviso.contracts.definitions import where_scalar
 from proviso.contracts.publication import of_table
 from proviso.history.duckdb.aggregates import feature_columns
 from proviso.history.duckdb.engine import Engine, names
-from proviso.history.duckdb.layout import aggregate_where
 
-_AT_ONCE = 64
+_Cells = tuple[Any, ...]
+_CASES = "_cases"
+_CELLS: Mapping[str, pa.DataType] = {
+    "float64": pa.float64(),
+    "bool": pa.bool_(),
+    "string": pa.string(),
+}
+"""The types of columns by their dtypes; others are whole numbers (money, moments)."""
 
 
 class EngineScalars:
@@ -21,8 +31,9 @@ class EngineScalars:
     def __init__(self, engine: Engine, contract: Contract) -> None:
         self._engine = engine
         self._known: dict[tuple[object, ...], Any] = {}
+        self._judged: dict[_Condition, dict[_Cells, bool | None]] = {}
         self._where = {
-            (view.name, aggregate.name): aggregate_where(contract, view, aggregate)
+            (view.name, aggregate.name): _condition(contract, view, aggregate)
             for view in contract.feature_views
             for aggregate in view.aggregates
         }
@@ -34,10 +45,11 @@ class EngineScalars:
         self, view: FeatureView, aggregate: Aggregate, rows: Sequence[Mapping[str, Any]]
     ) -> list[bool | None]:
         """Whether the aggregate's condition is true for the columns of each row."""
-        where = self._where[view.name, aggregate.name]
-        cases = [(where, *row.items()) for row in rows]
-        self._judge(where, [case for case in dict.fromkeys(cases) if case not in self._known])
-        return [self._known[case] for case in cases]
+        condition = self._where[view.name, aggregate.name]
+        cases = [tuple(row[name] for name in condition.columns) for row in rows]
+        known = self._judged.setdefault(condition, {})
+        known.update(self._judge(condition, [c for c in dict.fromkeys(cases) if c not in known]))
+        return [known[case] for case in cases]
 
     def features(self, view: FeatureView, values: Sequence[Value]) -> tuple[Value, ...]:
         """The view's features, given the value of each of its aggregates."""
@@ -51,18 +63,36 @@ class EngineScalars:
         found: tuple[Value, ...] = self._known[case]
         return found
 
-    def _judge(self, where: str, cases: Sequence[tuple[Any, ...]]) -> None:
-        """Keeps whether the condition holds for the columns of each case."""
-        for first in range(0, len(cases), _AT_ONCE):
-            some = cases[first : first + _AT_ONCE]
-            columns = names(*(name for name, _ in some[0][1:]))
-            cells = [value for _, *pairs in some for _, value in pairs]
-            rows = ", ".join(f"({i:d}{', ?' * (len(c) - 1)})" for i, c in enumerate(some))
-            self._engine.execute(
-                f"select _i, {where} from (values {rows}) _cases(_i, {columns})", cells
-            )
-            for i, holds in self._engine.fetchall():
-                self._known[some[i]] = holds
+    def _judge(self, condition: _Condition, cases: Sequence[_Cells]) -> dict[_Cells, bool | None]:
+        """Whether the condition holds for the cells of each case."""
+        if not cases:
+            return {}
+        cells = zip(zip(*cases, strict=True), condition.types, strict=True)
+        columns = [pa.array(list(column), kind) for column, kind in cells]
+        table = pa.table([pa.array(range(len(cases))), *columns], ["_i", *condition.columns])
+        self._engine.lend(_CASES, table)
+        self._engine.execute(f"select _i, {condition.sql} from {_CASES}")
+        return {cases[i]: holds for i, holds in self._engine.fetchall()}
+
+
+@dataclass(frozen=True)
+class _Condition:
+    """A condition's SQL and the columns that it reads, with their Arrow types."""
+
+    sql: str
+    columns: tuple[str, ...]
+    types: tuple[pa.DataType, ...]
+
+
+def _condition(contract: Contract, view: FeatureView, aggregate: Aggregate) -> _Condition:
+    """The condition of an aggregate; without one, `true` over no column."""
+    scalar = where_scalar(contract, view, aggregate)
+    if scalar is None:
+        return _Condition("true", (), ())
+    stated = contract.source_of(view).columns
+    columns = tuple(sorted(scalar.columns))
+    types = tuple(_CELLS.get(stated[name].dtype, pa.int64()) for name in columns)
+    return _Condition(scalar.sql(), columns, types)
 
 
 def _typed(value: Value) -> str:
