@@ -253,22 +253,29 @@ def test_a_row_that_is_not_the_transaction_is_refused(
         made.certify()
 
 
-def a_sampled_row(made: Made) -> Winner:
-    """A row that the certificate will compute again."""
+def sampled_rows(made: Made, size: int = SAMPLE) -> tuple[Winner, ...]:
+    """Rows that the certificate will compute again."""
     with training_data(made.project, made.request, made.folder / "release", _quiet) as data:
         rows = rows_of(made.project, joined_inputs(data, _quiet), made.request.train)
         task = DatasetToCheck(
             made.project, data.transactions, data.history, rows.inputs, made.request.train
         )
-        checked = next(iter(check_dataset(task, SAMPLE, SEED, _quiet)))
+        checked = next(iter(check_dataset(task, size, SEED, _quiet)))
     assert isinstance(checked, CheckedView)
     assert checked.view == VIEW
-    return checked.sample[0]
+    return checked.sample
+
+
+def test_a_row_of_many_transactions_is_sampled_once(made: Made) -> None:
+    sampled = sampled_rows(made, 10_000)
+    distinct = {(winner.ids, winner.row.event_ts, winner.row.created_ts) for winner in sampled}
+    assert len(distinct) == len(sampled) > SAMPLE
+    assert sampled[:SAMPLE] == sampled_rows(made)
 
 
 def test_one_altered_value_of_history_is_found_in_the_transactions(made: Made) -> None:
     """Join and rule agree on what history says; only the transactions know better."""
-    winner = a_sampled_row(made)
+    winner = sampled_rows(made)[0]
     history = made.other_history("altered")
     contract = made.project.contract
     view = contract.view_by_name[VIEW]
@@ -326,7 +333,7 @@ def test_a_row_published_late_is_judged_by_its_stamp(
     made: Made, joined: Callable[..., None]
 ) -> None:
     """With the stamp the row may be read later; a join that does not know of it is refused."""
-    winner = a_sampled_row(made)
+    winner = sampled_rows(made)[0]
     stamped = made.other_history("stamped")
     view = made.project.contract.view_by_name[VIEW]
     row = winner.row
