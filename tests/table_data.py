@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from hypothesis import strategies as st
 
 from feature_runtime.core.moments import HOUR, MINUTE
-from proviso.contracts.contract import Contract
+from proviso.contracts.contract import Contract, FeatureView
 from proviso.contracts.places import within_project
 from proviso.history.files import MOMENT
 from proviso.history.values import GivenRow
@@ -70,6 +70,11 @@ class TableRow(NamedTuple):
         """The row as both views have it."""
         values = (self.rating, self.credit / 100, self.tier, self.active, self.points)
         return GivenRow((self.buyer,), self.event_ts, self.created_ts, values)
+
+    def of_view(self, view: FeatureView) -> GivenRow:
+        """The row with the features of a view."""
+        values = dict(zip(DTYPES, self.given.values, strict=True))
+        return self.given._replace(values=tuple(values[f.name] for f in view.features))
 
 
 def table_contract(folder: Path, dtype: str = "string") -> Contract:

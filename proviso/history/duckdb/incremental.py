@@ -155,7 +155,7 @@ def _update(work: _Work, growth: _Growth) -> ViewHistory:
         return ViewHistory(view.name, path, 0, span.start, span.start, 0.0, 0, extent.rows)
     until = extent.end if runs_of(view) else None
     with _new_rows(work, view, span) as made:
-        kept = _kept(work, growth, made, until) if path.is_file() else 0
+        kept = _kept(work, growth, made.query, until) if path.is_file() else 0
         grown = measured(work.engine, work.contract, view, extent.start, span.end, kept + made.rows)
         grown = grown.model_copy(update={"backfills": extent.backfills})
         if not work.dry_run and path.is_file():
@@ -180,12 +180,13 @@ def _new_rows(work: _Work, view: FeatureView, span: Span) -> Iterator[Computed]:
         yield made
 
 
-def _kept(work: _Work, growth: _Growth, made: Computed, until: int | None) -> int:
-    """How many rows of the file stay."""
+def _kept(work: _Work, growth: _Growth, fresh: str, until: int | None) -> int:
+    """How many rows of the file stay when others are added."""
+    path = work.files.newest(growth.path)
     if not of_table(growth.view):
-        return rows_before(work.engine, growth.path, until)
-    rows = f"select * from {parquet_rows(growth.path)}"
-    rows = kept_rows(work.contract, growth.view, rows, f"({made.query})")
+        return rows_before(work.engine, path, until)
+    rows = f"select * from {parquet_rows(path)}"
+    rows = kept_rows(work.contract, growth.view, rows, f"({fresh})")
     return int(work.engine.row(f"select count(*) from ({rows})")[0])
 
 
@@ -285,12 +286,13 @@ def _backfill(work: _Work, growth: _Growth, asked: Span) -> ViewHistory:
         query = _different(work, view, made.query, winners)
         work.engine.execute(f"create or replace temp table {_FRESH} as {query}")
         rows = int(work.engine.row(f"select count(*) from {_FRESH}")[0])
-        more = {"rows": extent.rows + rows, "backfills": (*extent.backfills, done)}
+        kept = _kept(work, growth, f"select * from {_FRESH}", None)
+        more = {"rows": kept + rows, "backfills": (*extent.backfills, done)}
         if not work.dry_run:
             grown = extent.model_copy(update=more)
             insert_rows(work.engine, work.contract, view, path, _FRESH, None, grown, work.files)
     seconds = time.monotonic() - began
-    return ViewHistory(view.name, path, rows, span.start, span.end, seconds, made.runs, extent.rows)
+    return ViewHistory(view.name, path, rows, span.start, span.end, seconds, made.runs, kept)
 
 
 def _final(work: _Work, growth: _Growth, asked: Span) -> Span:
@@ -341,9 +343,11 @@ def _different(work: _Work, view: FeatureView, query: str, winners: str) -> str:
     changed = "".join(
         f" or _c.{quoted(f.name)} is distinct from _w.{quoted(f.name)}" for f in view.features
     )
+    readable = f"make_timestamptz({work.moment + publishing_takes(view):d}::bigint)"
+    if of_table(view):  # the row to be corrected may not be readable yet, and must not win later
+        readable = f"greatest({readable}, _c.created_ts, _w.created_ts)"
     return (
-        f"select _c.* replace"
-        f" (make_timestamptz({work.moment + publishing_takes(view):d}::bigint) as created_ts)"
+        f"select _c.* replace ({readable} as created_ts)"
         f" from ({query}) _c left join ({winners}) _w using ({keys}, event_ts)"
         f" where _w._at is null{changed}"
     )
