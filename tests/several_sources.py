@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -62,6 +62,7 @@ _VISITS = {
         "people": {"dtype": "int64", "nullable": True, "column": "PEOPLE"},
         "weather": {"dtype": "string", "nullable": True},
         "left_at": {"dtype": "timestamp", "nullable": True},
+        "bill": {"dtype": "int64", "nullable": True, "known_at": {"column": "PAID AT"}},
     },
 }
 _ASKS = {
@@ -100,6 +101,7 @@ _AGGREGATES = {
         {"function": "first", "of": "weather"},
         {"function": "most_frequent", "of": "weather"},
         {"function": "time_since", "of": "left_at"},
+        {"function": "sum", "of": "bill", "dated": "known"},
     ),
 }
 WINDOWS = ("PT1H", "PT3H", "PT5H30M", "all")
@@ -270,13 +272,17 @@ def _sales(draw: st.DrawFn, dtype: str) -> list[Event]:
 @st.composite
 def _visits(draw: st.DrawFn, dtype: str) -> list[Event]:
     visit = st.builds(
-        lambda shop, at, late, people, weather, stay: Event(
+        lambda shop, at, late, people, weather, stay, bill, paid: Event(
             {"shop_id": shop},
             at,
             at + late,
-            None,
-            None,
-            {"people": people, "weather": weather, "left_at": None if stay is None else at + stay},
+            {
+                "people": people,
+                "weather": weather,
+                "left_at": None if stay is None else at + stay,
+                "bill": bill,
+            },
+            {"bill": None if bill is None else paid},
         ),
         st.sampled_from(ids_for(dtype, "s", 2)),
         near(12),
@@ -284,13 +290,15 @@ def _visits(draw: st.DrawFn, dtype: str) -> list[Event]:
         st.none() | st.integers(-2, 4),
         st.none() | st.sampled_from(["rain", "sun", ""]),
         st.none() | st.sampled_from([0, HOUR]),
+        st.none() | st.integers(0, 99),
+        st.none() | near(14),
     )
     made = draw(st.lists(visit, min_size=1, max_size=10))
     return [_numbered(one, f"v{7 * place % 11}") for place, one in enumerate(made)]
 
 
 def _numbered(one: Event, number: int | str) -> Event:
-    return Event(one.ids, one.event_ts, one.arrival_ts, None, None, one.columns, number)
+    return replace(one, id=number)
 
 
 @st.composite
@@ -355,6 +363,8 @@ def _write_visits(rows: Sequence[Event], dtype: str, path: Path) -> None:
         "PEOPLE": pa.array([r.columns["people"] for r in rows], pa.int64()),
         "weather": pa.array([r.columns["weather"] for r in rows], pa.string()),
         "left_at": pa.array([r.columns["left_at"] for r in rows], MOMENT),
+        "bill": pa.array([r.columns["bill"] for r in rows], pa.int64()),
+        "PAID AT": pa.array([r.known["bill"] for r in rows], MOMENT),
     }
     pq.write_table(pa.table(columns), path)
 

@@ -220,3 +220,17 @@ def _given(rows: Sequence[TableRow]) -> list[GivenRow]:
 def _as_read(rows: Sequence[EntityRow]) -> list[EntityRow]:
     """Rows as a file gives them, without a run's number."""
     return [one._replace(row=one.row._replace(run_id=0)) for one in rows]
+
+
+def test_a_null_of_a_nullable_money_column_is_no_value(tmp_path: Path) -> None:
+    stated = table_contract(tmp_path).model_dump(mode="json")
+    (scores,) = (one for one in stated["sources"] if one["name"] == "scores")
+    scores["columns"]["credit"]["nullable"] = True
+    owner, place = Contract.model_validate(stated), tmp_path / "scores.parquet"
+    write_table([ROW], "string", place)
+    table = pq.read_table(place)
+    at = table.schema.get_field_index("CREDIT")
+    pq.write_table(table.set_column(at, "CREDIT", pa.array([None], pa.float64())), place)
+    compute_history(owner, None, tmp_path / "h", views=["scores_live"])
+    (row,) = read_history(owner, owner.view_by_name["scores_live"], tmp_path / "h")
+    assert row.row.values[1] is None
