@@ -1,15 +1,6 @@
-"""Observations with rows of their own, end to end: what is predicted lies in a table of its own.
-
-Parcels are asked about two hours before the courier sets out. The deliveries themselves and a
-table of ratings are sources of views; nothing of them is in the rows that are asked about.
-"""
+"""Observations with rows of their own, end to end: what is predicted lies in a table of its own."""
 
 from __future__ import annotations
-
-import json
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -17,141 +8,20 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from feature_runtime.core.moments import DAY, HOUR, MINUTE, format_moment, parse_moment
+from feature_runtime.core.moments import DAY, format_moment
 from proviso.contracts.loading import load_contract
-from proviso.history.files import MOMENT
 from proviso.history.oracle import LabelRow, naive_join
-from tests import parcel_data
 from tests.history_data import read_history
-from tests.program import Done, call
-
-END = parse_moment("2026-03-29T00:00:00Z")
-COURIERS = 20
-VIEW = "courier_rating"
-_PROMISES: dict[str, Any] = {
-    "name": "promises",
-    "kind": "observations",
-    "location": {"path": "promises.parquet"},
-    "id": "promise_id",
-    "id_column": "PROMISE",
-    "event_timestamp": "asked_at",
-    "entities": ["courier", "zone"],
-    "keys": {"courier": "DRIVER"},
-    "columns": {
-        "parcels": {"dtype": "int64"},
-        "distance_km": {"dtype": "float64", "column": "KM"},
-        "is_late": {"dtype": "bool", "nullable": True, "known_at": {"column": "arrived_at"}},
-    },
-    "label": "is_late",
-}
-_RATINGS = {
-    "name": "ratings",
-    "kind": "table",
-    "location": {"path": "ratings.parquet"},
-    "event_timestamp": "as_of",
-    "created_timestamp": "loaded_at",
-    "entities": ["courier"],
-    "columns": {"stars": {"dtype": "float64"}},
-}
-
-
-@dataclass(frozen=True)
-class Project:
-    """A folder of contract files with data beside it."""
-
-    folder: Path
-
-    def call(self, *arguments: str | Path) -> Done:
-        done = call("--contracts", self.folder / "contracts", *arguments)
-        assert done.code == 0, done.err
-        return done
-
-    def train(self, out: str) -> pa.Table:
-        """The predictions of a release that is trained on the project's data."""
-        days = [
-            f"--{name}-{edge}={format_moment(END - ago * DAY)[:10]}"
-            for name, first, last in (("train", 7, 4), ("test", 2, 1))
-            for edge, ago in (("start", first), ("end", last))
-        ]
-        release = self.folder / out
-        self.call("train", *days, "--label-delay", "PT0S", "--out", release)
-        return pq.read_table(release / "predictions.parquet")
-
-
-def _contract(folder: Path) -> dict[str, Any]:
-    """The parcels' contract: deliveries without a label, promises, and ratings."""
-    stated = load_contract(folder / "contracts").model_dump(mode="json", exclude_none=True)
-    (deliveries,) = (one for one in stated["sources"] if one["kind"] == "events")
-    del deliveries["columns"]["is_late"]
-    deliveries["location"] = {"path": "deliveries.parquet"}
-    stated["sources"] = [deliveries, _PROMISES, _RATINGS]
-    for view in stated["feature_views"]:
-        view["source"] = "deliveries"
-        view["aggregates"] = [one for one in view["aggregates"] if one["dated"] == "event"]
-        view["features"] = [one for one in view["features"] if "late" not in one["name"]]
-    like = stated["feature_views"][0]
-    stars = {**like["features"][-1], "name": "stars"}
-    del stars["sql"]
-    rated = {key: part for key, part in like.items() if key != "online_store"}
-    rated |= {"name": VIEW, "source": "ratings", "aggregates": [], "features": [stars]}
-    rated["lineage"] = {"sources": ["ratings"], "job": "dbt"}
-    stated["feature_views"].append(rated)
-    (service,) = stated["feature_services"]
-    service["features"] = [one for one in service["features"] if "late" not in one]
-    service["features"].append(f"{VIEW}:stars")
-    service["derived_features"] = []
-    return stated
-
-
-def _write(folder: Path, cut: int | None = None) -> None:
-    """The files of the project; cut: nothing that was asked or known later is there."""
-    rows = pq.read_table(folder / "simulated.parquet")
-    pq.write_table(rows.drop_columns(["is_late"]), folder / "deliveries.parquet")
-    asked = pc.subtract(rows["set_out_at"].cast(pa.int64()), 2 * HOUR)
-    known = pc.add(rows["set_out_at"].cast(pa.int64()), 5 * HOUR)
-    label = rows["is_late"].cast(pa.bool_())
-    if cut is not None:
-        label = pc.if_else(pc.less(known, cut), label, None)
-    promises = pa.table(
-        {
-            "PROMISE": rows["delivery_id"],
-            "asked_at": asked.cast(MOMENT),
-            "DRIVER": rows["courier_id"],
-            "zone_id": rows["zone_id"],
-            "parcels": rows["parcels"],
-            "KM": rows["distance_km"],
-            "is_late": label,
-            "arrived_at": known.cast(MOMENT),
-        }
-    )
-    pq.write_table(promises, folder / "promises.parquet")
-    _write_ratings(folder / "ratings.parquet")
-
-
-def _write_ratings(path: Path) -> None:
-    days = [(courier, END - day * DAY) for courier in range(1, COURIERS) for day in range(20)]
-    columns = {
-        "courier_id": pa.array([courier for courier, _ in days], pa.int64()),
-        "as_of": pa.array([at for _, at in days], MOMENT),
-        "loaded_at": pa.array([at + 40 * MINUTE for _, at in days], MOMENT),
-        "stars": pa.array([(courier + at // DAY) % 5 / 2 for courier, at in days], pa.float64()),
-    }
-    pq.write_table(pa.table(columns), path)
+from tests.promise_project import END, VIEW, PromiseProject, make, write_sources
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    folder = tmp_path_factory.mktemp("observations")
-    made = parcel_data.make(folder, END, COURIERS, days=10)
-    made.transactions.rename(folder / "simulated.parquet")
-    text = json.dumps(_contract(folder), indent=1)
-    (folder / "contracts/feature_store_contract.yml").write_text(text)
-    _write(folder)
-    return Project(folder)
+def project(tmp_path_factory: pytest.TempPathFactory) -> PromiseProject:
+    return make(tmp_path_factory.mktemp("observations"))
 
 
 def test_the_dataset_is_of_the_questions_and_the_views_are_of_the_other_sources(
-    project: Project,
+    project: PromiseProject,
 ) -> None:
     history, out = project.folder / "h", project.folder / "dataset.parquet"
     project.call("features", "--out", history)
@@ -178,7 +48,7 @@ def test_the_dataset_is_of_the_questions_and_the_views_are_of_the_other_sources(
             assert found == (winner.values[0] if winner else None, status.name)
 
 
-def test_a_model_is_trained_scored_and_certified_on_the_questions(project: Project) -> None:
+def test_a_model_is_trained_scored_and_certified_on_the_questions(project: PromiseProject) -> None:
     predictions = project.train("release")
     promises = pq.read_table(project.folder / "promises.parquet")
     at = promises["asked_at"].cast(pa.int64())
@@ -200,11 +70,11 @@ def test_a_model_is_trained_scored_and_certified_on_the_questions(project: Proje
     assert len(served) > 50
 
 
-def test_no_score_depends_on_a_label_that_was_not_known_yet(project: Project) -> None:
+def test_no_score_depends_on_a_label_that_was_not_known_yet(project: PromiseProject) -> None:
     before = project.train("whole")
     try:
-        _write(project.folder, cut=END - 2 * DAY)
+        write_sources(project.folder, cut=END - 2 * DAY)
         after = project.train("cut")
     finally:
-        _write(project.folder)
+        write_sources(project.folder)
     assert after.sort_by("promise_id").equals(before.sort_by("promise_id"))
