@@ -87,7 +87,7 @@ def _contract(folder: Path) -> dict[str, Any]:
         view["features"] = [one for one in view["features"] if "late" not in one["name"]]
     like = stated["feature_views"][0]
     stars = {**like["features"][-1], "name": "stars"}
-    del stars["sql"]
+    stars.pop("sql", None)
     rated = {key: part for key, part in like.items() if key != "online_store"}
     rated |= {"name": VIEW, "source": "ratings", "aggregates": [], "features": [stars]}
     rated["lineage"] = {"sources": ["ratings"], "job": "dbt"}
