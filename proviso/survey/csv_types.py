@@ -1,7 +1,7 @@
 """Types of columns that are text in their files: a text is a type if every row's text is.
 
-Only what a contract converts later counts as a number or moment (docs/sources.md), but for moments
-in `FORMS`: such a table is copied with its moments converted.
+Only what a contract converts later counts as a number, truth value or moment (docs/sources.md), but
+for moments in `FORMS` and for yes and no: such a table is copied with its values converted.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ FORMS = (
 """Moments that no contract reads, in the order in which the first that fits is taken."""
 
 _MOMENT = r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?( ?(Z|UTC)|[+-]\d{2}(:?\d{2})?)?"
+YES_NO = "yes and no"
 _FORMED = "formed"
 _LIKE_A_FORM = r"\d{1,4}[/.]?\d{1,2}[/.]?\d{1,4} \d{1,2}:\d{2}.*"
 _INTEGER = r"-?(0|[1-9]\d{0,17})(\.0*)?"
@@ -81,6 +82,7 @@ def _counted(connection: duckdb.DuckDBPyConnection, view: str, name: str) -> _Co
     text = f"case when {raw} not in ({words}) then {raw} end"
     kinds = {
         "boolean": "lower(t) in ('true', 'false', 't', 'f')",
+        YES_NO: "lower(t) in ('y', 'n', 'yes', 'no')",
         "integer": f"regexp_full_match(t, {literal(_INTEGER)})",
         "float": f"regexp_full_match(t, {literal(_NUMBER)})",
         "timestamp": f"regexp_full_match(t, {literal(_MOMENT)})"
@@ -123,6 +125,8 @@ def _type(name: str, counts: _Counts) -> TextType:
     match kind:
         case "boolean":
             return TextType("boolean", f"{text}::boolean")
+        case "yes and no":
+            return TextType("boolean", f"lower({text}) in ('y', 'yes')", YES_NO)
         case "integer":
             return TextType("integer", f"({text})::double::bigint")
         case "float":

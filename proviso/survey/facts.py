@@ -22,7 +22,7 @@ class ColumnFacts:
 
     type: how the reader calls it. unique: every row has a value of its own. distinct: about, in
     large tables. low, high: of all rows; None for text. sample: values of the sampled rows, in one
-    order for all columns. form: of a moment in text that is not written as a contract reads it.
+    order for all columns. form: of a text that is not written as a contract reads it.
     """
 
     name: str
@@ -54,7 +54,7 @@ class TableFacts:
 
     @property
     def rewritten(self) -> bool:
-        """Whether a contract can read its rows only from a copy: of moments in another form."""
+        """Whether a contract can read its rows only from a copy: of texts in another form."""
         return any(column.form for column in self.columns)
 
     def column(self, name: str) -> ColumnFacts:

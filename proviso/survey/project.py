@@ -64,6 +64,7 @@ def _words(draft: Draft, directory: Path) -> Mapping[str, Any]:
         "hour": _free("hour_of_day", columns),
         "weekday": _free("day_of_week", columns),
         "day_us": DAY,
+        "retention": max(30 * DAY, draft.label_delay + 7 * DAY),
         "request": _plain(json.dumps({"instances": [_request(draft)]}, ensure_ascii=False)),
     }
 

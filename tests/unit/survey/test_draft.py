@@ -301,6 +301,17 @@ def test_a_label_that_later_rows_lack_is_known_after_as_long(tmp_path: Path) -> 
     assert "--test-end 2024-02-26" in readme
 
 
+def test_a_prediction_is_kept_until_its_label_is_known(tmp_path: Path) -> None:
+    query = f"select * exclude (closed_at, minutes_open, reopened_count) from ({TICKETS})"
+    rare = (
+        f"select * replace (case when ticket_id < 800 then breached end as breached) from ({query})"
+    )
+    start_project([str(write(tmp_path / "late.parquet", rare))], tmp_path / "mine", None)
+    assert problems(tmp_path / "mine") == []
+    delay = load_contract(tmp_path / "mine").observations_of().label.delay
+    assert delay > 30 * DAY * 1_000_000
+
+
 def test_the_location_is_the_data_itself(tmp_path: Path) -> None:
     data = write(tmp_path / "payments.csv", PAYMENTS)
     start_project([str(data)], tmp_path / "mine", None)

@@ -142,6 +142,17 @@ def test_moments_of_other_forms_are_converted_in_a_copy(
     assert (copied.columns[0].low, copied.rewritten) == (table.columns[0].low, False)
 
 
+def test_yes_and_no_become_truth_values_in_a_copy(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_text("paid,maybe\nY,Y\nNo,N\n,?\n")
+    [table] = read_tables(path)
+    paid, maybe = table.columns
+    assert (paid.kind, paid.sample, paid.form) == ("boolean", (True, False, None), "yes and no")
+    assert (maybe.kind, table.rewritten) == ("text", True)
+    copy_as_parquet(table, tmp_path / "copy.parquet")
+    assert read_tables(tmp_path / "copy.parquet")[0].columns[0].sample == (True, False, None)
+
+
 def test_a_text_that_is_no_moment_stays_text(tmp_path: Path) -> None:
     path = tmp_path / "rows.csv"
     path.write_text("at\n13/13/2024 10:00\n01/02/2024 10:00\n")
