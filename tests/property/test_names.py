@@ -90,7 +90,9 @@ CODES = {"name_taken", "name_repeated", "sql_not_allowed", "sql_type_mismatch", 
 def refused_words(named: Mapping[str, str]) -> set[str]:
     """The words of what is refused as names; other problems the plain contract has too."""
     problems = [p for p in contract_problems(owner(named), TODAY) if p.code in CODES]
-    return {word for p in problems for word in re.findall(r"[a-z][a-z0-9_]*", f"{p.found} {p.path}")}
+    return {
+        word for p in problems for word in re.findall(r"[a-z][a-z0-9_]*", f"{p.found} {p.path}")
+    }
 
 
 def accepted(named: Mapping[str, str]) -> dict[str, str]:
