@@ -1,4 +1,4 @@
-"""The project of `proviso init` with a few simulated days, its history, and a store to write to."""
+"""The whole parcels project with a few simulated days, its history, and a store to write to."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from redis.retry import Retry
 from feature_runtime.core import keys, timeline
 from feature_runtime.core.availability import Row
 from proviso.contracts.contract import Contract, FeatureView, Scheduled
-from proviso.contracts.loading import load_contract, load_plan
+from proviso.contracts.loading import CONTRACT_FILE, load_contract, load_plan
 from proviso.contracts.plan import Plan
 from proviso.contracts.section import runtime_service
 from proviso.contracts.starter import write_template
@@ -33,6 +33,7 @@ from proviso.release.writing import Draft, write_release
 from proviso.simulation.simulate import simulate
 from proviso.training.fitting import fit_model, fit_reference
 from proviso.training.spec import Boosting, TrainingSpec
+from tests.parcel_project import project_text
 
 Ids = tuple[keys.EntityId, ...]
 
@@ -66,10 +67,11 @@ def make(
     """
     contracts = directory / "contracts"
     write_template(contracts)
+    (contracts / CONTRACT_FILE).write_text(project_text(CONTRACT_FILE))
     _edit(contracts / "simulation.yml", "count: 120", f"count: {couriers}")
     _edit(contracts / "serving_release_plan.yml", "write_deadline: PT30S", "write_deadline: PT1S")
     for old, new in edits:
-        _edit(contracts / "feature_store_contract.yml", old, new)
+        _edit(contracts / CONTRACT_FILE, old, new)
     contract, plan = load_contract(contracts), load_plan(contracts)
     transactions, history = directory / "deliveries.parquet", directory / "history"
     simulate(contracts, contract, transactions, days, 5, end)

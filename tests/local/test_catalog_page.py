@@ -104,7 +104,7 @@ def test_a_link_of_the_drawing_leads_to_the_feature(browser: Browser, parcels: P
     browser.ask(f"{feature}.querySelector('summary').click()")
     assert browser.ask(f"{feature}.open") is True
     text = browser.visible_text("details[id='courier_load_6h:fees_24h']")
-    for words in ("fees_24h", "sum of fee over the 1 d", "dispatch@parcels.example"):
+    for words in ("fees_24h_minor / 100", "sum of fee over the 1 d", "dispatch@parcels.example"):
         assert words in text
 
 

@@ -69,6 +69,7 @@ def with_strings(made: Project) -> Project:
     )
     [service] = stated["feature_services"]
     service["features"].append(f"{VIEW}:{FEATURE}")
+    service["fields"].append("zone_id")
     key = {"name": "zone", "function": "field", "field": "zone_id", "description": "Where."}
     service["request_features"].append(key)
     service["encodings"] = {

@@ -8,7 +8,9 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
+from proviso.contracts.loading import CONTRACT_FILE
 from proviso.contracts.starter import write_template
+from tests.parcel_project import project_text
 from tests.program import call
 
 
@@ -46,3 +48,20 @@ def test_a_dry_run_writes_nothing(project: Path) -> None:
     said = _call(project, "features", "--transactions", "x", "--out", str(out), "--dry-run")
     assert len(said["would_write"]) == 2
     assert not out.exists()
+
+
+def test_the_short_contract_means_what_the_whole_one_of_version_1_does(
+    project: Path, tmp_path: Path
+) -> None:
+    whole, source = tmp_path / "contracts", tmp_path / "deliveries.parquet"
+    write_template(whole)
+    (whole / CONTRACT_FILE).write_text(project_text(CONTRACT_FILE))
+    _call(project, "simulate", "--days", "9", "--seed", "5", "--out", str(source))
+    histories = []
+    for contracts in (project / "contracts", whole):
+        out = tmp_path / f"of-{contracts.parent.name}"
+        where = ["--transactions", str(source), "--out", str(out), "--json"]
+        assert call("--contracts", contracts, "features", *where).code == 0
+        histories.append({p.name: pq.read_table(p).to_pylist() for p in sorted(out.iterdir())})
+    assert histories[0].keys() == histories[1].keys()
+    assert histories[0] == histories[1]

@@ -43,6 +43,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     path = made.contracts / "feature_store_contract.yml"
     stated = yaml.safe_load(path.read_text())
     [service] = stated["feature_services"]
+    service["fields"].append("zone_id")
     key = {"name": "zone", "function": "field", "field": "zone_id", "description": "Where it goes."}
     service["request_features"].append(key)
     service["encodings"] = {"zone": {"kind": "one_hot", "max_size": 50}}
