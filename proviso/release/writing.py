@@ -121,7 +121,10 @@ def write_release_file(parsed: Mapping[str, Any], directory: Path) -> None:
 
 
 class _Exact(yaml.SafeDumper):
-    """Escapes line breaks of Unicode, which YAML would read as blanks."""
+    """Escapes line breaks of Unicode, which YAML would read as blanks, and writes no references."""
+
+    def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002
+        return True
 
 
 def _exact_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:

@@ -12,6 +12,9 @@ import pytest
 
 from proviso.cli.main import app_main
 from proviso.contracts import loading
+from proviso.contracts.loading import CONTRACT_FILE
+from proviso.contracts.starter import write_template
+from tests.parcel_project import project_text
 
 TEMPLATE = Path(loading.__file__).parent / "template"
 DAYS = (
@@ -43,9 +46,11 @@ def test_a_small_project_from_command_to_page(
     proviso: Command, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Joins, both columns of the exercise, and files that say what was printed."""
-    out = tmp_path / "leakage"
+    out, contracts = tmp_path / "leakage", tmp_path / "contracts"
+    write_template(contracts)
+    (contracts / CONTRACT_FILE).write_text(project_text(CONTRACT_FILE))
     words = ["leakage", *DAYS, "--source-delays", "PT0M,PT6H", "--out", out, "--json"]
-    assert proviso(TEMPLATE, *words) == 0
+    assert proviso(contracts, *words) == 0
     printed = json.loads(capsys.readouterr().out)
     stored = json.loads((out / "leakage.json").read_text())
     assert stored == {name: value for name, value in printed.items() if name != "page"}
