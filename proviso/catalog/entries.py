@@ -13,11 +13,11 @@ from proviso.contracts.contract import (
     Contract,
     Deprecation,
     Feature,
-    FeatureService,
     FeatureView,
     Lineage,
 )
 from proviso.contracts.definitions import feature_scalar
+from proviso.contracts.feature_service import FeatureService
 from proviso.contracts.publication import runs_of
 from proviso.contracts.sql import SqlError
 from proviso.history.quarantine import Quarantined

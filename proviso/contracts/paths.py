@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from proviso.contracts.base import Problem
-from proviso.contracts.contract import Feature, FeatureService, FeatureView
+from proviso.contracts.contract import Feature, FeatureView
+from proviso.contracts.feature_service import FeatureService
 
 CONTRACT_FILE = "feature_store_contract.yml"
 PLAN_FILE = "serving_release_plan.yml"

@@ -18,13 +18,8 @@ from feature_runtime.core.service import (
 )
 from feature_runtime.core.zones import UTC_NAME, zone
 from proviso.contracts.base import ContractError, Problem
-from proviso.contracts.contract import (
-    Contract,
-    Feature,
-    FeatureService,
-    FeatureView,
-    ServiceEncoding,
-)
+from proviso.contracts.contract import Contract, Feature, FeatureView
+from proviso.contracts.feature_service import FeatureService, ServiceEncoding
 from proviso.contracts.paths import PLAN_FILE
 from proviso.contracts.plan import Plan
 

@@ -9,7 +9,8 @@ import pyarrow as pa
 
 from feature_runtime.core.request_features import SCORING_TS, RequestFeatures
 from feature_runtime.core.service import Computed
-from proviso.contracts.contract import Contract, RequestFeature
+from proviso.contracts.contract import Contract
+from proviso.contracts.feature_service import RequestFeature
 from proviso.contracts.section import time_zone_of
 from proviso.history.field_columns import field_column
 from proviso.history.files import SCORING

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from proviso.contracts.contract import Contract, FeatureService
+from proviso.contracts.contract import Contract
+from proviso.contracts.feature_service import FeatureService
 from proviso.contracts.places import local_place
 from proviso.contracts.section import consumed_views
 from proviso.contracts.sources import RowsSource

@@ -84,7 +84,15 @@ def owner(named: Mapping[str, str]) -> Contract:
     return Contract.model_validate(renamed(contract().model_dump(mode="json"), named))
 
 
-CODES = {"name_taken", "name_repeated", "sql_not_allowed", "sql_type_mismatch", "sql_missing"}
+CODES = {
+    "known_at_column_early",
+    "known_at_not_timestamp",
+    "name_repeated",
+    "name_taken",
+    "sql_missing",
+    "sql_not_allowed",
+    "sql_type_mismatch",
+}
 
 
 def refused_words(named: Mapping[str, str]) -> set[str]:

@@ -11,7 +11,8 @@ from typing import NamedTuple
 
 from feature_runtime.core.service import view_column
 from proviso.contracts.base import Problem
-from proviso.contracts.contract import Contract, FeatureService, FeatureView
+from proviso.contracts.contract import Contract, FeatureView
+from proviso.contracts.feature_service import FeatureService
 from proviso.contracts.paths import in_contract, of_service, of_view
 from proviso.contracts.sources import ObservedRows, RowsSource, TableSource
 

@@ -8,7 +8,8 @@ from collections.abc import Iterator, Mapping
 from feature_runtime.core.functions import DERIVED_FUNCTIONS
 from feature_runtime.core.service import FeatureRef
 from proviso.contracts.base import Problem
-from proviso.contracts.contract import Contract, FeatureService, ServiceEncoding
+from proviso.contracts.contract import Contract
+from proviso.contracts.feature_service import FeatureService, ServiceEncoding
 from proviso.contracts.paths import listed, of_service
 from proviso.contracts.section import field_type
 

@@ -9,12 +9,8 @@ from feature_runtime.core.project_functions import FUNCTIONS_FILE, FunctionsErro
 from feature_runtime.core.project_source import function_parameters
 from feature_runtime.core.request_features import SCORING_TS
 from proviso.contracts.base import Problem
-from proviso.contracts.contract import (
-    Contract,
-    DerivedFeature,
-    FeatureService,
-    RequestFeature,
-)
+from proviso.contracts.contract import Contract
+from proviso.contracts.feature_service import DerivedFeature, FeatureService, RequestFeature
 from proviso.contracts.own_functions import OwnFunction
 from proviso.contracts.paths import in_contract, listed, of_service, repeated
 from proviso.contracts.validation.elements import element_dtypes, field_dtypes

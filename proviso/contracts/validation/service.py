@@ -10,14 +10,8 @@ from feature_runtime.core.functions import DERIVED_FUNCTIONS
 from feature_runtime.core.request_features import SCORING_TS
 from feature_runtime.core.service import FeatureRef, feature_ref
 from proviso.contracts.base import Problem
-from proviso.contracts.contract import (
-    Contract,
-    Deprecation,
-    DerivedFeature,
-    Feature,
-    FeatureService,
-    FeatureView,
-)
+from proviso.contracts.contract import Contract, Deprecation, Feature, FeatureView
+from proviso.contracts.feature_service import DerivedFeature, FeatureService
 from proviso.contracts.paths import listed, of_service, repeated
 from proviso.contracts.validation.elements import element_problems
 

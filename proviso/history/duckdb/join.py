@@ -18,7 +18,8 @@ import pyarrow.parquet as pq
 from feature_runtime.core.moments import format_moment
 from feature_runtime.core.service import view_column
 from proviso.contracts.base import ContractError, InputError, Problem
-from proviso.contracts.contract import Contract, FeatureView, RequestFeature
+from proviso.contracts.contract import Contract, FeatureView
+from proviso.contracts.feature_service import RequestFeature
 from proviso.contracts.files import replacing
 from proviso.contracts.sources import Column
 from proviso.history.arrow import as_arrow, as_numpy

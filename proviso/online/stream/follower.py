@@ -153,13 +153,15 @@ class Follower:
                 readable.append(message)
             except ValueError as error:
                 self._refuse(message, str(error))
-        for message, row in zip(readable, self.arriving.judged(stated), strict=True):
+        judged = self.arriving.judged(stated)
+        held_from = self.writer.store.clock() if judged else received_at  # judging takes time, too
+        for message, row in zip(readable, judged, strict=True):
             try:
                 one = received(self.writer.contract, message, row, read_at, latest)
             except ValueError as error:
                 self._refuse(message, str(error))
             else:
-                self._buffer.setdefault(message.id, one._replace(received_at=received_at))
+                self._buffer.setdefault(message.id, one._replace(received_at=held_from))
 
     def _refuse(self, message: Message, reason: str) -> None:
         """Sets a message aside; says so, once a minute."""

@@ -22,7 +22,7 @@ class ReceivedTransaction(NamedTuple):
     """A transaction of a message; moments in microseconds.
 
     cells: values by the source's columns. said: as of a `JudgedRow`. read_at: when the reading of
-    its message began. received_at: when the message was there.
+    its message began. received_at: when its row was there, judged.
     """
 
     id: str

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from feature_runtime.core.availability import Row, Status, Value
 from feature_runtime.core.moments import HOUR, MINUTE
 from proviso.contracts.base import ContractError
-from proviso.contracts.contract import RequestFeature
+from proviso.contracts.feature_service import RequestFeature
 from proviso.contracts.loading import load_plan
 from proviso.contracts.section import runtime_service
 from proviso.history.arrays import NEVER, NO_ROW, EncoderInputs, read_inputs

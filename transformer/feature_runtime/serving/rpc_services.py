@@ -7,6 +7,7 @@ the first with the name of a Python class.
 from __future__ import annotations
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any
 
@@ -42,7 +43,7 @@ _WATCH_SECONDS = 1.0
 Refuse = Callable[[Any, ServingError], Awaitable[None]]
 
 
-class DescribedServicer(InferenceServicer):  # type: ignore[misc]
+class DescribedServicer(InferenceServicer, ABC):  # type: ignore[misc]
     """kserve's servicer, which here also knows versions and Triton's model configuration."""
 
     def __init__(self, pod: Pod, description: Description, plane: DataPlane) -> None:
@@ -50,9 +51,9 @@ class DescribedServicer(InferenceServicer):  # type: ignore[misc]
         self._pod = pod
         self._description = description
 
+    @abstractmethod
     async def refuse(self, context: Any, error: ServingError) -> None:
         """Ends a call with an error."""
-        raise NotImplementedError
 
     async def ServerMetadata(self, _: Any, context: Any) -> Any:  # noqa: N802, ARG002
         """The server's name, and the extensions that it serves."""
